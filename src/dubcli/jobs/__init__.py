@@ -1,0 +1,1 @@
+"""What all long work shares: workers (local processes or Dask), shards, the log of outcomes, progress."""

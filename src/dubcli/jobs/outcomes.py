@@ -1,0 +1,91 @@
+"""The log of a job: one JSON line per input, ok | skipped | failed, with the reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+OK, SKIPPED, FAILED = "ok", "skipped", "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input. ``details`` is what the stage's function returned, ``reason`` why it failed."""
+
+    key: str
+    status: str
+    reason: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def warning(self) -> str | None:
+        """A reason to look at an input that did not fail."""
+        return self.details.get("warning")
+
+
+@dataclass
+class JobSummary:
+    """Counts and outcomes of a run over all inputs, in the order in which they ended."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    elapsed_seconds: float = 0.0
+
+    def _of(self, status: str) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.status == status]
+
+    @property
+    def ok(self) -> int:
+        """Inputs that were worked on and are done."""
+        return len(self._of(OK))
+
+    @property
+    def skipped(self) -> int:
+        """Inputs that had been done before."""
+        return len(self._of(SKIPPED))
+
+    @property
+    def failed(self) -> int:
+        """Inputs that could not be used."""
+        return len(self.failures)
+
+    @property
+    def failures(self) -> list[Outcome]:
+        """The outcomes of the inputs that could not be used."""
+        return self._of(FAILED)
+
+    @property
+    def warnings(self) -> list[Outcome]:
+        """The outcomes that are no failures but have something to say."""
+        return [outcome for outcome in self.outcomes if outcome.status != FAILED and outcome.warning]
+
+    @property
+    def exit_status(self) -> int:
+        """0 all done, 1 some failed, 2 nothing could be done (DESIGN: exit status)."""
+        if not self.failures:
+            return 0
+        return 1 if self.ok + self.skipped else 2
+
+
+class OutcomeLog:
+    """Appends outcomes to a ``.jsonl`` file; whole lines in one write, so that several processes can share it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, outcome: Outcome) -> None:
+        """Write one line. Raises OSError (a full disk)."""
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "source": outcome.key, "status": outcome.status}
+        if outcome.reason is not None:
+            line["reason"] = outcome.reason
+        text = json.dumps({**line, **outcome.details, "status": outcome.status}, ensure_ascii=False, default=str) + "\n"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(descriptor, text.encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,138 @@
+"""The local engine: spawned worker processes, each item in one of them, and a dying worker costs only its item."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import select
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from dubcli.jobs.outcomes import FAILED, Outcome
+from dubcli.jobs.progress import Progress
+from dubcli.jobs.runner import Report, call
+
+Item = TypeVar("Item")
+
+
+def run_in_processes(
+    function: Callable[[Item, Report], dict[str, Any]],
+    items: list[Item],
+    key: Callable[[Item], str],
+    workers: int,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    """Yield outcomes as they come. Workers are started once and take item after item.
+
+    Raises UserError from a worker (the job cannot go on) and KeyboardInterrupt; either way the workers are ended.
+    """
+    if not items:
+        return
+    with _Reports(progress) as reports:
+        pool = ProcessPool(
+            max_workers=min(workers, len(items)),
+            # fork would copy the threads' locks of torch and FFmpeg in whatever state they are in
+            context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+        )
+        try:
+            waiting: dict[Future[Outcome], str] = {}
+            for item in items:
+                name = key(item)
+                job = pool.schedule(partial(_call_and_report, function, item, name, reports.address))
+                waiting[job] = name
+            while waiting:
+                # a timeout, so that Ctrl-C reaches the main thread while it waits
+                finished, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                for job in finished:
+                    name = waiting.pop(job)
+                    progress.finish(name)
+                    yield _outcome(job, name)
+        finally:
+            pool.stop()
+            pool.join()
+
+
+def _outcome(job: Future[Outcome], name: str) -> Outcome:
+    try:
+        return job.result()
+    except ProcessExpired as error:
+        code = error.exitcode or 0
+        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        return Outcome(name, FAILED, f"the worker process died ({how}); out of memory, or a crash in a decoder")
+
+
+def _call_and_report(
+    function: Callable[[Item, Report], dict[str, Any]], item: Item, name: str, address: str
+) -> Outcome:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+
+        def report(fraction: float, **fields: str | float) -> None:
+            message = json.dumps([name, fraction, fields])
+            try:
+                sender.sendto(message.encode("utf-8", "surrogateescape"), socket.MSG_DONTWAIT, address)
+            except OSError:
+                pass  # progress may be lost (a full buffer, a very long name); the work must not
+
+        return call(function, item, name, report)
+
+
+def _start_worker() -> None:
+    # Ctrl-C goes to the whole process group; the parent decides what becomes of its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this worker when the command was killed with -9 and could not end it itself."""
+    event = threading.Event()
+    while os.getppid() == parent:
+        event.wait(1.0)
+    os._exit(1)
+
+
+class _Reports:
+    """Receives the workers' progress. Datagrams need no lock that a killed worker could take with it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._started: set[str] = set()
+
+    def __enter__(self) -> _Reports:
+        self._folder = tempfile.TemporaryDirectory(prefix="dubav-")
+        self.address = str(Path(self._folder.name) / "progress")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._wake, self._end = os.pipe()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.write(self._end, b"x")
+        self._thread.join()
+        self._socket.close()
+        os.close(self._wake)
+        os.close(self._end)
+        self._folder.cleanup()
+
+    def _listen(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._socket, self._wake], [], [])
+            if self._wake in ready:
+                return
+            name, fraction, fields = json.loads(self._socket.recv(65536).decode("utf-8", "surrogateescape"))
+            if name not in self._started:
+                self._started.add(name)
+                self._progress.start(name, 1.0, "")
+            self._progress.update(name, fraction, **fields)

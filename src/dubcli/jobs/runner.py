@@ -1,0 +1,137 @@
+"""Run one function over many inputs: on local processes or on a Dask cluster, with a log, a limit and progress.
+
+The function is the same for both engines. It is called as ``function(item, report)`` in a worker process, where
+``report(fraction, **fields)`` tells how much of the item is done, and returns a dict of details for the log (which may
+hold ``"status": "skipped"`` and ``"warning"``). What it raises decides: InputError is that input's failure and the job
+goes on; UserError, a full disk or a read-only target end the job; anything else is the input's failure too, with its
+traceback in the log, because one strange film must not cost the other 747.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dubcli.errors import InputError, UserError
+from dubcli.jobs.options import JobOptions
+from dubcli.jobs.outcomes import FAILED, OK, JobSummary, Outcome, OutcomeLog
+from dubcli.jobs.progress import SILENT, Progress
+
+Item = TypeVar("Item")
+Report = Callable[..., None]
+
+_NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "it is read-only"}
+
+
+def run_jobs(
+    function: Callable[[Item, Report], dict[str, Any]],
+    items: Sequence[Item],
+    *,
+    key: Callable[[Item], str] = str,
+    options: JobOptions = JobOptions(),
+    log: Path,
+    progress: Progress = SILENT,
+    task: str = "films",
+    unit: str = "films",
+) -> JobSummary:
+    """Run ``function`` over ``items`` (or over this process's shard of them) and return what became of each.
+
+    ``key`` names an item in the log and on screen; ``log`` is a ``.jsonl`` file that gets a line per item. Raises
+    UserError when the job as a whole cannot go on, or when more inputs failed than ``options`` bear; what was done
+    by then stays done. Ctrl-C ends the workers and raises KeyboardInterrupt.
+    """
+    chosen = take_shard(items, options.shard)
+    summary, writer, begun = JobSummary(), OutcomeLog(log), time.monotonic()
+    progress.start(task, len(chosen), unit)
+    try:
+        for outcome in _engine(function, chosen, key, options, progress):
+            _log(writer, outcome)
+            summary.outcomes.append(outcome)
+            summary.elapsed_seconds = time.monotonic() - begun
+            _tell(progress, task, outcome, summary)
+            _check_limit(summary, options, log)
+    finally:
+        progress.finish(task)
+    summary.elapsed_seconds = time.monotonic() - begun
+    return summary
+
+
+def take_shard(items: Sequence[Item], shard: tuple[int, int] | None) -> list[Item]:
+    """Every n-th of ``items`` beginning with the i-th, for shard (i, n); the shards are disjoint and cover all."""
+    return list(items) if shard is None else list(items[shard[0] - 1 :: shard[1]])
+
+
+def call(function: Callable[[Item, Report], dict[str, Any]], item: Item, name: str, report: Report) -> Outcome:
+    """Call ``function`` on one item, in the worker, and turn what it returns or raises into an Outcome."""
+    try:
+        details = dict(function(item, report))
+        return Outcome(name, details.pop("status", OK), None, details)
+    except InputError as error:
+        return Outcome(name, FAILED, _one_line(error))
+    except UserError:
+        raise
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            where = error.filename or "the target"
+            raise UserError(f"cannot write {where}: {_NO_ROOM[error.errno]}; make room and run it again") from None
+        return Outcome(name, FAILED, _one_line(error), {"traceback": traceback.format_exc()})
+    except Exception as error:
+        return Outcome(
+            name,
+            FAILED,
+            f"unexpected {type(error).__name__}: {_one_line(error)}",
+            {"traceback": traceback.format_exc()},
+        )
+
+
+def _engine(
+    function: Callable[[Item, Report], dict[str, Any]],
+    items: list[Item],
+    key: Callable[[Item], str],
+    options: JobOptions,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    if options.scheduler is not None:
+        from dubcli.jobs.cluster import run_on_cluster
+
+        return run_on_cluster(function, items, key, options.scheduler)
+    from dubcli.jobs.local import run_in_processes
+
+    return run_in_processes(function, items, key, options.worker_count, progress)
+
+
+def _log(writer: OutcomeLog, outcome: Outcome) -> None:
+    try:
+        writer.append(outcome)
+    except OSError as error:
+        reason = _NO_ROOM.get(error.errno or 0, str(error))
+        raise UserError(f"cannot write {writer.path}: {reason}; make room and run it again") from None
+
+
+def _tell(progress: Progress, task: str, outcome: Outcome, summary: JobSummary) -> None:
+    if outcome.status == FAILED:
+        progress.message(f"failed: {outcome.key}: {outcome.reason}")
+    elif outcome.warning:
+        progress.message(f"warning: {outcome.key}: {outcome.warning}")
+    progress.update(task, len(summary.outcomes), failed=summary.failed)
+
+
+def _check_limit(summary: JobSummary, options: JobOptions, log: Path) -> None:
+    limit = options.failure_limit
+    if limit is None or summary.failed <= limit:
+        return
+    last = summary.failures[-1]
+    if options.strict:
+        raise UserError(f"{last.key}: {last.reason} (stopped at the first failure because of --strict)")
+    raise UserError(
+        f"{summary.failed} inputs failed, more than --max-failures {limit}; the reasons are in {log}; "
+        f"the last: {last.key}: {last.reason}"
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,57 @@
+"""Whole or not at all, and nothing left behind."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from dubcli.core.atomic import atomic_folder, atomic_write, read_json, remove_leftovers, write_json
+from dubcli.errors import UserError
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    target = tmp_path / "deep" / "x.json"
+    write_json(target, {"a": 1})
+    with pytest.raises(ValueError):
+        write_json(target, {"a": float("nan")})
+    with pytest.raises(RuntimeError), atomic_write(target) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert read_json(target) == {"a": 1}
+    assert os.listdir(target.parent) == ["x.json"]
+
+
+def test_a_folder_replaces_the_old_one_whole(tmp_path):
+    target = tmp_path / "movie"
+    for content in ("old", "new"):
+        with atomic_folder(target) as folder:
+            (folder / "file").write_text(content)
+    assert (target / "file").read_text() == "new"
+    assert os.listdir(tmp_path) == ["movie"]
+
+
+def _die_while_writing(folder):
+    with atomic_folder(folder / "movie") as temporary, atomic_write(folder / "file") as file:
+        (temporary / "part").write_text("half")
+        file.write(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_leftovers_of_dead_processes_go_and_of_living_ones_stay(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=_die_while_writing, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert len(os.listdir(tmp_path)) == 2
+    with atomic_write(tmp_path / "mine") as file:
+        file.write(b"x")
+        assert remove_leftovers(tmp_path) == 2
+        assert len(os.listdir(tmp_path)) == 1
+    assert os.listdir(tmp_path) == ["mine"]
+
+
+def test_json_errors_name_the_file(tmp_path):
+    (tmp_path / "bad.json").write_text("{")
+    for name in ("bad.json", "missing.json"):
+        with pytest.raises(UserError, match=name):
+            read_json(tmp_path / name)

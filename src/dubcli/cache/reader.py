@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class Movie:
     def frame_offsets(self) -> npt.NDArray[np.int64]:
         """(n_clips * 16 + 1,) byte offsets into the file of JPEGs. Raises UserError on a damaged index."""
         path = self.folder / layout.FRAME_INDEX_FILE
-        offsets = _map(path, (self.n_clips * layout.FRAMES_PER_CLIP + 1,), np.dtype(np.int64))
+        offsets: npt.NDArray[np.int64] = _map(path, (self.n_clips * layout.FRAMES_PER_CLIP + 1,), np.dtype(np.int64))
         size = _size(self.folder / layout.FRAMES_FILE)
         if int(offsets[0]) != 0 or int(offsets[-1]) != size:
             raise UserError(
@@ -78,7 +79,7 @@ class Movie:
         first = self._check(clip) * layout.FRAMES_PER_CLIP
         bounds = self.frame_offsets[first : first + layout.FRAMES_PER_CLIP + 1].tolist()
         block = self._frames[bounds[0] : bounds[-1]].tobytes()
-        return [block[a - bounds[0] : b - bounds[0]] for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [block[a - bounds[0] : b - bounds[0]] for a, b in itertools.pairwise(bounds)]
 
     def mel(self, language: str, *, nospeech: bool = False) -> npt.NDArray[np.float16]:
         """Memory-mapped float16 (n_clips, 2, 96, 280), or (…, 257) without speech: ln(mel power + 1e-6).

@@ -97,7 +97,7 @@ class MovieWriter:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self._stack = folder, stack
-        self._frames: IO[bytes] = stack.enter_context(open(folder / layout.FRAMES_FILE, "wb"))
+        self._frames: IO[bytes] = stack.enter_context((folder / layout.FRAMES_FILE).open("wb"))
         self._offsets = [0]
         self._mels: dict[str, ArrayWriter] = {}
 
@@ -114,7 +114,7 @@ class MovieWriter:
     def add_mel(self, language: str, rows: npt.NDArray[Any]) -> None:
         """Append the next clips' mels, (clips, 2, 96, 280)."""
         if language not in self._mels:
-            file = self._stack.enter_context(open(self.folder / layout.mel_file(language), "wb"))
+            file = self._stack.enter_context((self.folder / layout.mel_file(language)).open("wb"))
             self._mels[language] = ArrayWriter(file, layout.mel_shape(0)[1:], np.float16)
         self._mels[language].append(rows)
 

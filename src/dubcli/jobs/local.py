@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,10 +80,8 @@ def _call_and_report(
 
         def report(fraction: float, **fields: str | float) -> None:
             message = json.dumps([name, fraction, fields])
-            try:
+            with suppress(OSError):  # progress may be lost (a full buffer, a very long name); the work must not
                 sender.sendto(message.encode("utf-8", "surrogateescape"), socket.MSG_DONTWAIT, address)
-            except OSError:
-                pass  # progress may be lost (a full buffer, a very long name); the work must not
 
         return call(function, item, name, report)
 
@@ -128,7 +127,7 @@ class _Reports:
 
     def _listen(self) -> None:
         while True:
-            ready, _, _ = select.select([self._socket, self._wake], [], [])
+            ready, _, _ = select.select([self._socket.fileno(), self._wake], [], [])
             if self._wake in ready:
                 return
             name, fraction, fields = json.loads(self._socket.recv(65536).decode("utf-8", "surrogateescape"))

@@ -1,0 +1,5 @@
+"""``python -m dubcli`` is ``dubav``."""
+
+from dubcli.cli.app import main
+
+main()

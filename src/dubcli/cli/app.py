@@ -1,0 +1,119 @@
+"""The command ``dubav``: its subcommands, and the one place where errors become exit statuses."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from dubcli import __version__
+from dubcli.errors import InputError, UserError
+
+# One line per subcommand, in the order of the work. Its module is imported only when the subcommand is called or its
+# own help is asked for, so that `dubav --help` stays fast however many there are.
+COMMANDS = {
+    "demo": "Make a small dubbed corpus and go the whole way through it.",
+    "ls": "Show what films or a clip cache hold: titles, languages, codecs, hours.",
+    "prep": "Turn films with several sound tracks into a clip cache.",
+    "separate": "Remove the speech (Demucs) and write no-speech mels.",
+    "pretrain": "Train a model by contrasting films with their sound tracks and dubs.",
+    "embed": "Write frozen features of sounds, videos or a clip cache.",
+    "probe": "Measure a model with linear heads on one task or all.",
+    "report": "Make tables, plots and one HTML page from runs and results.",
+    "export": "Turn a checkpoint into safetensors, a config and a model card.",
+}
+
+
+class _LazyGroup(TyperGroup):
+    """A group that knows its subcommands' names and one-line helps before it imports them."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else load_command(name), rest
+
+
+def load_command(name: str) -> Any:
+    """The click command of a subcommand, from the function of that name in ``dubcli.cli.<name>``."""
+    module = importlib.import_module(f"dubcli.cli.{name}")
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich", context_settings=_CONTEXT)
+    single.command(name, epilog=getattr(module, "EPILOG", None))(_with_exit_status(getattr(module, name)))
+    return typer.main.get_command(single)
+
+
+def _with_exit_status(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Exit with what the command returns (None is 0), with 2 on a user's error and 130 on Ctrl-C."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            status = function(*args, **options)
+            sys.stdout.flush()
+        except (UserError, InputError) as error:
+            status = _complain(str(error), 2)
+        except KeyboardInterrupt:
+            status = _complain("interrupted; run the same command again to go on", 130)
+        except BrokenPipeError:
+            # `dubav ... | head`: the reader has gone, and flushing at exit would raise once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 1
+        raise typer.Exit(status or 0)
+
+    return run
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"dubav: {' '.join(text.split())}", file=sys.stderr)
+    return status
+
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    name="dubav",
+    cls=_LazyGroup,
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,  # a bug keeps its whole traceback
+    context_settings=_CONTEXT,
+    help="Learn audiovisual representations from movies with several dubbed sound tracks, and measure them.",
+    epilog=(
+        "Start with [bold]dubav demo[/bold]. Then, with films of your own: "
+        "[bold]dubav prep movies/ --lang en,es,fr,ja[/bold], [bold]dubav pretrain --variant efj --gpus 4[/bold], "
+        "[bold]dubav probe esc50 runs/efj/ckpt.pt[/bold]"
+    ),
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"dubav {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line. Exit status: 0 done, 1 some inputs failed, 2 the user's error, 130 Ctrl-C."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

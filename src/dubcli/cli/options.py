@@ -1,0 +1,34 @@
+"""Options that mean the same in several subcommands, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+CacheOption = Annotated[
+    Path, typer.Option("--cache", envvar="DUBAV_CACHE", help="The clip cache's folder.", show_default=True)
+]
+WorkersOption = Annotated[
+    Optional[int], typer.Option("--workers", help="Worker processes on this machine. [default: one per core]")
+]
+SchedulerOption = Annotated[
+    Optional[str],
+    typer.Option("--scheduler", metavar="ADDR", help="Run on the Dask cluster at this address (tcp://host:8786)."),
+]
+ShardOption = Annotated[
+    Optional[str],
+    typer.Option("--shard", metavar="I/N", help="Only every N-th input, beginning with the I-th (for job arrays)."),
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first input that fails.")]
+MaxFailuresOption = Annotated[
+    Optional[int],
+    typer.Option("--max-failures", metavar="N", help="Stop when more than N inputs have failed. [default: no limit]"),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only errors and the result.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
+DeviceOption = Annotated[
+    Optional[str],
+    typer.Option("--device", help="cpu, cuda, cuda:1, ... [default: cuda where there is one]"),
+]

@@ -1,0 +1,38 @@
+"""Fixtures for all tests: the real data where it is at hand, and the command as users run it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _two_threads():
+    """Keep the suite's load, and its sums' order, the same on every machine."""
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real films and sounds: $DUBAV_TEST_DATA, or ../shared/data beside the checkout."""
+    candidates = [os.environ.get("DUBAV_TEST_DATA"), REPOSITORY.parent / "shared" / "data"]
+    for candidate in candidates:
+        if candidate and (Path(candidate) / "films").is_dir():
+            return Path(candidate)
+    pytest.skip("real data not at $DUBAV_TEST_DATA nor ../shared/data")
+
+
+@pytest.fixture
+def dubav(tmp_path):
+    """Run ``dubav`` in a subprocess in an empty folder: ``dubav("prep", film, "--lang", "en")`` -> CompletedProcess."""
+
+    def run(*arguments, cwd=tmp_path, timeout=300, **environment):
+        command = [sys.executable, "-m", "dubcli", *map(str, arguments)]
+        variables = {**os.environ, "COLUMNS": "120", **{name: str(value) for name, value in environment.items()}}
+        return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=timeout)
+
+    return run

@@ -28,7 +28,7 @@ def run_on_cluster(
     except ImportError:
         raise UserError("--scheduler needs Dask: pip install 'dubcli[cluster]'") from None
     try:
-        client = Client(scheduler, timeout=CONNECT_TIMEOUT_SECONDS, set_as_default=False)
+        client = Client(scheduler, timeout=CONNECT_TIMEOUT_SECONDS)
     except (OSError, ValueError) as error:
         raise UserError(f"no Dask scheduler answers at {scheduler}: {error}") from None
     with client:

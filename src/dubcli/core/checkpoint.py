@@ -1,0 +1,179 @@
+"""Checkpoints: written whole or not at all, read without running code, trained models taken out of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dubcli.core.atomic import atomic_write
+from dubcli.core.models import DubModel, freeze, preset_sizes
+from dubcli.core.variants import SPEECH_SAMPLE_RATE, Variant, variant_from_dict
+from dubcli.errors import UserError
+
+FORMAT = 1
+# Mean and standard deviation of ln(mel + 1e-6), for the untrained baseline, which has no training mels to measure.
+RANDOM_MEL_MEAN = -4.0
+RANDOM_MEL_STD = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A frozen model and what it takes to feed it. sample_rate in Hz; mel_mean and mel_std of ln(mel + 1e-6)."""
+
+    model: DubModel
+    variant: Variant
+    preset: str
+    sample_rate: int
+    mel_mean: float
+    mel_std: float
+    config: dict[str, Any]
+    content_hash: str
+    name: str
+
+
+def model_entries(model: DubModel, *, mel_mean: float, mel_std: float, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a checkpoint that ``load_trained`` reads; a trainer adds its own keys beside it."""
+    return {
+        "format": FORMAT,
+        "config": dict(config),
+        "variant": model.variant.to_dict(),
+        "preset": model.preset,
+        "sample_rate": model.variant.sample_rate,
+        "mel_mean": float(mel_mean),
+        "mel_std": float(mel_std),
+        "model": model.state_dict(),
+    }
+
+
+def save_checkpoint(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically. ``state`` holds tensors and plain values; the format number is added."""
+    with atomic_write(path) as file:
+        torch.save({"format": FORMAT, **state}, file)
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU with ``weights_only``: a foreign file cannot run code.
+
+    Raises UserError when the file is missing, is no checkpoint, is damaged or has another format number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"checkpoint {path} is not there; {_found_instead()}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"checkpoint {path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError, ... by what is damaged
+        raise UserError(
+            f"{path} is damaged or not a checkpoint of dubav ({type(error).__name__}); take another, "
+            "such as an epoch-NN.pt of the same run folder"
+        ) from error
+    if not isinstance(state, dict) or "format" not in state:
+        raise UserError(f"{path} is not a checkpoint of dubav; give the ckpt.pt or epoch-NN.pt of a run folder")
+    if state["format"] != FORMAT:
+        raise UserError(f"{path} has checkpoint format {state['format']}, this dubav reads {FORMAT}; update dubav")
+    return state
+
+
+def _found_instead() -> str:
+    found = sorted(str(path) for path in Path().glob("runs/*/ckpt.pt"))
+    return f"found here: {', '.join(found)}" if found else "train one with dubav pretrain, or use the word random"
+
+
+def load_trained(path: str | os.PathLike[str]) -> TrainedModel:
+    """The frozen model of a checkpoint file, or of the ``ckpt.pt`` in a run folder.
+
+    Raises UserError as ``load_checkpoint`` does, and when the weights do not fit the model that the file names.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "ckpt.pt"
+    state = load_checkpoint(path)
+    try:
+        model = DubModel(variant_from_dict(state["variant"]), state["preset"])
+        model.load_state_dict(state["model"])
+        return TrainedModel(
+            model=freeze(model),
+            variant=model.variant,
+            preset=model.preset,
+            sample_rate=int(state["sample_rate"]),
+            mel_mean=float(state["mel_mean"]),
+            mel_std=float(state["mel_std"]),
+            config=dict(state["config"]),
+            content_hash=content_hash(state["model"]),
+            name=f"{path.resolve().parent.name}-{path.stem}",
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} does not hold a whole model ({reason}); train again or take another") from error
+
+
+def random_trained(seed: int, preset: str = "paper") -> TrainedModel:
+    """The RP baseline (paper appendix D): a model with random weights, a function of the seed alone."""
+    preset_sizes(preset)
+    variant = Variant(name="random", uses_video=True, primary="en", secondaries=("",))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = DubModel(variant, preset)
+    return TrainedModel(
+        model=freeze(model),
+        variant=variant,
+        preset=preset,
+        sample_rate=SPEECH_SAMPLE_RATE,
+        mel_mean=RANDOM_MEL_MEAN,
+        mel_std=RANDOM_MEL_STD,
+        config={"seed": seed, "preset": preset},
+        content_hash=content_hash(model.state_dict()),
+        name=f"random-seed{seed}",
+    )
+
+
+def content_hash(weights: Mapping[str, Tensor]) -> str:
+    """sha256 of a state dict: names, types, shapes and bytes, independent of order, file and device."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def rng_state() -> dict[str, Tensor]:
+    """States of the generators of torch (CPU and, where used, this process's CUDA device), numpy and python.
+
+    All are tensors, so that a checkpoint with them loads with ``weights_only``.
+    """
+    version, words, gauss = random.getstate()
+    python = [version, *words, int(gauss is not None), *np.float64(gauss or 0.0).view(np.int64).reshape(1).tolist()]
+    _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    tail = [position, has_gauss, int(np.float64(cached).view(np.int64))]
+    states = {
+        "torch": torch.get_rng_state(),
+        "python": torch.tensor(python, dtype=torch.int64),
+        "numpy": torch.tensor([*np.asarray(keys).tolist(), *tail], dtype=torch.int64),
+    }
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_rng(states: Mapping[str, Tensor]) -> None:
+    """Put the generators back where ``rng_state`` found them. A CUDA state without a CUDA device is left aside."""
+    torch.set_rng_state(states["torch"].cpu())
+    version, *words, has_gauss, bits = states["python"].tolist()
+    gauss = float(np.int64(bits).view(np.float64)) if has_gauss else None
+    random.setstate((version, tuple(words), gauss))
+    *keys, position, has_normal, cached = states["numpy"].tolist()
+    normal = float(np.int64(cached).view(np.float64))
+    np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), position, has_normal, normal))
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"].cpu())

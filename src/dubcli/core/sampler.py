@@ -1,0 +1,136 @@
+"""Batches with several clips of one movie (paper section 3.4, Negative Sampling; DESIGN section 4)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+from dubcli.errors import UserError
+
+
+class SameMovieBatchSampler(Sampler[list[int]]):
+    """Yields one rank's batches of clip numbers, ``k`` clips of a movie side by side.
+
+    Clips are numbered through all movies laid end to end. In each epoch a movie's clips are shuffled and cut into
+    groups of k (its last group may be smaller), the groups are shuffled and laid end to end, and that row is cut into
+    batches of ``batch_size``: rank 0's of step 0, rank 1's of step 0, ... With 26 and k = 12 a batch is 12 + 12 + 2
+    clips and the other 10 of the split group open the next batch. The last incomplete global batch is dropped, so
+    every clip is seen at most once an epoch. All this is a pure function of (seed, epoch, step, rank, world_size).
+
+    Each new iteration starts at step 0, or once at the step that ``load_state_dict`` set.
+    Raises ValueError for sizes below 1, a negative seed or epoch, a rank outside the world.
+    """
+
+    def __init__(
+        self,
+        clips_per_movie: Sequence[int],
+        batch_size: int,
+        k: int,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if min(batch_size, k, world_size) < 1:
+            raise ValueError(f"batch_size {batch_size}, k {k} and world_size {world_size} must be 1 or more")
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} is outside a world of {world_size}")
+        if seed < 0:
+            raise ValueError(f"seed {seed} is negative")
+        self._clips = np.asarray(clips_per_movie, dtype=np.int64)
+        if self._clips.ndim != 1 or (self._clips < 0).any():
+            raise ValueError("clips_per_movie must be a list of counts of 0 or more")
+        self.batch_size, self.k, self.seed, self.rank, self.world_size = batch_size, k, seed, rank, world_size
+        self.epoch = 0
+        self._next_step = 0  # the step after the one handed out last
+        self._resume_step = 0  # where the next iteration starts
+        self._order: tuple[int, NDArray[np.int64]] | None = None  # (epoch, clip numbers)
+
+    def __len__(self) -> int:
+        """Steps in an epoch."""
+        return int(self._clips.sum()) // (self.batch_size * self.world_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        start, self._resume_step = self._resume_step, 0
+        self._next_step = start
+        return self._batches(start)
+
+    def _batches(self, start: int) -> Iterator[list[int]]:
+        for step in range(start, len(self)):
+            self._next_step = step + 1
+            yield self.batch(step)
+
+    def batch(self, step: int) -> list[int]:
+        """This rank's clip numbers at a step of the current epoch. Raises IndexError outside the epoch."""
+        if not 0 <= step < len(self):
+            raise IndexError(f"step {step} of an epoch of {len(self)} steps")
+        if self._order is None or self._order[0] != self.epoch:
+            self._order = (self.epoch, self._shuffle(self.epoch))
+        first = (step * self.world_size + self.rank) * self.batch_size
+        clips: list[int] = self._order[1][first : first + self.batch_size].tolist()
+        return clips
+
+    def _shuffle(self, epoch: int) -> NDArray[np.int64]:
+        """All clip numbers in the order of this epoch."""
+        # Sorting a counter generator's raw words rather than numpy's own shuffle: numpy may change the latter.
+        generator = np.random.Philox(key=np.array([self.seed, epoch], dtype=np.uint64))
+        total = int(self._clips.sum())
+        smallest = np.int16 if len(self._clips) < 2**15 else np.int64  # numpy sorts 16-bit integers by radix
+        movie_of_clip = np.repeat(np.arange(len(self._clips), dtype=smallest), self._clips)
+        shuffled = np.argsort(generator.random_raw(total), kind="stable")
+        by_movie = shuffled[np.argsort(movie_of_clip[shuffled], kind="stable")]
+
+        groups_per_movie = -(-self._clips // self.k)
+        movie = np.repeat(np.arange(len(self._clips)), groups_per_movie)
+        place = np.arange(len(movie)) - np.repeat(np.cumsum(groups_per_movie) - groups_per_movie, groups_per_movie)
+        starts = (np.cumsum(self._clips) - self._clips)[movie] + place * self.k
+        sizes = np.minimum(self.k, self._clips[movie] - place * self.k)
+
+        turn = np.argsort(generator.random_raw(len(movie)), kind="stable")
+        starts, sizes = starts[turn], sizes[turn]
+        order: NDArray[np.int64] = by_movie[np.repeat(starts - (np.cumsum(sizes) - sizes), sizes) + np.arange(total)]
+        return order
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch. Setting the epoch that a loaded state has keeps that state's step."""
+        if epoch < 0:
+            raise ValueError(f"epoch {epoch} is negative")
+        if epoch != self.epoch:
+            self.epoch, self._next_step, self._resume_step = epoch, 0, 0
+
+    def state_dict(self, step: int | None = None) -> dict[str, Any]:
+        """Where the epoch stands, equal on all ranks.
+
+        step: steps of this epoch that have been trained on. Give it where a loader draws batches ahead of the
+        training; by default the steps handed out.
+        """
+        digest = hashlib.sha256(self._clips.astype("<i8").tobytes()).hexdigest()[:16]
+        return {
+            "epoch": self.epoch,
+            "step": self._next_step if step is None else step,
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "k": self.k,
+            "world_size": self.world_size,
+            "movies": digest,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state`` stands: the next iteration yields the rest of its epoch.
+
+        Raises UserError naming both values when the state belongs to other arguments.
+        """
+        own = self.state_dict()
+        for name in ("seed", "batch_size", "k", "world_size", "movies"):
+            if state[name] != own[name]:
+                raise UserError(
+                    f"the saved run had {name} {state[name]}, this one has {own[name]}: "
+                    "go on with the same value or start afresh with --fresh"
+                )
+        self.epoch = int(state["epoch"])
+        self._resume_step = self._next_step = int(state["step"])

@@ -1,0 +1,255 @@
+"""Augmentation of training clips, and the plain view of evaluation (paper section 3.2; DESIGN section 4).
+
+Every draw comes from a generator keyed by (seed, epoch, clip, view), so that a clip's view does not depend on the
+batch, the worker or the rank that happens to make it. Draws are cheap and made on the CPU; the work on pixels and mels
+runs on whichever device the tensors are, grouped so that equal operations run once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torchvision.transforms.v2 import functional as F
+
+from dubcli.core.models import ModelSizes
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoAugmentation:
+    """Sizes in pixels of the square crop and of the short side before it; RandAugment's layers and magnitude."""
+
+    crop: int = 224
+    short_sides: tuple[int, int] = (256, 320)
+    layers: int = 1
+    magnitude: int = 9
+
+    def __post_init__(self) -> None:
+        if not self.crop <= self.short_sides[0] <= self.short_sides[1]:
+            raise ValueError(f"a crop of {self.crop} does not fit short sides of {self.short_sides}")
+        if self.layers < 0 or not 0 <= self.magnitude < MAGNITUDE_BINS:
+            raise ValueError(f"RandAugment takes 0 layers or more and magnitudes 0 to {MAGNITUDE_BINS - 1}")
+
+    @classmethod
+    def of(cls, sizes: ModelSizes) -> VideoAugmentation:
+        """The augmentation of a preset."""
+        return cls(crop=sizes.crop, short_sides=sizes.short_sides)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskAugmentation:
+    """SpecAugment's masks: the largest width of each in frames and mel bins, and how often each is applied."""
+
+    time_frames: int = 70
+    mel_bins: int = 24
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        if min(self.time_frames, self.mel_bins) < 0 or not 0 <= self.probability <= 1:
+            raise ValueError("mask widths are 0 or more and the probability lies in 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoDraw:
+    """One clip's view: the resized height and width, where the crop starts, and RandAugment's signed operations."""
+
+    height: int
+    width: int
+    top: int
+    left: int
+    operations: tuple[tuple[str, float], ...]
+
+
+def keyed_generator(seed: int, epoch: int, clip: int, view: str) -> torch.Generator:
+    """A CPU generator that depends on these four alone. ``view`` is video, primary or secondary."""
+    key = hashlib.blake2b(f"{seed} {epoch} {clip} {view}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(key, "little") >> 1)
+
+
+def uniform_draws(seed: int, epoch: int, clip: int, view: str, count: int) -> list[float]:
+    """``count`` numbers in [0, 1) of a clip's view."""
+    generator = keyed_generator(seed, epoch, clip, view)
+    draws: list[float] = torch.rand(count, generator=generator, dtype=torch.float64).tolist()
+    return draws
+
+
+def _pick(draw: float, choices: int) -> int:
+    """0 ... choices - 1 from a uniform draw."""
+    return min(int(draw * choices), choices - 1)
+
+
+def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """(height, width) with the short side so long and the aspect kept, the long side rounded down."""
+    if height <= width:
+        return short_side, max(short_side, width * short_side // height)
+    return max(short_side, height * short_side // width), short_side
+
+
+def draw_video(
+    seed: int, epoch: int, clip: int, height: int, width: int, config: VideoAugmentation | None = None
+) -> VideoDraw:
+    """Draw the view of a clip whose stored frames are height x width pixels."""
+    config = config or VideoAugmentation()
+    draws = uniform_draws(seed, epoch, clip, "video", 3 + 2 * config.layers)
+    low, high = config.short_sides
+    new_height, new_width = short_side_size(height, width, low + _pick(draws[0], high - low + 1))
+    operations = tuple(
+        draw_operation(draws[3 + 2 * layer], draws[4 + 2 * layer], config) for layer in range(config.layers)
+    )
+    return VideoDraw(
+        height=new_height,
+        width=new_width,
+        top=_pick(draws[1], new_height - config.crop + 1),
+        left=_pick(draws[2], new_width - config.crop + 1),
+        operations=operations,
+    )
+
+
+MAGNITUDE_BINS = 31
+# RandAugment's operations in torchvision's order, with the magnitude at bin 0 and at the last bin and whether its sign
+# is drawn. Translations are fractions of the crop, solarize's threshold a fraction of white.
+_OPERATIONS: dict[str, tuple[float, float, bool]] = {
+    "Identity": (0.0, 0.0, False),
+    "ShearX": (0.0, 0.3, True),
+    "ShearY": (0.0, 0.3, True),
+    "TranslateX": (0.0, 150.0 / 331.0, True),
+    "TranslateY": (0.0, 150.0 / 331.0, True),
+    "Rotate": (0.0, 30.0, True),
+    "Brightness": (0.0, 0.9, True),
+    "Color": (0.0, 0.9, True),
+    "Contrast": (0.0, 0.9, True),
+    "Sharpness": (0.0, 0.9, True),
+    "Posterize": (8.0, 4.0, False),
+    "Solarize": (1.0, 0.0, False),
+    "AutoContrast": (0.0, 0.0, False),
+    "Equalize": (0.0, 0.0, False),
+}
+
+
+def draw_operation(draw: float, sign_draw: float, config: VideoAugmentation) -> tuple[str, float]:
+    """RandAugment's choice: an operation's name and its signed magnitude."""
+    names = list(_OPERATIONS)
+    name = names[_pick(draw, len(names))]
+    first, last, signed = _OPERATIONS[name]
+    magnitude = first + (last - first) * config.magnitude / (MAGNITUDE_BINS - 1)
+    if name == "Posterize":
+        magnitude = float(round(magnitude))
+    return name, -magnitude if signed and sign_draw < 0.5 else magnitude
+
+
+def _affine(
+    images: Tensor, *, shear_x: float = 0.0, shear_y: float = 0.0, shift_x: int = 0, shift_y: int = 0
+) -> Tensor:
+    # Shears turn about the top left corner, as in the reference implementation of AutoAugment.
+    degrees = [math.degrees(math.atan(shear_x)), math.degrees(math.atan(shear_y))]
+    center = [0.0, 0.0] if shear_x or shear_y else None
+    turned: Tensor = F.affine(images, angle=0.0, translate=[shift_x, shift_y], scale=1.0, shear=degrees, center=center)
+    return turned
+
+
+_APPLY: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "Identity": lambda images, magnitude: images,
+    "ShearX": lambda images, magnitude: _affine(images, shear_x=magnitude),
+    "ShearY": lambda images, magnitude: _affine(images, shear_y=magnitude),
+    "TranslateX": lambda images, magnitude: _affine(images, shift_x=int(magnitude * images.shape[-1])),
+    "TranslateY": lambda images, magnitude: _affine(images, shift_y=int(magnitude * images.shape[-2])),
+    "Rotate": lambda images, magnitude: F.rotate(images, angle=magnitude),
+    "Brightness": lambda images, magnitude: F.adjust_brightness(images, 1.0 + magnitude),
+    "Color": lambda images, magnitude: F.adjust_saturation(images, 1.0 + magnitude),
+    "Contrast": lambda images, magnitude: F.adjust_contrast(images, 1.0 + magnitude),
+    "Sharpness": lambda images, magnitude: F.adjust_sharpness(images, 1.0 + magnitude),
+    "Posterize": lambda images, magnitude: F.posterize(images, bits=int(magnitude)),
+    "Solarize": lambda images, magnitude: F.solarize(images, threshold=255.0 * magnitude),
+    "AutoContrast": lambda images, magnitude: F.autocontrast(images),
+    "Equalize": lambda images, magnitude: F.equalize(images),
+}
+
+
+def apply_operation(images: Tensor, name: str, magnitude: float) -> Tensor:
+    """One RandAugment operation on uint8 (..., 3, height, width), each image for itself (Cubuk et al. 2020)."""
+    return _APPLY[name](images, magnitude)
+
+
+def resize_crop(frames: Tensor, draw: VideoDraw, crop: int) -> Tensor:
+    """Resize uint8 (16, 3, height, width) and cut out the drawn square: uint8 (16, 3, crop, crop)."""
+    resized = resize(frames, draw.height, draw.width)
+    return resized[..., draw.top : draw.top + crop, draw.left : draw.left + crop]
+
+
+def resize(frames: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear resize with antialiasing of uint8 (frames, 3, ...), as torchvision's default."""
+    if frames.shape[-2:] == (height, width):
+        return frames
+    if frames.device.type == "cpu":  # has a vectorised kernel for bytes
+        return interpolate(frames, size=(height, width), mode="bilinear", antialias=True)
+    resized = interpolate(frames.float(), size=(height, width), mode="bilinear", antialias=True)
+    return resized.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def augment_videos(clips: Sequence[Tensor], draws: Sequence[VideoDraw], crop: int) -> Tensor:
+    """Random views of a batch of clips, on the clips' device.
+
+    clips: uint8 (16, 3, height, width) each; sizes may differ. draws: ``draw_video`` of each.
+    Returns uint8 (batch, 16, 3, crop, crop). Clips with the same operation run through it together.
+    """
+    batch = torch.stack([resize_crop(clip, draw, crop) for clip, draw in zip(clips, draws, strict=True)])
+    for layer in range(max((len(draw.operations) for draw in draws), default=0)):
+        groups: dict[tuple[str, float], list[int]] = {}
+        for item, draw in enumerate(draws):
+            groups.setdefault(draw.operations[layer], []).append(item)
+        for (name, magnitude), items in groups.items():
+            if name != "Identity":
+                batch[items] = apply_operation(batch[items], name, magnitude)
+    return batch
+
+
+def eval_video(frames: Tensor, sizes: ModelSizes | None = None) -> Tensor:
+    """The view of evaluation: short side to 256, centre crop of 224 (in proportion for smaller presets).
+
+    frames: uint8 (..., 3, height, width). Returns uint8 (..., 3, crop, crop).
+    """
+    sizes = sizes or ModelSizes()
+    height, width = short_side_size(frames.shape[-2], frames.shape[-1], sizes.eval_short_side)
+    resized = resize(frames.reshape(-1, *frames.shape[-3:]), height, width)
+    top, left = (height - sizes.crop) // 2, (width - sizes.crop) // 2
+    cut = resized[..., top : top + sizes.crop, left : left + sizes.crop]
+    return cut.reshape(*frames.shape[:-2], sizes.crop, sizes.crop)
+
+
+def draw_masks(seed: int, epoch: int, clips: Sequence[int], view: str) -> Tensor:
+    """Uniform draws for ``mask_spectrograms``: float64 (batch, 6). ``view`` is primary or secondary."""
+    return torch.tensor([uniform_draws(seed, epoch, clip, view, 6) for clip in clips], dtype=torch.float64)
+
+
+def mask_spectrograms(mels: Tensor, draws: Tensor, config: MaskAugmentation | None = None) -> Tensor:
+    """One time mask and one frequency mask (Park et al. 2019), each applied with probability 0.5, filled with 0.
+
+    mels: normalised (batch, 2, mels, frames), so that 0 is the mean; both channels get the same masks.
+    draws: ``draw_masks``. A mask's width is uniform in 0 ... the largest, its start uniform where it fits.
+    Returns a new tensor.
+    """
+    config = config or MaskAugmentation()
+    draws = draws.to(mels.device)
+    in_time = _span(draws[:, :3], mels.shape[3], config.time_frames, config.probability)
+    in_frequency = _span(draws[:, 3:], mels.shape[2], config.mel_bins, config.probability)
+    masked = in_time[:, None, None, :] | in_frequency[:, None, :, None]
+    return mels.masked_fill(masked, 0)
+
+
+def _span(draws: Tensor, size: int, widest: int, probability: float) -> Tensor:
+    """(batch, size) booleans, true inside the drawn span. draws: (batch, 3): applied or not, width, start."""
+    width = (draws[:, 1] * (min(widest, size) + 1)).long()
+    start = (draws[:, 2] * (size - width + 1)).long()
+    place = torch.arange(size, device=draws.device)
+    inside = (place >= start[:, None]) & (place < (start + width)[:, None])
+    return inside & (draws[:, :1] < probability)
+
+
+def normalise_mels(mels: Tensor, mean: float, std: float) -> Tensor:
+    """(x - mean) / std in float32; ``mean`` and ``std`` are two numbers measured on the training mels."""
+    return (mels.float() - mean) / std

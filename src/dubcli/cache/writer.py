@@ -29,6 +29,8 @@ def open_cache(path: Path, parameters: Mapping[str, Any]) -> Path:
         with cache_lock(path):
             remove_leftovers(path)
             remove_leftovers(path / layout.MOVIES_FOLDER)
+            for folder in (path / layout.MOVIES_FOLDER).iterdir():
+                remove_leftovers(folder)
             if not (path / layout.CACHE_FILE).exists():
                 write_json(path / layout.CACHE_FILE, {"format": layout.FORMAT_VERSION, "parameters": dict(parameters)})
     except OSError as error:

@@ -18,7 +18,7 @@ from dubcli.core import distributed
 Negatives = Literal["both", "cross"]
 MIN_TEMPERATURE = 0.003  # below it, exp(-2 / temperature) is no float64 number
 # Elements of a block of similarities: what a processor's cache holds; on an accelerator, what keeps it busy.
-_BLOCK_CPU = 2**20
+_BLOCK_CPU = 2**21
 _BLOCK_ACCELERATOR = 2**25
 
 

@@ -1,0 +1,110 @@
+"""``dubav embed``: parse, call ``dubcli.embed.embed``, render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dubcli.cli.options import (
+    DeviceOption,
+    JsonOption,
+    MaxFailuresOption,
+    QuietOption,
+    SchedulerOption,
+    ShardOption,
+    StrictOption,
+)
+
+EPILOG = (
+    "Examples: [bold]dubav embed sounds/ runs/efj/ckpt.pt --out features[/bold]; "
+    "[bold]dubav embed a.wav film.mkv random --out features --per-chunk[/bold]; "
+    "[bold]dubav embed list.csv ckpt.pt --out features --format parquet[/bold]; "
+    "[bold]dubav embed cache ckpt.pt --out features[/bold] (features of a clip cache's clips)"
+)
+
+
+def embed(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT... CKPT",
+            help="Sound and video files, folders, .csv (column path) and .txt lists, or a clip cache; "
+            "last the checkpoint, or the word random.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features.", show_default=False)],
+    per_chunk: Annotated[
+        bool, typer.Option("--per-chunk", help="A row for each 3-second chunk (chunks.csv has their times).")
+    ] = False,
+    modality: Annotated[
+        Optional[str], typer.Option("--modality", metavar="audio|video", help="Only these features. [default: both]")
+    ] = None,
+    file_format: Annotated[
+        str, typer.Option("--format", metavar="npy|parquet|npz", help="How they are stored.")
+    ] = "npy",
+    lang: Annotated[
+        Optional[str],
+        typer.Option(
+            "--lang", metavar="LANG", help="Sound track of films. [default: the first; of a cache the primary]"
+        ),
+    ] = None,
+    compile: Annotated[
+        Optional[bool],
+        typer.Option(
+            "--compile/--no-compile", help="Compile the backbones first. [default: where the work left pays for it]"
+        ),
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option("--precision", metavar="auto|float32|bfloat16", help="auto: bfloat16 on CUDA, else float32."),
+    ] = "auto",
+    seed: Annotated[int, typer.Option("--seed", help="Of the model random.")] = 0,
+    preset: Annotated[str, typer.Option("--preset", metavar="paper|small|tiny", help="Of the model random.")] = "paper",
+    device: DeviceOption = None,
+    workers: Annotated[
+        Optional[int], typer.Option("--workers", help="Decoding threads on this machine. [default: one per core]")
+    ] = None,
+    scheduler: SchedulerOption = None,
+    shard: ShardOption = None,
+    strict: StrictOption = False,
+    max_failures: MaxFailuresOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> int:
+    """Write frozen features of sounds, videos or a clip cache.
+
+    1024 numbers per 3-second chunk, averaged per file, into audio.npy and video.npy; row i belongs to row i of
+    items.csv, which also says what could not be used and why. Files shorter than a chunk are padded with silence, whose
+    seconds stand there too; of a longer file the last partial chunk counts when at least half of it is there. A killed
+    run goes on where it was. The model runs in this process; with --shard I/N each of N processes takes every N-th
+    block of up to 64 inputs and the last one joins them; with --scheduler the cluster's workers run the model.
+    """
+    from dubcli.cli.console import make_progress, print_summary
+    from dubcli.embed import EmbedConfig
+    from dubcli.embed import embed as run
+    from dubcli.errors import UserError
+    from dubcli.jobs.options import JobOptions, parse_shard
+
+    if len(inputs) < 2:
+        raise UserError("give at least one INPUT and, last, CKPT (a checkpoint file or the word random)")
+    config = EmbedConfig(
+        modalities=("audio", "video") if modality is None else tuple(modality.split(",")),
+        per_chunk=per_chunk,
+        format=file_format,
+        device=device,
+        compile=compile,
+        precision=precision,
+        lang=lang,
+        seed=seed,
+        preset=preset,
+    )
+    options = JobOptions(
+        workers=workers, scheduler=scheduler, shard=parse_shard(shard), strict=strict, max_failures=max_failures
+    )
+    summary = run(inputs[:-1], inputs[-1], out, config, options, make_progress(quiet=quiet or json))
+    extra = {"out": str(out)}
+    print_summary(summary, what="features", log=out / "items.csv", as_json=json, extra=extra)
+    return summary.exit_status

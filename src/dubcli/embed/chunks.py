@@ -1,0 +1,77 @@
+"""Which 3-second chunks a sound or a video has: the rule of paper section 3.5, and ours for what does not fit it.
+
+* Chunk i covers [3i, 3i + 3) seconds from the file's start.
+* The last partial chunk counts when at least half of it is there, and is filled up to 3 s with silence (video: with the
+  last frame); a shorter rest is dropped.
+* A file shorter than 3 s is one chunk whatever its length. Its sound is filled with silence to the next half second, to
+  1 s at least: the network averages over time, so a word of 0.6 s in 3 s of silence would mostly describe silence, and
+  cost three times as much. A video chunk always has 16 frames, so a short video is one chunk of 3 s.
+
+What was added is counted and reported (``padded_seconds``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+CHUNK_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of one file, ready for a backbone.
+
+    ``data``: float32 (2, samples) waveform for ``kind`` "wave"; float (2, 96, frames) for "mel"; uint8
+    (3, 16, size, size) for "frames". ``padded_seconds`` of ``seconds`` are not from the file.
+    """
+
+    kind: str
+    index: int
+    start_seconds: float
+    seconds: float
+    padded_seconds: float
+    data: Tensor
+
+
+def chunk_count(length: int, full: int) -> int:
+    """Number of chunks of ``full`` units in a file of ``length`` units."""
+    if length <= 0:
+        return 0
+    whole, rest = divmod(length, full)
+    return max(1, whole + (2 * rest >= full))
+
+
+def padded_length(samples: int, sample_rate: int) -> int:
+    """Samples of the only chunk of a file of ``samples`` < 3 s: up to the next half second, at least 1 s."""
+    half = sample_rate // 2
+    return min(max(2, -(-samples // half)) * half, CHUNK_SECONDS * sample_rate)
+
+
+def cut(blocks: Iterable[Tensor], sample_rate: int) -> Iterator[Chunk]:
+    """Cut a stream of (2, samples) blocks into chunks; only about a chunk and a block are in memory at a time."""
+    full = CHUNK_SECONDS * sample_rate
+    held: Tensor | None = None
+    index = 0
+    for block in blocks:
+        held = block if held is None else torch.cat([held, block], dim=-1)
+        while held.shape[-1] >= full:
+            yield Chunk("wave", index, float(index * CHUNK_SECONDS), float(CHUNK_SECONDS), 0.0, held[:, :full])
+            held = held[:, full:]
+            index += 1
+    rest = 0 if held is None else held.shape[-1]
+    if held is None or rest == 0 or (index > 0 and 2 * rest < full):
+        return
+    length = full if index else padded_length(rest, sample_rate)
+    yield Chunk(
+        "wave",
+        index,
+        float(index * CHUNK_SECONDS),
+        length / sample_rate,
+        (length - rest) / sample_rate,
+        pad(held, (0, length - rest)),
+    )

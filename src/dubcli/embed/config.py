@@ -1,0 +1,50 @@
+"""What ``embed`` can be asked for. No torch here: the command line reads it for its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dubcli.errors import UserError
+
+MODALITIES = ("audio", "video")
+FORMATS = ("npy", "parquet", "npz")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+FEATURE_SIZE = 1024
+"""Width of the backbones' output in every preset (DESIGN section 4)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig:
+    """Options of ``embed``; saved in ``embed.json``. Raises UserError when a value is out of range.
+
+    ``modalities``: which features to make, of those the file and the checkpoint have.
+    ``per_chunk``: one row per 3-second chunk instead of their mean per file.
+    ``format``: how the features are stored; ``items.csv`` and ``embed.json`` are always written.
+    ``device``: torch's name of a device; None is CUDA when there is one, else the CPU.
+    ``compile``: True or False; None compiles where the amount of work pays for it.
+    ``precision``: ``auto`` is bfloat16 on CUDA and float32 elsewhere.
+    ``lang``: which of a film's sound tracks (an ISO 639 code); None is the default track, in a cache the primary one.
+    ``seed``, ``preset``: of the model ``random`` (the paper's RP baseline, appendix D).
+    """
+
+    modalities: tuple[str, ...] = MODALITIES
+    per_chunk: bool = False
+    format: str = "npy"
+    device: str | None = None
+    compile: bool | None = None
+    precision: str = "auto"
+    lang: str | None = None
+    seed: int = 0
+    preset: str = "paper"
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in self.modalities if name not in MODALITIES]
+        if wrong or not self.modalities:
+            raise UserError(f"modalities are {', '.join(self.modalities) or 'none'}; give audio, video or both")
+        if self.format not in FORMATS:
+            raise UserError(f"--format is {self.format!r}; give one of {', '.join(FORMATS)}")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"--precision is {self.precision!r}; give one of {', '.join(PRECISIONS)}")
+        if self.seed < 0:
+            raise UserError(f"--seed is {self.seed}; give 0 or more")

@@ -1,0 +1,102 @@
+"""From an item to its chunks, in a decoding thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dubcli.core.models import ModelSizes
+from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, cut
+from dubcli.embed.frames import eval_clip
+from dubcli.embed.inputs import Item
+from dubcli.embed.sounds import SNDFILE_SUFFIXES, Heard, stereo_blocks
+from dubcli.errors import InputError, UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the backbones take: modalities, sound at ``sample_rate``, frames of a preset's size, one sound track."""
+
+    modalities: tuple[str, ...]
+    sample_rate: int
+    sizes: ModelSizes
+    lang: str | None = None
+    nospeech: bool = False
+
+
+@dataclass
+class Reading:
+    """What was noticed while an item was read."""
+
+    seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def warning(self) -> str | None:
+        """All of it in one line."""
+        return "; ".join(self.warnings) or None
+
+
+def decode(item: Item, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+    """Yield an item's chunks and fill ``reading``. Raises InputError when nothing of it can be used."""
+    if item.kind == "movie":
+        yield from _decode_movie(Path(item.path), wanted, reading)
+    elif Path(item.path).suffix.lower() in SNDFILE_SUFFIXES:
+        yield from _decode_sound(Path(item.path), wanted, reading)
+    else:
+        from dubcli.embed.films import decode_film
+
+        yield from decode_film(Path(item.path), wanted, reading)
+
+
+def _decode_sound(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+    if "audio" not in wanted.modalities:
+        raise InputError("a sound, and only video features are made")
+    heard = Heard()
+    yield from cut(stereo_blocks(path, wanted.sample_rate, heard), wanted.sample_rate)
+    reading.seconds = heard.seconds
+    if heard.warning:
+        reading.warnings.append(heard.warning)
+
+
+def _decode_movie(folder: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+    """The clips of a film in a cache: its stored mels and frames, no decoding of media."""
+    from dubcli.cache.reader import Movie
+
+    try:
+        movie = Movie(folder)
+        reading.seconds = float(movie.n_clips * CHUNK_SECONDS)
+        language = wanted.lang or movie.primary
+        mels = None
+        if "audio" in wanted.modalities:
+            if movie.has(language, nospeech=wanted.nospeech):
+                mels = movie.mel(language, nospeech=wanted.nospeech)
+            else:
+                kind = "no-speech mel" if wanted.nospeech else "mel"
+                reading.warnings.append(f"has no {kind} of {language}")
+        if mels is None and "video" not in wanted.modalities:
+            raise InputError(reading.warning or "nothing that is asked for")
+        valid = movie.valid_range([language]) if movie.has(language) else (0, movie.n_clips)
+        for clip in range(movie.n_clips):
+            times = (clip, float(clip * CHUNK_SECONDS), float(CHUNK_SECONDS), 0.0)
+            if mels is not None and valid[0] <= clip < valid[1]:
+                yield Chunk("mel", *times, torch.from_numpy(mels[clip].copy()))
+            if "video" in wanted.modalities:
+                yield Chunk("frames", *times, _jpeg_clip(movie.frame_bytes(clip), wanted.sizes))
+    except UserError as error:
+        raise InputError(str(error)) from None
+
+
+def _jpeg_clip(images: list[bytes], sizes: ModelSizes) -> Tensor:
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    encoded = [torch.frombuffer(bytearray(image), dtype=torch.uint8) for image in images]
+    try:
+        frames = torch.stack([decode_jpeg(image, mode=ImageReadMode.RGB) for image in encoded])
+    except RuntimeError as error:
+        raise InputError(f"a frame is damaged: {str(error).splitlines()[0]}") from None
+    return eval_clip(frames.permute(0, 2, 3, 1), sizes)

@@ -1,0 +1,187 @@
+"""Features of waveforms and frames in memory: what notebooks, ``dubcli.hear`` and ``embed`` itself call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dubcli.core.checkpoint import TrainedModel, load_trained, random_trained
+from dubcli.core.features import log_mel
+from dubcli.core.models import audio_input, normalise_pixels, preset_sizes
+from dubcli.core.transforms import normalise_mels
+from dubcli.embed.chunks import Chunk, cut
+from dubcli.embed.config import FEATURE_SIZE
+from dubcli.embed.engine import Engine
+from dubcli.embed.frames import eval_clip
+from dubcli.embed.resample import resample_blocks
+from dubcli.errors import UserError
+
+RANDOM = "random"
+
+Waveforms = Tensor | np.ndarray | Sequence[Any]
+
+
+class Embedder:
+    """A checkpoint's frozen backbones in eval mode, without projection heads (paper section 3.5).
+
+    ``ckpt``: a checkpoint file, ``"random"`` (a seeded random model, the RP baseline of appendix D) or a TrainedModel.
+    ``device``: torch's name; None is CUDA when there is one. ``compile``: see ``EmbedConfig``. ``precision``:
+    ``"auto"`` (bfloat16 on CUDA), ``"float32"`` or ``"bfloat16"``. Raises UserError for a file that is no checkpoint.
+
+    >>> features = Embedder("random", preset="tiny").audio(np.zeros((2, 48000)), 48000)  # two seconds of mono
+    >>> features.shape, features.dtype
+    ((2, 1024), dtype('float32'))
+    """
+
+    def __init__(
+        self,
+        ckpt: str | os.PathLike[str] | TrainedModel = RANDOM,
+        *,
+        device: str | None = None,
+        compile: bool | None = False,
+        precision: str = "auto",
+        seed: int = 0,
+        preset: str = "paper",
+    ) -> None:
+        self.trained = load_model(ckpt, seed=seed, preset=preset)
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self._engines: dict[str, Engine] = {}
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of the sound that the audio backbone was trained on."""
+        return self.trained.sample_rate
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that the checkpoint has a backbone for."""
+        return ("audio",) if self.trained.model.video is None else ("audio", "video")
+
+    def audio(self, waveforms: Waveforms, sample_rate: int, *, per_chunk: bool = False) -> np.ndarray:
+        """Features of sounds, float32 (n, 1024): the mean over each sound's 3-second chunks.
+
+        ``waveforms``: samples in [-1, 1] as (samples,), (n, samples) mono or (n, channels, samples) with one or two
+        channels (mono becomes dual mono), or a list of (samples,) and (channels, samples) of different lengths.
+        ``sample_rate`` in Hz; they are resampled to the checkpoint's. Chunks as ``dubcli.embed.chunks`` says.
+        ``per_chunk``: (chunks, 1024), the chunks of all sounds one after another. Raises UserError for an empty sound.
+        """
+        chunks: list[Chunk] = []
+        counts = []
+        for waveform in _as_list(waveforms):
+            own = list(cut(resample_blocks([_stereo(waveform)], sample_rate, self.sample_rate), self.sample_rate))
+            if not own:
+                raise UserError("a sound without samples has no features; leave it out")
+            chunks.extend(own)
+            counts.append(len(own))
+        features = self._in_batches(chunks)
+        if per_chunk or not counts:
+            return features
+        return np.stack([part.mean(axis=0) for part in np.split(features, np.cumsum(counts)[:-1])])
+
+    def video(self, frames: Tensor | np.ndarray) -> np.ndarray:
+        """Features of clips, float32 (n, 1024).
+
+        ``frames``: uint8 RGB (n, frames, height, width, 3), or (frames, height, width, 3) for one clip of 3 seconds. Of
+        other numbers of frames than 16, the 16 at the centres of equal parts are taken. Short side to 256, centre
+        crop 224 (paper section 3.5).
+        """
+        clips = torch.as_tensor(frames)
+        if clips.ndim == 4:
+            clips = clips[None]
+        if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != torch.uint8:
+            raise UserError(f"frames are {clips.dtype} {tuple(clips.shape)}; give uint8 (n, frames, height, width, 3)")
+        sizes = preset_sizes(self.trained.preset)
+        chunks = [Chunk("frames", i, 0.0, 3.0, 0.0, eval_clip(clip, sizes)) for i, clip in enumerate(clips)]
+        return self._in_batches(chunks)
+
+    def features(self, chunks: Sequence[Chunk]) -> np.ndarray:
+        """Features of chunks of one kind and shape in one batch, float32 (chunks, 1024)."""
+        batch = torch.stack([chunk.data for chunk in chunks]).to(self.device, non_blocking=True)
+        if chunks[0].kind == "frames":
+            return self._engine("video")(normalise_pixels(batch)).numpy()
+        mels = log_mel(batch, self.sample_rate) if chunks[0].kind == "wave" else batch
+        mels = normalise_mels(mels, self.trained.mel_mean, self.trained.mel_std)
+        return self._engine("audio")(audio_input(mels)).numpy()
+
+    def batch_size(self, kind: str) -> int:
+        """Chunks that go through a backbone at once."""
+        if self.device.type != "cpu":
+            return 32 if kind == "frames" else 128
+        return 4 if kind == "frames" else 8
+
+    def _in_batches(self, chunks: Sequence[Chunk]) -> np.ndarray:
+        out = np.zeros((len(chunks), FEATURE_SIZE), dtype=np.float32)
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for number, chunk in enumerate(chunks):
+            by_shape.setdefault(tuple(chunk.data.shape), []).append(number)
+        for numbers in by_shape.values():
+            for part in batches(numbers, self.batch_size(chunks[numbers[0]].kind)):
+                out[part] = self.features([chunks[number] for number in part])
+        return out
+
+    def _engine(self, modality: str) -> Engine:
+        if modality not in self._engines:
+            module: nn.Module | None = getattr(self.trained.model, modality)
+            if module is None:
+                raise UserError(f"{self.trained.name} is an audio-only checkpoint; it has no {modality} features")
+            self._engines[modality] = Engine(module, self.device, self.precision)
+        return self._engines[modality]
+
+
+def load_model(ckpt: str | os.PathLike[str] | TrainedModel, *, seed: int = 0, preset: str = "paper") -> TrainedModel:
+    """The frozen model of a checkpoint file, or of the word ``random``. Raises UserError."""
+    if isinstance(ckpt, TrainedModel):
+        return ckpt
+    return random_trained(seed, preset=preset) if str(ckpt) == RANDOM else load_trained(ckpt)
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device of that name, or CUDA when there is one. Raises UserError when it is not there."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--device {name} cannot be used ({reason}); leave it out or give cpu") from None
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """What ``EmbedConfig.precision`` means on ``device``."""
+    wide = name == "float32" or (name == "auto" and device.type != "cuda")
+    return torch.float32 if wide else torch.bfloat16
+
+
+def batches(numbers: Sequence[int], size: int) -> Iterable[list[int]]:
+    """``numbers`` in order, ``size`` at a time."""
+    for start in range(0, len(numbers), size):
+        yield list(numbers[start : start + size])
+
+
+def _as_list(waveforms: Waveforms) -> list[Tensor]:
+    if isinstance(waveforms, (Tensor, np.ndarray)):
+        tensor = torch.as_tensor(waveforms)
+        if tensor.ndim not in (1, 2, 3):
+            raise UserError(f"waveforms are {tuple(tensor.shape)}; give (n, samples) or (n, channels, samples)")
+        return list(tensor[None] if tensor.ndim == 1 else tensor)
+    return [torch.as_tensor(waveform) for waveform in waveforms]
+
+
+def _stereo(waveform: Tensor) -> Tensor:
+    if waveform.ndim not in (1, 2) or (waveform.ndim == 2 and waveform.shape[0] > 2):
+        raise UserError(
+            f"a waveform is {tuple(waveform.shape)}; give (samples,), (1, samples) or (2, samples), and more channels "
+            "through dubcli.core.features.downmix"
+        )
+    if not waveform.dtype.is_floating_point:
+        raise UserError(f"a waveform is {waveform.dtype}; give floating point samples in [-1, 1]")
+    waveform = torch.nan_to_num(waveform.detach().cpu().float(), nan=0.0, posinf=0.0, neginf=0.0)
+    return waveform.expand(2, -1) if waveform.ndim == 1 or waveform.shape[0] == 1 else waveform

@@ -1,0 +1,123 @@
+"""The inputs of ``embed``: files, folders, lists of files and clip caches, as one stream of items in a fixed order."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubcli.errors import UserError
+
+SOUND_SUFFIXES = frozenset({
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".m4b", ".aac", ".ac3", ".eac3", ".ec3", ".dts",
+    ".thd", ".mka", ".wma", ".aif", ".aiff", ".au", ".w64", ".caf", ".amr", ".g722",
+})  # fmt: skip
+VIDEO_SUFFIXES = frozenset({
+    ".mkv", ".mp4", ".m4v", ".mov", ".avi", ".webm", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".ogv", ".wmv",
+    ".flv", ".3gp", ".mxf", ".y4m",
+})  # fmt: skip
+_PATH_COLUMNS = ("path", "file", "filename", "file_name", "fname", "video", "audio")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One input; ``kind`` is "file" or "movie" (a film of a clip cache). Size and time tell when a file has changed."""
+
+    path: str
+    kind: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A file in an input folder that is no sound and no video by its name."""
+
+    path: str
+
+
+def list_items(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[Item | Ignored]:
+    """Yield the items of ``inputs`` in their order, folders sorted by name; nothing is opened but lists.
+
+    Raises UserError for an input that is not there and for a list that cannot be read. A file that a list names and
+    that is not there is an item all the same: it fails when it is read.
+    """
+    for given in inputs:
+        path = Path(given)
+        if path.is_dir():
+            yield from _movies(path) if (path / "cache.json").is_file() else _folder(path)
+        elif not path.exists():
+            raise UserError(f"{given} is not there; give files, folders, a .csv or .txt list, or a clip cache")
+        elif path.suffix.lower() == ".txt":
+            yield from _listed(path, _text_lines(path))
+        elif path.suffix.lower() == ".csv":
+            yield from _listed(path, _csv_cells(path))
+        else:
+            yield file_item(str(given))
+
+
+def file_item(path: str) -> Item:
+    """The item of one file, whether it is there or not."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return Item(path, "file", -1, 0)
+    return Item(path, "file", status.st_size, status.st_mtime_ns)
+
+
+def _folder(folder: Path) -> Iterator[Item | Ignored]:
+    # Only one folder's names are in memory at a time.
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _folder(Path(entry.path))
+        elif os.path.splitext(entry.name)[1].lower() in SOUND_SUFFIXES | VIDEO_SUFFIXES:
+            yield file_item(entry.path)
+        else:
+            yield Ignored(entry.path)
+
+
+def _movies(cache: Path) -> Iterator[Item]:
+    from dubcli.cache.reader import Cache
+
+    for movie in Cache(cache).movies:
+        description = Path(movie.folder) / "movie.json"
+        status = description.stat()
+        yield Item(str(movie.folder), "movie", status.st_size, status.st_mtime_ns)
+
+
+def _listed(source: Path, names: Iterable[str]) -> Iterator[Item]:
+    """Names in a list are relative to the list's own folder."""
+    for name in names:
+        yield file_item(os.path.join(source.parent, name) if source.parent != Path() else name)
+
+
+def _text_lines(path: Path) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                if "\0" in line:
+                    raise UserError(f"{path} is no text; a .txt input is a list with one file per line")
+                if line.strip():
+                    yield line.rstrip("\r\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _csv_cells(path: Path) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            rows = csv.DictReader(file)
+            columns = rows.fieldnames or []
+            column = next((name for name in _PATH_COLUMNS if name in columns), None)
+            if column is None:
+                found = ", ".join(columns) or "none"
+                raise UserError(
+                    f"{path} has no column named path (columns: {found}); name the column with the files so"
+                )
+            yield from (row[column] for row in rows if row[column])
+    except (OSError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as a list: {error}") from None

@@ -1,0 +1,238 @@
+"""Decoding threads feed the backbones, which run in the calling thread; memory does not grow with the work.
+
+Chunks of many files share a batch, so that ten thousand short sounds cost what one long sound costs. Threads, not
+processes: libsndfile, FFmpeg and torch all let go of Python's lock while they work, and a waveform needs no copy.
+"""
+
+from __future__ import annotations
+
+import errno
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dubcli.embed.chunks import Chunk
+from dubcli.embed.config import FEATURE_SIZE, MODALITIES
+from dubcli.embed.decode import Reading, Wanted, decode
+from dubcli.embed.embedder import Embedder
+from dubcli.embed.inputs import Item
+from dubcli.embed.store import Block
+from dubcli.errors import InputError, UserError
+
+_QUEUED_CHUNKS = 64
+_MOST_OPEN_ITEMS = 1024
+"""Items that may wait for a batch of their shape to fill; then all batches are run as they are."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@dataclass
+class _Open:
+    """An item whose chunks are on their way."""
+
+    item: Item
+    waiting: int = 0
+    done: int = 0
+    ended: bool = False
+    failure: str | None = None
+    reading: Reading = field(default_factory=Reading)
+    sums: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    padded_seconds: float = 0.0
+
+
+_Message = tuple[_Open, Chunk | None]
+
+
+class Pipeline:
+    """Turns items into rows of features. ``run`` may be called once."""
+
+    def __init__(self, embedder: Embedder, wanted: Wanted, *, per_chunk: bool, threads: int) -> None:
+        self._embedder = embedder
+        self._wanted = wanted
+        self._per_chunk = per_chunk
+        self._threads = threads
+        self._queue: queue.Queue[_Message | BaseException | None] = queue.Queue(_QUEUED_CHUNKS)
+        self._stop = threading.Event()
+        self._batches: dict[tuple[str, tuple[int, ...]], list[tuple[_Open, Chunk]]] = {}
+        self._finished: list[_Open] = []
+        self._ended = 0
+
+    def run(self, items: Iterable[Item], done: Callable[[Item, Block], None]) -> None:
+        """Call ``done`` with each item and its one-item block, in the order in which they end.
+
+        Raises UserError when the work as a whole cannot go on.
+        """
+        source = _Shared(items)
+        threads = [
+            threading.Thread(target=self._decode_all, args=(source,), name=f"decode-{i}", daemon=True)
+            for i in range(self._threads)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._collect(done)
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _decode_all(self, source: _Shared) -> None:
+        try:
+            for item in source:
+                opened = _Open(item)
+                try:
+                    for chunk in decode(item, self._wanted, opened.reading):
+                        opened.waiting += 1
+                        self._put((opened, chunk))
+                except Exception as error:
+                    opened.failure = _reason(error)
+                self._put((opened, None))
+        except _Stopped:
+            return
+        except BaseException as error:
+            self._put(error)
+        self._put(None)
+
+    def _put(self, message: _Message | BaseException | None) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(message, timeout=0.2)
+            except queue.Full:
+                continue
+            return
+        raise _Stopped
+
+    def _collect(self, done: Callable[[Item, Block], None]) -> None:
+        running = self._threads
+        while running:
+            message = self._queue.get()
+            if isinstance(message, BaseException):
+                raise message
+            if message is None:
+                running -= 1
+            elif message[1] is not None:
+                self._add(message[0], message[1])
+            else:
+                message[0].ended = True
+                self._ended += 1
+                self._finish([message[0]])
+            if not running or self._ended > _MOST_OPEN_ITEMS:
+                self._flush()
+            while self._finished:
+                opened = self._finished.pop()
+                done(opened.item, self._block(opened))
+
+    def _add(self, opened: _Open, chunk: Chunk) -> None:
+        key = (chunk.kind, tuple(chunk.data.shape))
+        batch = self._batches.setdefault(key, [])
+        batch.append((opened, chunk))
+        if len(batch) == self._embedder.batch_size(chunk.kind):
+            self._run_batch(self._batches.pop(key))
+
+    def _finish(self, candidates: Iterable[_Open]) -> None:
+        """Of these items, put the ones that are complete on the list of finished ones."""
+        for opened in candidates:
+            if opened.ended and opened.done == opened.waiting:
+                self._ended -= 1
+                self._finished.append(opened)
+
+    def _flush(self) -> None:
+        for key in list(self._batches):
+            self._run_batch(self._batches.pop(key))
+
+    def _run_batch(self, batch: list[tuple[_Open, Chunk]]) -> None:
+        features = self._embedder.features([chunk for _, chunk in batch])
+        for (opened, chunk), row in zip(batch, features, strict=True):
+            self._take(opened, chunk, row)
+        self._finish({id(opened): opened for opened, _ in batch}.values())
+
+    def _take(self, opened: _Open, chunk: Chunk, row: np.ndarray) -> None:
+        modality = "video" if chunk.kind == "frames" else "audio"
+        opened.done += 1
+        opened.counts[modality] += 1
+        opened.padded_seconds += chunk.padded_seconds
+        if not np.isfinite(row).all():
+            opened.failure = opened.failure or "its features are not finite; are its samples within [-1, 1]?"
+        elif self._per_chunk:
+            _note_chunk(opened, chunk, modality, row)
+        else:
+            opened.sums[modality] = opened.sums.get(modality, 0.0) + row.astype(np.float64)
+
+    def _block(self, opened: _Open) -> Block:
+        failed = opened.failure is not None
+        rows = [] if failed else [opened.rows[index] for index in sorted(opened.rows)]
+        chunks = [{name: cell for name, cell in row.items() if name != "features"} for row in rows]
+        counts = dict.fromkeys(MODALITIES, 0) if failed else opened.counts
+        number = len(rows) if self._per_chunk else 1
+        features = {}
+        for modality in MODALITIES:
+            array = np.zeros((number, FEATURE_SIZE), dtype=np.float32)
+            if self._per_chunk:
+                for position, row in enumerate(rows):
+                    array[position] = row["features"].get(modality, 0.0)
+            elif counts[modality]:
+                array[0] = opened.sums[modality] / counts[modality]
+            features[modality] = array
+        record = {
+            "path": opened.item.path,
+            "duration": round(opened.reading.seconds, 6),
+            "chunks": max(counts.values()),
+            "status": "failed" if failed else "ok",
+            "reason": opened.failure if failed else (opened.reading.warning or ""),
+            **{f"{modality}_chunks": counts[modality] for modality in MODALITIES},
+            "padded_seconds": 0.0 if failed else round(opened.padded_seconds, 6),
+            "rows": number,
+        }
+        return Block([record], chunks, features)
+
+
+def _note_chunk(opened: _Open, chunk: Chunk, modality: str, row: np.ndarray) -> None:
+    entry = opened.rows.setdefault(
+        chunk.index,
+        {
+            "path": opened.item.path,
+            "chunk": chunk.index,
+            "start_seconds": chunk.start_seconds,
+            "stop_seconds": chunk.start_seconds + chunk.seconds,
+            "padded_seconds": 0.0,
+            "audio": 0,
+            "video": 0,
+            "features": {},
+        },
+    )
+    entry["padded_seconds"] = max(entry["padded_seconds"], round(chunk.padded_seconds, 6))
+    entry["stop_seconds"] = max(entry["stop_seconds"], chunk.start_seconds + chunk.seconds)
+    entry[modality] = 1
+    entry["features"][modality] = row
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
+        raise error
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) else f"unexpected {type(error).__name__}: {text}"
+
+
+class _Stopped(Exception):
+    """The collecting side has ended."""
+
+
+class _Shared:
+    """An iterator that several threads take from."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = iter(items)
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Item]:
+        return self
+
+    def __next__(self) -> Item:
+        with self._lock:
+            return next(self._items)

@@ -1,0 +1,297 @@
+"""``embed``: inputs -> a folder of features, block by block, resumable."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dubcli import __version__
+from dubcli.core.atomic import read_json, remove_leftovers, write_json
+from dubcli.core.checkpoint import TrainedModel
+from dubcli.core.models import preset_sizes
+from dubcli.embed.config import EmbedConfig
+from dubcli.embed.decode import Wanted
+from dubcli.embed.embedder import Embedder
+from dubcli.embed.features import Features, load_features, read_table
+from dubcli.embed.inputs import Ignored, Item, file_item, list_items
+from dubcli.embed.pipeline import Pipeline
+from dubcli.embed.plan import Plan, PlannedBlock, write_plan
+from dubcli.embed.store import Block, load_block, open_work_folder, save_block, write_features
+from dubcli.embed.summary import EmbedSummary, tell
+from dubcli.errors import UserError
+from dubcli.jobs.options import JobOptions
+from dubcli.jobs.progress import SILENT, Progress
+
+FORMAT = 1
+DONE_FILE = "embed.json"
+
+Model = str | os.PathLike[str] | TrainedModel | Embedder
+
+
+def embed(
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    ckpt: Model,
+    out: str | os.PathLike[str],
+    config: EmbedConfig | None = None,
+    options: JobOptions = JobOptions(),
+    progress: Progress = SILENT,
+) -> EmbedSummary:
+    """Write the features of ``inputs`` into the folder ``out`` (paper section 3.5).
+
+    ``inputs``: files, folders (searched recursively), ``.csv`` and ``.txt`` lists, clip caches. ``ckpt``: a checkpoint
+    file, ``"random"``, a TrainedModel or an Embedder. ``options``: ``workers`` is the number of decoding threads,
+    ``shard`` takes every n-th block of at most 64 inputs; with ``scheduler`` each block is one job of the cluster,
+    whose workers load the checkpoint themselves.
+
+    Writes ``audio.npy`` and ``video.npy`` (float32, row i belongs to row i of ``items.csv``, or of ``chunks.csv`` with
+    ``per_chunk``), ``items.csv`` and ``embed.json``. A killed run goes on where it was. Raises UserError for inputs
+    that are not there, for a folder that holds features of another checkpoint, and past ``options``' failures.
+    """
+    given = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
+    return _embed_items(list_items(given), ckpt, Path(out), config or EmbedConfig(), options, progress)
+
+
+def embed_files(
+    paths: Sequence[str | os.PathLike[str]],
+    ckpt: Model,
+    *,
+    modalities: Sequence[str] = ("audio",),
+    out: str | os.PathLike[str] | None = None,
+    config: EmbedConfig | None = None,
+    options: JobOptions = JobOptions(),
+    progress: Progress = SILENT,
+) -> Features:
+    """Features of a list of sound and video files, in its order; a file that fails has a row of zeros and its reason.
+
+    ``out``: a folder that keeps them; there they are made once, resumed after a kill, and made again when a file has
+    changed. Without it they are made in memory's stead in a temporary folder and returned as arrays.
+    Raises UserError as ``embed`` does.
+    """
+    chosen = replace(config or EmbedConfig(), modalities=tuple(modalities))
+    items = [file_item(os.fspath(path)) for path in paths]
+    if out is not None:
+        _embed_items(items, ckpt, Path(out), chosen, options, progress)
+        return load_features(out)
+    with tempfile.TemporaryDirectory(prefix="dubav-embed-") as folder:
+        _embed_items(items, ckpt, Path(folder), chosen, options, progress)
+        features = load_features(folder)
+        return features.in_memory()
+
+
+def _embed_items(
+    items: Iterable[Item | Ignored],
+    ckpt: Model,
+    out: Path,
+    config: EmbedConfig,
+    options: JobOptions,
+    progress: Progress,
+) -> EmbedSummary:
+    begun = time.monotonic()
+    embedder = open_embedder(ckpt, config)
+    identity = _identity(embedder, config)
+    _refuse_other(out, identity)
+    work = open_work_folder(out)
+    remove_leftovers(work)
+    remove_leftovers(out)
+    plan = write_plan(work, items, json.dumps(identity, sort_keys=True))
+    if not plan.n_items:
+        shutil.rmtree(work)
+        raise UserError("no sound and no video among the inputs; give files, a folder with some, a list or a cache")
+    summary = EmbedSummary()
+    if _is_complete(out, plan):
+        for record in read_table(out / "items.csv"):
+            tell(summary.add(record, before=True), summary, options, progress)
+        shutil.rmtree(work, ignore_errors=True)
+    else:
+        _make_blocks(plan, embedder, config, options, progress, summary)
+        _finish(out, work, plan, embedder, config, identity, progress)
+    summary.elapsed_seconds = time.monotonic() - begun
+    return summary
+
+
+def open_embedder(ckpt: Model, config: EmbedConfig) -> Embedder:
+    """The Embedder of a checkpoint with the options of ``config``."""
+    if isinstance(ckpt, Embedder):
+        return ckpt
+    return Embedder(
+        ckpt,
+        device=config.device,
+        compile=config.compile,
+        precision=config.precision,
+        seed=config.seed,
+        preset=config.preset,
+    )
+
+
+def wanted_of(embedder: Embedder, config: EmbedConfig) -> Wanted:
+    """What decoding has to deliver for this checkpoint and these options."""
+    modalities = tuple(name for name in config.modalities if name in embedder.modalities)
+    if not modalities:
+        raise UserError(f"{embedder.trained.name} is an audio-only checkpoint; it has no video features")
+    return Wanted(
+        modalities=modalities,
+        sample_rate=embedder.sample_rate,
+        sizes=preset_sizes(embedder.trained.preset),
+        lang=config.lang,
+        nospeech=embedder.trained.variant.primary_kind == "nospeech",
+    )
+
+
+def _identity(embedder: Embedder, config: EmbedConfig) -> dict[str, Any]:
+    """What the features depend on, beside the inputs."""
+    return {
+        "format": FORMAT,
+        "content_hash": embedder.trained.content_hash,
+        "mel": [embedder.sample_rate, embedder.trained.mel_mean, embedder.trained.mel_std],
+        "modalities": list(wanted_of(embedder, config).modalities),
+        "per_chunk": config.per_chunk,
+        "format_of_arrays": config.format,
+        "lang": config.lang,
+        "precision": str(embedder.precision).removeprefix("torch."),
+    }
+
+
+def _refuse_other(out: Path, identity: dict[str, Any]) -> None:
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; give a folder with --out")
+    if not (out / DONE_FILE).exists():
+        return
+    there = read_json(out / DONE_FILE).get("identity", {})
+    for name, value in identity.items():
+        if there.get(name) != value:
+            raise UserError(
+                f"{out} holds features with {name} {there.get(name)}, now it is {value}; "
+                "choose another --out or delete it"
+            )
+
+
+def _is_complete(out: Path, plan: Plan) -> bool:
+    return (out / DONE_FILE).exists() and read_json(out / DONE_FILE).get("key") == plan.key
+
+
+def _make_blocks(
+    plan: Plan,
+    embedder: Embedder,
+    config: EmbedConfig,
+    options: JobOptions,
+    progress: Progress,
+    summary: EmbedSummary,
+) -> None:
+    missing = []
+    for planned in plan.blocks(options.shard):
+        if planned.path.exists():
+            for record in load_block(planned.path).items:
+                tell(summary.add(record, before=True), summary, options, progress)
+        else:
+            missing.append(planned.path.name)
+    progress.start("embed", plan.n_items, "files")
+    seconds, begun = 0.0, time.monotonic()
+
+    def note(record: dict[str, Any]) -> None:
+        nonlocal seconds
+        seconds += record["duration"]
+        speed = f"{seconds / max(1e-6, time.monotonic() - begun):.1f}x real time"
+        tell(summary.add(record, before=False), summary, options, progress)
+        done = summary.ok + summary.skipped + summary.failed
+        progress.update("embed", done, failed=summary.failed, speed=speed)
+
+    names = frozenset(missing)
+    todo = (planned for planned in plan.blocks(options.shard) if planned.path.name in names)
+    try:
+        make_blocks(todo, embedder, config, options.worker_count, note)
+    finally:
+        progress.finish("embed")
+
+
+def make_blocks(
+    todo: Iterable[PlannedBlock],
+    embedder: Embedder,
+    config: EmbedConfig,
+    threads: int,
+    note: Callable[[dict[str, Any]], None],
+) -> None:
+    """Make the features of the blocks and save each as soon as its last item is there."""
+    open_blocks: dict[int, tuple[PlannedBlock, dict[int, Block]]] = {}
+    home: dict[int, tuple[int, int]] = {}
+
+    def items() -> Iterable[Item]:
+        for number, planned in enumerate(todo):
+            open_blocks[number] = (planned, {})
+            for position, item in enumerate(planned.items):
+                home[id(item)] = (number, position)
+                yield item
+
+    def done(item: Item, block: Block) -> None:
+        number, position = home.pop(id(item))
+        planned, parts = open_blocks[number]
+        parts[position] = block
+        note(block.items[0])
+        if len(parts) == len(planned.items):
+            save_block(planned.path, Block.joined([parts[i] for i in range(len(parts))]))
+            del open_blocks[number]
+
+    pipeline = Pipeline(embedder, wanted_of(embedder, config), per_chunk=config.per_chunk, threads=threads)
+    pipeline.run(items(), done)
+
+
+def _finish(
+    out: Path,
+    work: Path,
+    plan: Plan,
+    embedder: Embedder,
+    config: EmbedConfig,
+    identity: dict[str, Any],
+    progress: Progress,
+) -> None:
+    """Join the blocks when all are there; of several shards the last one does it."""
+    with open(work / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _is_complete(out, plan):
+            return
+        blocks = [planned.path for planned in plan.blocks()]
+        missing = sum(not path.exists() for path in blocks)
+        if missing:
+            progress.message(f"{missing} of {plan.n_blocks} blocks are for other shards; the last shard joins them")
+            return
+        (out / DONE_FILE).unlink(missing_ok=True)
+        counts = write_features(out, blocks, per_chunk=config.per_chunk, file_format=config.format)
+        ignored = out / "ignored.csv"
+        if plan.n_ignored:
+            os.replace(work / "ignored.csv", ignored)
+        else:
+            ignored.unlink(missing_ok=True)
+        description = _describe(embedder, config, counts)
+        write_json(out / DONE_FILE, {"key": plan.key, **description, "identity": identity})
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _describe(embedder: Embedder, config: EmbedConfig, counts: dict[str, int]) -> dict[str, Any]:
+    trained = embedder.trained
+    return {
+        "model": {
+            "name": trained.name,
+            "content_hash": trained.content_hash,
+            "variant": trained.variant.to_dict(),
+            "preset": trained.preset,
+            "sample_rate": trained.sample_rate,
+            "mel_mean": trained.mel_mean,
+            "mel_std": trained.mel_std,
+        },
+        "config": asdict(config),
+        "arrays": [name for name in ("audio", "video") if counts[f"{name}_chunks"]],
+        "rows_of": "chunks.csv" if config.per_chunk else "items.csv",
+        "counts": counts,
+        "device": str(embedder.device),
+        "versions": {"dubcli": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }

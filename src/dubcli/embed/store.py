@@ -1,0 +1,189 @@
+"""Features on disk: blocks while the work goes on, whole arrays at its end, never more than a block in memory.
+
+While ``embed`` runs, ``OUT/.embed/`` holds one ``.npz`` per finished block of inputs, named by what it was made from
+(the inputs' names, sizes and times, the checkpoint, the options). A killed run loses the blocks it was at, no more.
+When the last block is there they become ``audio.npy``, ``video.npy`` and ``items.csv``; ``embed.json`` comes last and says
+that the folder is complete.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from dubcli.core.atomic import atomic_write
+from dubcli.embed.config import FEATURE_SIZE, MODALITIES
+from dubcli.embed.inputs import Item
+from dubcli.errors import UserError
+
+WORK_FOLDER = ".embed"
+ITEM_COLUMNS = (
+    "path", "duration", "chunks", "status", "reason", "audio_chunks", "video_chunks", "padded_seconds", "first_row",
+    "rows",
+)  # fmt: skip
+CHUNK_COLUMNS = ("path", "chunk", "start_seconds", "stop_seconds", "padded_seconds", "audio", "video")
+
+
+@dataclass
+class Block:
+    """The features of some consecutive inputs: ``items`` and ``chunks`` are the rows of the two tables."""
+
+    items: list[dict[str, Any]] = field(default_factory=list)
+    chunks: list[dict[str, Any]] = field(default_factory=list)
+    features: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the feature arrays."""
+        return sum(item["rows"] for item in self.items)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Block]) -> Block:
+        """One block of several, in order."""
+        return cls(
+            [item for part in parts for item in part.items],
+            [chunk for part in parts for chunk in part.chunks],
+            {name: np.concatenate([part.features[name] for part in parts]) for name in MODALITIES},
+        )
+
+
+def block_name(items: Sequence[Item], identity: str) -> str:
+    """The name of the file that holds the features of ``items`` made with what ``identity`` describes."""
+    digest = blake2b(identity.encode(), digest_size=16)
+    for item in items:
+        text = json.dumps([item.path, item.kind, item.size, item.modified_ns])
+        digest.update(text.encode("utf-8", "surrogateescape"))
+    return f"{digest.hexdigest()}.npz"
+
+
+def save_block(path: Path, block: Block) -> None:
+    """Write a block atomically. Raises OSError."""
+    tables = json.dumps({"items": block.items, "chunks": block.chunks}).encode("utf-8", "surrogateescape")
+    with atomic_write(path) as file:
+        np.savez(file, tables=np.frombuffer(tables, dtype=np.uint8), **block.features)  # type: ignore[arg-type]
+
+
+def load_block(path: Path) -> Block:
+    """Read a block. Raises UserError when the file is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            tables = json.loads(arrays["tables"].tobytes().decode("utf-8", "surrogateescape"))
+            features = {name: arrays[name] for name in MODALITIES if name in arrays}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and run embed again") from None
+    return Block(tables["items"], tables["chunks"], features)
+
+
+def write_features(out: Path, blocks: Sequence[Path], *, per_chunk: bool, file_format: str) -> dict[str, int]:
+    """Join the blocks into the tables and arrays of ``out``; return counts of statuses, rows and modalities."""
+    counts = _write_tables(out, blocks, per_chunk=per_chunk)
+    rows = counts["rows"]
+    present = [name for name in MODALITIES if counts[f"{name}_chunks"]]
+    for name in ("audio.npy", "video.npy", "features.npz", "features.parquet"):
+        (out / name).unlink(missing_ok=True)
+    if file_format == "npy":
+        for name in present:
+            with atomic_write(out / f"{name}.npy") as file:
+                _write_array(file, blocks, name, rows)
+    elif file_format == "npz":
+        with atomic_write(out / "features.npz") as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+            for name in present:
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    _write_array(member, blocks, name, rows)
+    else:
+        _write_parquet(out / "features.parquet", blocks, present, per_chunk=per_chunk)
+    return counts
+
+
+def _write_tables(out: Path, blocks: Sequence[Path], *, per_chunk: bool) -> dict[str, int]:
+    counts = {"rows": 0, "files": 0, "ok": 0, "failed": 0, "audio_chunks": 0, "video_chunks": 0}
+    with atomic_write(out / "items.csv", "w") as items_file, atomic_write(out / "chunks.csv", "w") as chunks_file:
+        items = csv.DictWriter(items_file, ITEM_COLUMNS, lineterminator="\n")
+        chunks = csv.DictWriter(chunks_file, CHUNK_COLUMNS, lineterminator="\n")
+        items.writeheader()
+        chunks.writeheader()
+        for path in blocks:
+            block = load_block(path)
+            for item in block.items:
+                items.writerow({**_writable(item), "first_row": counts["rows"]})
+                counts["rows"] += item["rows"]
+                counts["files"] += 1
+                counts[item["status"]] += 1
+                counts["audio_chunks"] += item["audio_chunks"]
+                counts["video_chunks"] += item["video_chunks"]
+            chunks.writerows(_writable(chunk) for chunk in block.chunks)
+    if not per_chunk:
+        (out / "chunks.csv").unlink()
+    return counts
+
+
+def _writable(row: dict[str, Any]) -> dict[str, Any]:
+    """File names that are not UTF-8 are written with their odd bytes as backslash escapes."""
+    path = row["path"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return {**row, "path": path}
+
+
+def _arrays(blocks: Sequence[Path], name: str) -> Iterator[np.ndarray]:
+    for path in blocks:
+        block = load_block(path)
+        empty = np.zeros((block.rows, FEATURE_SIZE), dtype=np.float32)
+        yield np.ascontiguousarray(block.features.get(name, empty), dtype=np.float32)
+
+
+def _write_array(file: IO[bytes], blocks: Sequence[Path], name: str, rows: int) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, FEATURE_SIZE)}
+    npy_format.write_array_header_1_0(file, header)
+    for array in _arrays(blocks, name):
+        file.write(array.tobytes())
+
+
+def _write_parquet(path: Path, blocks: Sequence[Path], present: Sequence[str], *, per_chunk: bool) -> None:
+    """One row group per block: the table's columns, and each modality as a list of 1024 float32."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise UserError("--format parquet needs pyarrow: pip install 'dubcli[parquet]'") from None
+    vector = pa.list_(pa.float32(), FEATURE_SIZE)
+    texts, numbers = ("path", "status", "reason"), ("duration", "start_seconds", "stop_seconds", "padded_seconds")
+    columns = CHUNK_COLUMNS[:5] if per_chunk else ITEM_COLUMNS[:8]
+    kinds = {
+        name: pa.string() if name in texts else pa.float64() if name in numbers else pa.int64() for name in columns
+    }
+    schema = pa.schema([*kinds.items(), *((name, vector) for name in present)])
+    with atomic_write(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for source in blocks:
+            block = load_block(source)
+            table = [_writable(row) for row in (block.chunks if per_chunk else block.items)]
+            if not table:
+                continue
+            cells = [pa.array([row[name] for row in table], kind) for name, kind in kinds.items()]
+            empty = np.zeros((block.rows, FEATURE_SIZE), dtype=np.float32)
+            vectors = [
+                pa.FixedSizeListArray.from_arrays(pa.array(block.features.get(name, empty).reshape(-1)), FEATURE_SIZE)
+                for name in present
+            ]
+            writer.write_table(pa.table([*cells, *vectors], schema=schema))
+
+
+def open_work_folder(out: Path) -> Path:
+    """Make ``OUT/.embed``. Raises UserError when the target cannot be written."""
+    folder = out / WORK_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
+    return folder

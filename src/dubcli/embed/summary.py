@@ -1,0 +1,73 @@
+"""What became of the inputs, counted; only failures and warnings are kept, so that a million files cost nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dubcli.errors import UserError
+from dubcli.jobs.options import JobOptions
+from dubcli.jobs.outcomes import FAILED, OK, SKIPPED, JobSummary, Outcome
+from dubcli.jobs.progress import Progress
+
+_MOST_KEPT = 1000
+
+
+@dataclass
+class EmbedSummary(JobSummary):
+    """Counts of inputs. ``outcomes`` holds the first thousand failures and warnings; ``items.csv`` has them all."""
+
+    ok_inputs: int = 0
+    skipped_inputs: int = 0
+    failed_inputs: int = 0
+
+    @property
+    def ok(self) -> int:
+        """Inputs whose features were made now."""
+        return self.ok_inputs
+
+    @property
+    def skipped(self) -> int:
+        """Inputs whose features were there."""
+        return self.skipped_inputs
+
+    @property
+    def failed(self) -> int:
+        """Inputs that could not be used."""
+        return self.failed_inputs
+
+    @property
+    def exit_status(self) -> int:
+        """0 all done, 1 some failed, 2 nothing could be done."""
+        if not self.failed:
+            return 0
+        return 1 if self.ok + self.skipped else 2
+
+    def add(self, record: dict[str, Any], *, before: bool) -> Outcome:
+        """Count a row of ``items.csv``; ``before``: an earlier run made it."""
+        failed = record["status"] == FAILED
+        status = FAILED if failed else SKIPPED if before else OK
+        details = {"warning": record["reason"]} if record["reason"] and not failed else {}
+        outcome = Outcome(record["path"], status, record["reason"] if failed else None, details)
+        self.ok_inputs += status == OK
+        self.skipped_inputs += status == SKIPPED
+        self.failed_inputs += failed
+        if (failed or outcome.warning) and len(self.outcomes) < _MOST_KEPT:
+            self.outcomes.append(outcome)
+        return outcome
+
+
+def tell(outcome: Outcome, summary: EmbedSummary, options: JobOptions, progress: Progress) -> None:
+    """Show a failure or a warning. Raises UserError when more inputs failed than ``options`` bear."""
+    if outcome.status == FAILED:
+        progress.message(f"failed: {outcome.key}: {outcome.reason}")
+    elif outcome.warning:
+        progress.message(f"warning: {outcome.key}: {outcome.warning}")
+    limit = options.failure_limit
+    if limit is None or summary.failed <= limit:
+        return
+    if options.strict:
+        raise UserError(f"{outcome.key}: {outcome.reason} (stopped at the first failure because of --strict)")
+    raise UserError(
+        f"{summary.failed} inputs failed, more than --max-failures {limit}; the last: {outcome.key}: {outcome.reason}"
+    )

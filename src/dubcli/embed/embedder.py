@@ -48,7 +48,7 @@ class Embedder:
         seed: int = 0,
         preset: str = "paper",
     ) -> None:
-        self.trained = load_model(ckpt, seed=seed, preset=preset)
+        self.trained = load_trained_or_random(ckpt, seed=seed, preset=preset)
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self._engines: dict[str, Engine] = {}
@@ -134,11 +134,19 @@ class Embedder:
         return self._engines[modality]
 
 
-def load_model(ckpt: str | os.PathLike[str] | TrainedModel, *, seed: int = 0, preset: str = "paper") -> TrainedModel:
-    """The frozen model of a checkpoint file, or of the word ``random``. Raises UserError."""
+def load_trained_or_random(
+    ckpt: str | os.PathLike[str] | TrainedModel, *, seed: int = 0, preset: str = "paper"
+) -> TrainedModel:
+    """The frozen model of a checkpoint file, or of the word ``random`` (``random:tiny``: of a preset).
+
+    Raises UserError when the file is no checkpoint.
+    """
     if isinstance(ckpt, TrainedModel):
         return ckpt
-    return random_trained(seed, preset=preset) if str(ckpt) == RANDOM else load_trained(ckpt)
+    word, _, named = str(ckpt).partition(":")
+    if word == RANDOM and not os.path.exists(ckpt):
+        return random_trained(seed, preset=named or preset)
+    return load_trained(ckpt)
 
 
 def choose_device(name: str | None) -> torch.device:

@@ -2,8 +2,8 @@
 
 While ``embed`` runs, ``OUT/.embed/`` holds one ``.npz`` per finished block of inputs, named by what it was made from
 (the inputs' names, sizes and times, the checkpoint, the options). A killed run loses the blocks it was at, no more.
-When the last block is there they become ``audio.npy``, ``video.npy`` and ``items.csv``; ``embed.json`` comes last and says
-that the folder is complete.
+When the last block is there they become ``audio.npy``, ``video.npy`` and ``items.csv``; ``embed.json`` comes last and
+says that the folder is complete.
 """
 
 from __future__ import annotations

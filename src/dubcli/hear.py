@@ -1,0 +1,125 @@
+"""The HEAR 2021 API (https://hearbenchmark.com/hear-api.html) over a checkpoint's audio backbone.
+
+Any program that takes a module with this API (hear-eval-kit, hear-validator) takes ``dubcli.hear``::
+
+    model = load_model("runs/efj/ckpt.pt")
+    scenes = get_scene_embeddings(audio, model)                    # (sounds, 1024)
+    embeddings, timestamps = get_timestamp_embeddings(audio, model)  # (sounds, times, 1024), (sounds, times) in ms
+
+``audio``: mono, float, (sounds, samples) at ``model.sample_rate`` Hz, in [-1, 1], on the model's device.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from dubcli.core.checkpoint import TrainedModel
+from dubcli.core.features import log_mel
+from dubcli.core.models import FEATURES, audio_input
+from dubcli.core.transforms import normalise_mels
+from dubcli.embed.chunks import CHUNK_SECONDS, chunk_count, padded_length
+from dubcli.embed.embedder import load_trained_or_random
+from dubcli.errors import UserError
+
+HOP_MS = 50.0
+"""Milliseconds between timestamp embeddings: the largest that HEAR recommends (its transcription tolerance)."""
+
+_WINDOWS_PER_BATCH = {"cpu": 16}
+_WINDOWS_PER_BATCH_ON_ACCELERATOR = 256
+
+
+class HearModel(nn.Module):
+    """A frozen audio backbone with the attributes that HEAR asks for.
+
+    ``sample_rate`` in Hz (48000, or 44100 for ``sep`` checkpoints); ``scene_embedding_size`` and
+    ``timestamp_embedding_size`` are 1024. ``hop_ms``: milliseconds between timestamp embeddings.
+    """
+
+    def __init__(self, trained: TrainedModel, hop_ms: float = HOP_MS) -> None:
+        super().__init__()
+        if not 1.0 <= hop_ms <= 1000.0 * CHUNK_SECONDS:
+            raise UserError(f"hop_ms is {hop_ms}; give 1 to {1000 * CHUNK_SECONDS}")
+        self.sample_rate: int = trained.sample_rate
+        self.scene_embedding_size: int = FEATURES
+        self.timestamp_embedding_size: int = FEATURES
+        self.hop_ms = hop_ms
+        self.mel_mean = trained.mel_mean
+        self.mel_std = trained.mel_std
+        self.backbone = trained.model.audio.to(memory_format=torch.channels_last_3d)
+
+    @torch.no_grad()
+    def forward(self, audio: Tensor) -> Tensor:
+        """(sounds, samples) mono -> (sounds, 1024) float32; each sound as one chunk. Mono becomes dual mono."""
+        mels = normalise_mels(log_mel(audio.float(), self.sample_rate), self.mel_mean, self.mel_std)
+        batch = audio_input(mels[:, None].expand(-1, 2, -1, -1))
+        features: Tensor = self.backbone(batch.contiguous(memory_format=torch.channels_last_3d))
+        return features.float()
+
+    @property
+    def batch_size(self) -> int:
+        """Windows that go through the backbone at once."""
+        device = next(self.backbone.parameters()).device.type
+        return _WINDOWS_PER_BATCH.get(device, _WINDOWS_PER_BATCH_ON_ACCELERATOR)
+
+
+def load_model(model_file_path: str | os.PathLike[str] = "", *, hop_ms: float = HOP_MS, seed: int = 0) -> HearModel:
+    """A checkpoint of any variant as a HEAR model; ``""`` or ``"random"`` is the seeded random model (RP baseline).
+
+    ``hop_ms``: milliseconds between timestamp embeddings. ``"random:tiny"`` and ``"random:small"`` are random models of
+    the smaller presets. Raises UserError when the file is no checkpoint.
+    """
+    return HearModel(load_trained_or_random(os.fspath(model_file_path) or "random", seed=seed), hop_ms)
+
+
+def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
+    """One embedding per sound: (sounds, samples) -> (sounds, 1024) float32, the mean over its 3-second chunks.
+
+    The chunks are those of ``dubcli.embed.chunks``. Raises ValueError for audio that is not 2-D or is empty.
+    """
+    _check(audio)
+    full = CHUNK_SECONDS * model.sample_rate
+    samples = audio.shape[1]
+    count = chunk_count(samples, full)
+    length = full if samples >= full else padded_length(samples, model.sample_rate)
+    filled = pad(audio, (0, max(0, count * length - samples)))[:, : count * length]
+    chunks = filled.reshape(-1, length)
+    features = torch.cat([model(part) for part in chunks.split(model.batch_size)])
+    return features.reshape(audio.shape[0], count, -1).mean(dim=1)
+
+
+def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, Tensor]:
+    """Embeddings over time: float32 (sounds, times, 1024) and their times in milliseconds, (sounds, times).
+
+    The embedding at time t is that of the 3 seconds around t, with silence beyond the sound's ends; t = 0, hop, 2 hop,
+    ... up to the sound's end. Window starts are rounded from exact fractions, so nothing drifts in long sounds.
+    Raises ValueError for audio that is not 2-D or is empty.
+    """
+    _check(audio)
+    full = CHUNK_SECONDS * model.sample_rate
+    hop = Fraction(model.hop_ms).limit_denominator(1_000_000) * model.sample_rate / 1000
+    times = int(Fraction(audio.shape[1]) / hop) + 1
+    surrounded = pad(audio, (full // 2, full - full // 2))
+    out = torch.empty(audio.shape[0], times, model.timestamp_embedding_size, device=audio.device)
+    for sound in range(audio.shape[0]):
+        for part in _parts(times, model.batch_size):
+            starts = [round(hop * time) for time in part]
+            windows = torch.stack([surrounded[sound, start : start + full] for start in starts])
+            out[sound, part.start : part.stop] = model(windows)
+    timestamps = torch.arange(times, dtype=torch.float64, device=audio.device) * model.hop_ms
+    return out, timestamps.float().expand(audio.shape[0], -1)
+
+
+def _parts(count: int, size: int) -> Iterator[range]:
+    for start in range(0, count, size):
+        yield range(start, min(start + size, count))
+
+
+def _check(audio: Tensor) -> None:
+    if audio.ndim != 2 or audio.shape[1] == 0 or not audio.is_floating_point():
+        raise ValueError(f"audio is {audio.dtype} {tuple(audio.shape)}; give float (sounds, samples)")

@@ -13,6 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from dubcli.core.precision import full_precision
 from dubcli.errors import UserError
 
 SAMPLE_RATE = 48000
@@ -155,7 +156,7 @@ def downmix(waveform: Tensor, layout: str) -> Tensor:
         raise LayoutError(f"layout {layout!r} has {matrix.shape[1]} channels, the waveform is {tuple(waveform.shape)}")
     if torch.equal(matrix, torch.eye(2, dtype=torch.float64)):
         return waveform
-    with torch.autocast(waveform.device.type, enabled=False):
+    with full_precision(waveform.device):
         return matrix.to(waveform) @ waveform
 
 
@@ -204,7 +205,7 @@ def log_mel(waveform: Tensor, sample_rate: int) -> Tensor:
     result = torch.empty(rows.shape[0], frames, N_MELS, dtype=torch.float32, device=waveform.device)
     rows_per_block = max(1, _FRAMES_PER_BLOCK // frames)
     frames_per_block = min(frames, _FRAMES_PER_BLOCK)
-    with torch.autocast(waveform.device.type, enabled=False):
+    with full_precision(waveform.device):
         for row in range(0, rows.shape[0], rows_per_block):
             windows = rows[row : row + rows_per_block].unfold(-1, N_FFT, HOP)
             for frame in range(0, frames, frames_per_block):

@@ -6,6 +6,8 @@ finished in the forward pass. Memory grows with batch * dim instead of batch^2.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
@@ -14,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
 
 from dubcli.core import distributed
+from dubcli.core.precision import full_precision
 
 Negatives = Literal["both", "cross"]
 MIN_TEMPERATURE = 0.003  # below it, exp(-2 / temperature) is no float64 number
@@ -30,7 +33,7 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1, negatives: Negatives
     Eq. 1), ``"cross"`` the batch vectors of the other modality. Returns a scalar. Raises ValueError for other shapes,
     another ``negatives`` or a temperature below 0.003.
     """
-    return _loss(a, b, temperature, negatives, across_ranks=False)
+    return _losses([a, b], [(0, 1)], temperature, negatives, across_ranks=False)[0]
 
 
 def nt_xent_distributed(a: Tensor, b: Tensor, temperature: float = 0.1, negatives: Negatives = "both") -> Tensor:
@@ -42,119 +45,161 @@ def nt_xent_distributed(a: Tensor, b: Tensor, temperature: float = 0.1, negative
     parameters' gradients over the ranks, which makes them those of the joined batch's loss: do not rescale.
     (It assumes that all ranks scale their loss alike before ``backward``.)
     """
-    return _loss(a, b, temperature, negatives, across_ranks=distributed.world_size() > 1)
+    return _losses([a, b], [(0, 1)], temperature, negatives, across_ranks=True)[0]
 
 
-def _loss(a: Tensor, b: Tensor, temperature: float, negatives: str, across_ranks: bool) -> Tensor:
-    if a.dim() != 2 or a.shape != b.shape or a.shape[0] == 0:
-        raise ValueError(f"a {tuple(a.shape)} and b {tuple(b.shape)} must both be (batch, dim)")
+def contrastive_losses(
+    projections: Mapping[str, Tensor],
+    terms: Sequence[tuple[str, str]],
+    temperature: float = 0.1,
+    negatives: Negatives = "both",
+    local_negatives: bool = False,
+) -> dict[str, Tensor]:
+    """The terms of Eq. 2 by name (``"video-primary"``, ...); the training loss is their sum.
+
+    projections: (batch, dim) by head, as ``DubModel`` gives them. terms: ``Variant.terms``. Negatives come from all
+    ranks, gathered once for all terms, unless ``local_negatives``; values and gradients as ``nt_xent_distributed``.
+    """
+    heads = list(projections)
+    pairs = [(heads.index(first), heads.index(second)) for first, second in terms]
+    values = _losses(list(projections.values()), pairs, temperature, negatives, across_ranks=not local_negatives)
+    return {f"{first}-{second}": value for (first, second), value in zip(terms, values, strict=True)}
+
+
+def _losses(
+    heads: list[Tensor], pairs: list[tuple[int, int]], temperature: float, negatives: str, across_ranks: bool
+) -> tuple[Tensor, ...]:
+    if any(head.dim() != 2 or head.shape != heads[0].shape or len(head) == 0 for head in heads):
+        raise ValueError(f"all must have one shape (batch, dim), not {[tuple(head.shape) for head in heads]}")
     if negatives not in get_args(Negatives):
         raise ValueError(f"negatives is {negatives!r}, not both or cross")
     if not temperature >= MIN_TEMPERATURE:
         raise ValueError(f"temperature {temperature} is below {MIN_TEMPERATURE}")
     # exp((cosine - 1) / temperature) needs no running maximum as long as its smallest value is a number.
-    exact = torch.float64 in (a.dtype, b.dtype) or 2 / temperature > 80
-    dtype = torch.float64 if exact else torch.float32
-    with torch.autocast(a.device.type, enabled=False):
-        unit_a, unit_b = normalize(a.to(dtype), dim=1), normalize(b.to(dtype), dim=1)
-        value: Tensor = _NTXent.apply(unit_a, unit_b, temperature, negatives, across_ranks)
-    return value
+    exact = any(head.dtype == torch.float64 for head in heads) or 2 / temperature > 80
+    with full_precision(heads[0].device):
+        units = [normalize(head.to(torch.float64 if exact else torch.float32), dim=1) for head in heads]
+        across_ranks = across_ranks and distributed.world_size() > 1
+        values: tuple[Tensor, ...] = _NTXent.apply(pairs, temperature, negatives, across_ranks, *units)
+    return values
 
 
 class _NTXent(torch.autograd.Function):
-    """Loss of unit vectors.
+    """Losses of pairs of heads, whose rows are unit vectors.
 
-    With E_ij = exp((z_i . z_j - 1) / t), R_i = sum_j E_ij: loss = mean_i(log R_i - (z_i . z_pos(i) - 1) / t), and the
-    gradient of row i, whose vector is a row of its own sum and a column of all others, is
+    With E_ij = exp((z_i . z_j - 1) / t) and R_i = sum_j E_ij, a loss is mean_i(log R_i - (z_i . z_pos(i) - 1) / t), and
+    the gradient of row i, which stands in its own sum as a row and in all others' as a column, is
     (sum_j E_ij (1 / R_i + 1 / R_j) z_j - 2 z_pos(i)) / (rows * t).
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, temperature: float, negatives: str, across_ranks: bool) -> Tensor:
-        wants_gradient = any(ctx.needs_input_grad[:2])
-        with torch.no_grad(), torch.autocast(a.device.type, enabled=False):
-            everyone = _gather_pairs(a, b) if across_ranks else (a, b)
-            offset = distributed.rank() * len(a) if across_ranks else 0
-            sides = _both_sides(a, b, everyone, offset) if negatives == "both" else _cross_sides(a, b, everyone)
-            sums = [_row_sums(rows, columns, own, temperature) for rows, columns, own in sides]
-            positive = (a * b).sum(dim=1, dtype=torch.float64)
-            value = torch.cat(sums).log().mean() - ((positive - 1) / temperature).mean()
-            if wants_gradient:
-                ctx.gradients = _gradients(a, b, sides, sums, temperature, across_ranks)
-        return value.to(a.dtype)
+    def forward(
+        ctx: Any, pairs: list[tuple[int, int]], temperature: float, negatives: str, across_ranks: bool, *units: Tensor
+    ) -> tuple[Tensor, ...]:
+        everyone = distributed.gather(torch.stack(units, dim=1)).unbind(1) if across_ranks else units
+        values, problems, sums = [], [], []
+        for first, second in pairs:
+            pair = _Pair(units[first], units[second], everyone[first], everyone[second], temperature)
+            problems.append(pair.both() if negatives == "both" else pair.cross())
+            sums.append(torch.cat([problem.row_sums() for problem in problems[-1]]).reshape(2, -1))  # a's, b's
+            values.append((sums[-1].log().mean() - pair.mean_positive()).to(units[0].dtype))
+        if any(ctx.needs_input_grad):
+            ctx.pairs = pairs
+            ctx.pulls = _pulls(problems, sums, across_ranks)
+            ctx.save_for_backward(*units)
+            ctx.scale = 1 / (2 * len(units[0]) * temperature)
+        return tuple(values)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        gradient_a, gradient_b = ctx.gradients
-        return gradient_a * upstream, gradient_b * upstream, None, None, None
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        units = ctx.saved_tensors
+        gradients = [torch.zeros_like(unit) for unit in units]
+        for (first, second), (pull_first, pull_second), weight in zip(ctx.pairs, ctx.pulls, upstream, strict=True):
+            gradients[first] += (pull_first - 2 * units[second]) * (weight * ctx.scale)
+            gradients[second] += (pull_second - 2 * units[first]) * (weight * ctx.scale)
+        return None, None, None, None, *gradients
 
 
-# One softmax problem: rows (n, dim), columns (m, dim), and each row's own column, which its sum leaves out, or None.
-_Side = tuple[Tensor, Tensor, Tensor | None]
+def _pulls(problems: list[list[_Softmax]], sums: list[Tensor], across_ranks: bool) -> list[tuple[Tensor, Tensor]]:
+    """sum_j E_ij (1 / R_i + 1 / R_j) z_j of each pair's two heads, (batch, dim) each."""
+    of_rows = torch.stack(sums).reciprocal()  # (pairs, 2 heads, batch)
+    of_all = of_rows
+    if across_ranks:
+        of_all = distributed.gather(of_rows.permute(2, 0, 1)).permute(1, 2, 0)
+    pulls = []
+    for own, other, parts in zip(of_rows, of_all, problems, strict=True):
+        if len(parts) == 1:  # both heads' rows against both heads' columns
+            pull = parts[0].weighted_columns(own.flatten(), other.flatten())
+            first, second = pull.tensor_split(2)
+        else:
+            first = parts[0].weighted_columns(own[0], other[1])
+            second = parts[1].weighted_columns(own[1], other[0])
+        pulls.append((first, second))
+    return pulls
 
 
-def _both_sides(a: Tensor, b: Tensor, everyone: tuple[Tensor, Tensor], offset: int) -> list[_Side]:
-    place = torch.arange(len(a), device=a.device) + offset
-    return [(torch.cat([a, b]), torch.cat(everyone), torch.cat([place, place + len(everyone[0])]))]
+@dataclass(frozen=True)
+class _Pair:
+    """This rank's two heads, (batch, dim), and those of all ranks, (world_size * batch, dim)."""
+
+    a: Tensor
+    b: Tensor
+    all_a: Tensor
+    all_b: Tensor
+    temperature: float
+
+    def mean_positive(self) -> Tensor:
+        return (((self.a * self.b).sum(dim=1, dtype=torch.float64) - 1) / self.temperature).mean()
+
+    def both(self) -> list[_Softmax]:
+        place = torch.arange(len(self.a), device=self.a.device)
+        if len(self.all_a) > len(self.a):
+            place += distributed.rank() * len(self.a)
+        rows, columns = torch.cat([self.a, self.b]), torch.cat([self.all_a, self.all_b])
+        return [_Softmax(rows, columns, torch.cat([place, place + len(self.all_a)]), self.temperature)]
+
+    def cross(self) -> list[_Softmax]:
+        return [
+            _Softmax(self.a, self.all_b, None, self.temperature),
+            _Softmax(self.b, self.all_a, None, self.temperature),
+        ]
 
 
-def _cross_sides(a: Tensor, b: Tensor, everyone: tuple[Tensor, Tensor]) -> list[_Side]:
-    return [(a, everyone[1], None), (b, everyone[0], None)]
+@dataclass(frozen=True)
+class _Softmax:
+    """rows: (n, dim), columns: (m, dim); own: each row's own column, which its sum leaves out, (n,) or None."""
 
+    rows: Tensor
+    columns: Tensor
+    own: Tensor | None
+    temperature: float
 
-def _gather_pairs(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    pairs = distributed.gather(torch.stack([a, b], dim=1))  # one collective for both
-    return pairs[:, 0].contiguous(), pairs[:, 1].contiguous()
+    def row_sums(self) -> Tensor:
+        """sum_j E_ij of each row, (n,) float64."""
+        sums = self.rows.new_empty(len(self.rows), dtype=torch.float64)
+        for part in self._blocks():
+            sums[part] = self._exponentials(part).sum(dim=1)
+        return sums
 
+    def weighted_columns(self, of_rows: Tensor, of_columns: Tensor) -> Tensor:
+        """sum_j E_ij (of_rows_i + of_columns_j) columns_j of each row, (n, dim)."""
+        result = torch.empty_like(self.rows)
+        of_rows, of_columns = of_rows.to(result.dtype), of_columns.to(result.dtype)
+        for part in self._blocks():
+            block = self._exponentials(part)
+            block *= of_rows[part, None] + of_columns
+            torch.mm(block, self.columns, out=result[part])
+        return result
 
-def _gradients(
-    a: Tensor, b: Tensor, sides: list[_Side], sums: list[Tensor], temperature: float, across_ranks: bool
-) -> tuple[Tensor, Tensor]:
-    """Gradients of the loss (summed over ranks) with respect to this rank's unit vectors, each (batch, dim)."""
-    batch = len(a)
-    of_rows = torch.cat(sums).reciprocal()  # a's rows, then b's
-    of_all = _gather_pairs(of_rows[:batch], of_rows[batch:]) if across_ranks else (of_rows[:batch], of_rows[batch:])
-    of_columns = [torch.cat(of_all)] if len(sides) == 1 else [of_all[1], of_all[0]]
-    pulls = [
-        _weighted_columns(rows, columns, own, own_sum.reciprocal(), other, temperature)
-        for (rows, columns, own), own_sum, other in zip(sides, sums, of_columns, strict=True)
-    ]
-    pull_a, pull_b = torch.cat(pulls).tensor_split(2)
-    scale = 1 / (2 * batch * temperature)
-    return (pull_a - 2 * b) * scale, (pull_b - 2 * a) * scale
+    def _exponentials(self, part: slice) -> Tensor:
+        shift = self.rows.new_full((1,), -1 / self.temperature)
+        block = torch.addmm(shift, self.rows[part], self.columns.T, alpha=1 / self.temperature).exp_()
+        if self.own is not None:
+            block[torch.arange(len(block), device=block.device), self.own[part]] = 0
+        return block
 
-
-def _blocks(rows: int, columns: int, device: torch.device) -> list[slice]:
-    size = max(1, (_BLOCK_CPU if device.type == "cpu" else _BLOCK_ACCELERATOR) // columns)
-    return [slice(first, min(first + size, rows)) for first in range(0, rows, size)]
-
-
-def _exponentials(rows: Tensor, columns: Tensor, own: Tensor | None, temperature: float) -> Tensor:
-    shift = rows.new_full((1,), -1 / temperature)
-    block = torch.addmm(shift, rows, columns.T, alpha=1 / temperature).exp_()
-    if own is not None:
-        block[torch.arange(len(rows), device=rows.device), own] = 0
-    return block
-
-
-def _row_sums(rows: Tensor, columns: Tensor, own: Tensor | None, temperature: float) -> Tensor:
-    """sum_j E_ij of each row, (n,) float64."""
-    sums = rows.new_empty(len(rows), dtype=torch.float64)
-    for part in _blocks(len(rows), len(columns), rows.device):
-        block = _exponentials(rows[part], columns, None if own is None else own[part], temperature)
-        sums[part] = block.sum(dim=1)
-    return sums
-
-
-def _weighted_columns(
-    rows: Tensor, columns: Tensor, own: Tensor | None, of_rows: Tensor, of_columns: Tensor, temperature: float
-) -> Tensor:
-    """sum_j E_ij (of_rows_i + of_columns_j) columns_j of each row, (n, dim)."""
-    result = torch.empty_like(rows)
-    of_rows, of_columns = of_rows.to(rows.dtype), of_columns.to(rows.dtype)
-    for part in _blocks(len(rows), len(columns), rows.device):
-        block = _exponentials(rows[part], columns, None if own is None else own[part], temperature)
-        block *= of_rows[part, None] + of_columns
-        torch.mm(block, columns, out=result[part])
-    return result
+    def _blocks(self) -> list[slice]:
+        elements = _BLOCK_CPU if self.rows.device.type == "cpu" else _BLOCK_ACCELERATOR
+        size = max(1, elements // len(self.columns))
+        return [slice(first, first + size) for first in range(0, len(self.rows), size)]

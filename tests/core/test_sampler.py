@@ -1,0 +1,191 @@
+"""The same-movie sampler: its promises as properties, and one epoch worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dubcli.core.sampler import SameMovieBatchSampler
+from dubcli.errors import UserError
+
+settings.register_profile("quick", max_examples=60, deadline=None)
+settings.load_profile("quick")
+
+arguments = st.fixed_dictionaries(
+    {
+        "clips_per_movie": st.lists(st.integers(0, 40), min_size=0, max_size=12),
+        "batch_size": st.integers(1, 17),
+        "k": st.integers(1, 14),
+        "seed": st.integers(0, 2**40),
+        "world_size": st.integers(1, 4),
+    }
+)
+
+
+def epoch_of(arguments, epoch=0):
+    """Batches by step and rank."""
+    samplers = [SameMovieBatchSampler(**arguments, rank=rank) for rank in range(arguments["world_size"])]
+    for sampler in samplers:
+        sampler.set_epoch(epoch)
+    return list(zip(*samplers, strict=True))
+
+
+def movie_of(clips_per_movie):
+    return np.repeat(np.arange(len(clips_per_movie)), clips_per_movie)
+
+
+@given(arguments, st.integers(0, 5))
+def test_every_clip_at_most_once_and_ranks_disjoint(arguments, epoch):
+    steps = epoch_of(arguments, epoch)
+    total = sum(arguments["clips_per_movie"])
+    batches = [batch for step in steps for batch in step]
+    assert all(len(batch) == arguments["batch_size"] for batch in batches)
+    seen = [clip for batch in batches for clip in batch]
+    assert len(set(seen)) == len(seen)
+    assert set(seen) <= set(range(total))
+    # Only the last incomplete global batch is dropped.
+    assert (
+        len(steps)
+        == len(SameMovieBatchSampler(**arguments))
+        == total // (arguments["batch_size"] * arguments["world_size"])
+    )
+
+
+@given(arguments)
+def test_the_epoch_is_a_row_of_groups_of_k_clips_of_one_movie(arguments):
+    """Read rank 0, rank 1, ... of each step one after another: groups of k, smaller only for a movie's remainder."""
+    k, movies = arguments["k"], movie_of(arguments["clips_per_movie"])
+    row = [clip for step in epoch_of(arguments) for batch in step for clip in batch]
+    remaining = dict(enumerate(arguments["clips_per_movie"]))
+    remainders = {movie: count % k for movie, count in remaining.items()}
+
+    def groups(place):
+        """Whether the row from here can be read as groups. Neighbouring groups of a movie look like one long run."""
+        stack = [(place, frozenset())]
+        while stack:
+            at, used = stack.pop()
+            if at >= len(row):
+                return True
+            movie = movies[row[at]]
+            sizes = [k] if remaining[movie] >= k else []
+            if remainders[movie] and movie not in used:
+                sizes.append(remainders[movie])
+            for size in sizes:
+                part = row[at : at + size]
+                if all(movies[clip] == movie for clip in part):
+                    stack.append((at + size, used | {movie} if size == remainders[movie] != k else used))
+        return False
+
+    assert groups(0)
+
+
+@given(arguments, st.integers(0, 3), st.data())
+def test_resume_yields_the_rest_of_the_epoch(arguments, epoch, data):
+    rank = data.draw(st.integers(0, arguments["world_size"] - 1))
+    sampler = SameMovieBatchSampler(**arguments, rank=rank)
+    sampler.set_epoch(epoch)
+    whole = list(sampler)
+    done = data.draw(st.integers(0, len(whole)))
+    iterator = iter(sampler)
+    assert [next(iterator) for _ in range(done)] == whole[:done]
+    state = sampler.state_dict()
+    fresh = SameMovieBatchSampler(**arguments, rank=rank)
+    fresh.load_state_dict(state)
+    fresh.set_epoch(epoch)  # a trainer sets the epoch whether or not it resumed
+    assert list(fresh) == whole[done:]
+    assert fresh.state_dict() == sampler.state_dict(step=len(whole))
+    assert list(fresh) == whole  # the epoch after that starts from its first step
+
+
+@given(arguments)
+def test_pure_function_of_its_arguments(arguments):
+    once, again = epoch_of(arguments, 3), epoch_of(arguments, 3)
+    assert once == again
+    sampler = SameMovieBatchSampler(**arguments)
+    sampler.set_epoch(3)
+    list(sampler)
+    sampler.set_epoch(1)
+    sampler.set_epoch(3)
+    assert [step[0] for step in once] == list(sampler) == [sampler.batch(step) for step in range(len(sampler))]
+
+
+def test_epochs_and_seeds_differ_and_every_clip_is_dropped_at_times():
+    base = {"clips_per_movie": [50, 31, 70], "batch_size": 26, "k": 12}
+    sampler = SameMovieBatchSampler(**base, seed=4)
+    seen, orders = set(), []
+    for epoch in range(60):
+        sampler.set_epoch(epoch)
+        order = [clip for batch in sampler for clip in batch]
+        orders.append(tuple(order))
+        seen |= set(order)
+    assert len(set(orders)) == 60
+    assert seen == set(range(151))
+    assert list(SameMovieBatchSampler(**base, seed=5)) != list(SameMovieBatchSampler(**base, seed=4))
+
+
+def test_paper_sizes():
+    """Batch 26, k 12 on 4 GPUs: 12 + 12 + 2, then the split group's other 10 open the next batch."""
+    clips_per_movie = [1200] * 30
+    steps = epoch_of({"clips_per_movie": clips_per_movie, "batch_size": 26, "k": 12, "seed": 0, "world_size": 4})
+    movies = movie_of(clips_per_movie)
+    row = [batch for step in steps for batch in step]
+
+    def runs(batch):
+        """Lengths of the runs of one movie, split where groups meet."""
+        changes = np.flatnonzero(np.diff(movies[batch])) + 1
+        return [len(part) for part in np.split(np.array(batch), changes)]
+
+    different = [runs(first) + runs(second) for first, second in zip(row[::6], row[1::6], strict=False)]
+    usual = [12, 12, 2, 10, 12, 4]
+    assert len(steps) == 36000 // 104
+    # Now and then two groups of a movie are neighbours; mostly the pattern stands as it is.
+    assert sum(lengths == usual for lengths in different) > 0.7 * len(different)
+    # Groups come from the whole film: its clips were shuffled before they were cut.
+    first_group = row[0][:12]
+    assert max(first_group) - min(first_group) > 100
+
+
+def test_order_is_frozen():
+    """The order is part of a checkpoint's meaning: it may not change with a version of numpy or of ours."""
+    sampler = SameMovieBatchSampler([5, 3, 4], 4, 2, seed=1)
+    assert list(sampler) == [[4, 6, 5, 7], [0, 1, 9, 10], [3, 2, 8, 11]]
+
+
+def test_state_of_other_arguments_is_refused_naming_both_values():
+    state = SameMovieBatchSampler([30, 30], 4, 2, seed=1).state_dict()
+    for changed, words in [
+        (SameMovieBatchSampler([30, 30], 5, 2, seed=1), "batch_size 4, this one has 5"),
+        (SameMovieBatchSampler([30, 30], 4, 3, seed=1), "k 2, this one has 3"),
+        (SameMovieBatchSampler([30, 30], 4, 2, seed=2), "seed 1, this one has 2"),
+        (SameMovieBatchSampler([30, 30], 4, 2, seed=1, world_size=2), "world_size 1, this one has 2"),
+        (SameMovieBatchSampler([30, 29], 4, 2, seed=1), "movies"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            changed.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 0},
+        {"k": 0},
+        {"world_size": 0},
+        {"rank": 1},
+        {"rank": -1},
+        {"seed": -1},
+        {"clips_per_movie": [3, -1]},
+        {"clips_per_movie": [[3]]},
+    ],
+)
+def test_wrong_arguments(wrong):
+    with pytest.raises(ValueError):
+        SameMovieBatchSampler(**{"clips_per_movie": [3], "batch_size": 2, "k": 1, **wrong})
+
+
+def test_outside_the_epoch():
+    sampler = SameMovieBatchSampler([7], 3, 2)
+    assert len(sampler) == 2
+    with pytest.raises(IndexError):
+        sampler.batch(2)
+    with pytest.raises(ValueError):
+        sampler.set_epoch(-1)

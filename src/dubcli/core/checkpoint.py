@@ -20,9 +20,10 @@ from dubcli.core.variants import SPEECH_SAMPLE_RATE, Variant, variant_from_dict
 from dubcli.errors import UserError
 
 FORMAT = 1
-# Mean and standard deviation of ln(mel + 1e-6), for the untrained baseline, which has no training mels to measure.
-RANDOM_MEL_MEAN = -4.0
-RANDOM_MEL_STD = 4.0
+# Mean and standard deviation of ln(mel + 1e-6) over four short dubbed films, for the untrained baseline, which has no
+# training mels to measure.
+RANDOM_MEL_MEAN = -6.0
+RANDOM_MEL_STD = 5.5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -136,7 +136,7 @@ def draw_operation(draw: float, sign_draw: float, config: VideoAugmentation) -> 
     names = list(_OPERATIONS)
     name = names[_pick(draw, len(names))]
     first, last, signed = _OPERATIONS[name]
-    magnitude = first + (last - first) * config.magnitude / (MAGNITUDE_BINS - 1)
+    magnitude = torch.linspace(first, last, MAGNITUDE_BINS)[config.magnitude].item()  # torchvision's, to the last bit
     if name == "Posterize":
         magnitude = float(round(magnitude))
     return name, -magnitude if signed and sign_draw < 0.5 else magnitude
@@ -216,8 +216,7 @@ def eval_video(frames: Tensor, sizes: ModelSizes | None = None) -> Tensor:
     sizes = sizes or ModelSizes()
     height, width = short_side_size(frames.shape[-2], frames.shape[-1], sizes.eval_short_side)
     resized = resize(frames.reshape(-1, *frames.shape[-3:]), height, width)
-    top, left = (height - sizes.crop) // 2, (width - sizes.crop) // 2
-    cut = resized[..., top : top + sizes.crop, left : left + sizes.crop]
+    cut: Tensor = F.center_crop(resized, [sizes.crop, sizes.crop])
     return cut.reshape(*frames.shape[:-2], sizes.crop, sizes.crop)
 
 

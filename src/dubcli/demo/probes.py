@@ -1,0 +1,55 @@
+"""Sounds of held-out films, one file per 3-second clip, arranged by factor as folders of labelled sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from dubcli.demo.config import CLIP_SECONDS
+from dubcli.demo.plan import FilmPlan, Scene
+
+SAMPLE_RATE = 48000
+FACTORS = ("place", "event", "mood", "speakers", "language", "words")
+
+
+def write_probe_sounds(
+    folder: Path, plan: FilmPlan, versions: Mapping[str, npt.NDArray[np.float32]], *, split: str
+) -> None:
+    """Cut (2, samples) versions into clips: ``folder/<factor>/<split>/<label>/<film>-<clip>.wav``, 16 bits.
+
+    Each clip is taken in one language (in turn), except for ``language``, which takes each spoken one in all, and
+    ``words``, which is the line spoken in the original where exactly one person speaks.
+    """
+    languages = list(versions)
+    for clip in range(plan.n_clips):
+        scene = plan.scene_of(clip)
+        turn = languages[clip % len(languages)]
+        for factor in ("place", "event", "mood", "speakers"):
+            label = _label(scene, factor)
+            if label != "":
+                _write(folder / factor / split / label, plan, clip, turn, versions)
+        if scene.speakers:
+            for language in languages:
+                _write(folder / "language" / split / language, plan, clip, language, versions)
+        if scene.speakers == 1:
+            start = clip * CLIP_SECONDS
+            line = next(line for line in scene.lines if start <= line.start_seconds < start + CLIP_SECONDS)
+            _write(folder / "words" / split / f"line{line.text:02d}", plan, clip, languages[0], versions)
+
+
+def _label(scene: Scene, factor: str) -> str:
+    value = str(getattr(scene, factor))
+    return "" if factor == "mood" and value == "none" else value
+
+
+def _write(
+    folder: Path, plan: FilmPlan, clip: int, language: str, versions: Mapping[str, npt.NDArray[np.float32]]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    first = clip * CLIP_SECONDS * SAMPLE_RATE
+    part = versions[language][:, first : first + CLIP_SECONDS * SAMPLE_RATE]
+    soundfile.write(folder / f"{plan.name}-{clip:03d}-{language}.wav", part.T, SAMPLE_RATE, subtype="PCM_16")

@@ -1,0 +1,48 @@
+"""The speech of one language version: every line of the plan, spoken at its time, in mono."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dubcli.demo.plan import MOODS, FilmPlan, Line, lines
+from dubcli.demo.speech import SAMPLE_RATE, Sound, Speaker, Voice
+
+LOUDNESS_RMS = 0.05
+MAX_SPEED_UP = 1.7
+
+
+def speak(plan: FilmPlan, language: str, speaker: Speaker, level_db: float) -> npt.NDArray[np.float32]:
+    """(people, samples) of the whole film, so that a mouth can follow its own voice.
+
+    ``level_db``: each line's RMS over the background's nominal one. Moods change rate, pitch and level.
+    """
+    total = np.zeros((len(plan.pitches), round(plan.n_clips * 3 * SAMPLE_RATE)), np.float32)
+    for scene in plan.scenes:
+        gain = 10 ** ((level_db + {"excited": 2.0, "sad": -2.0}.get(scene.mood, 0.0)) / 20)
+        for line in scene.lines:
+            mood = MOODS[scene.mood]
+            voice = Voice(speed=mood.speed, pitch=round(mood.pitch * plan.pitches[line.who], 3), which=line.who)
+            sound = fitted(line, language, voice, speaker)
+            if sound.size == 0:
+                continue
+            sound = sound * np.float32(LOUDNESS_RMS * gain / (np.sqrt(np.mean(sound**2)) + 1e-9))
+            first = round(line.start_seconds * SAMPLE_RATE)
+            total[line.who, first : first + len(sound)] += sound
+    return total
+
+
+def fitted(line: Line, language: str, voice: Voice, speaker: Speaker) -> Sound:
+    """The line spoken within its room: faster where the language needs longer, as dubbing actors do; cut at last."""
+    text = lines()[line.text][language]
+    sound = speaker.say(text, language, voice)
+    room = int(line.room_seconds * SAMPLE_RATE)
+    if len(sound) > room:
+        # a coarse grid of rates, so that a line is not synthesised anew for every few milliseconds of room
+        factor = min(MAX_SPEED_UP, np.ceil(len(sound) / room * 10) / 10)
+        faster = Voice(speed=round(voice.speed * float(factor), 3), pitch=voice.pitch, which=voice.which)
+        sound = speaker.say(text, language, faster)
+    if len(sound) > room:
+        sound = sound[:room].copy()
+        sound[-960:] *= np.linspace(1, 0, min(960, len(sound)), dtype=np.float32)
+    return sound

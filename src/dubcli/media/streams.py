@@ -1,0 +1,179 @@
+"""What a container holds, whatever its tags and header say: its streams, their languages, times and shapes."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from dubcli.errors import InputError
+from dubcli.media.languages import language_tag
+
+_SPECIAL_TITLE_WORDS = (
+    "comment", "kommentar", "commentaire", "comentario", "commento", "descri", "described", "audiodesc", "deskription",
+    "isolated", "karaoke", "解説", "コメンタリー",
+)  # fmt: skip
+_SPECIAL_DISPOSITIONS = ("comment", "visual_impaired", "descriptions", "karaoke", "lyrics")
+_HDR_TRANSFERS = {16: "HDR10 or PQ", 18: "HLG"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTrack:
+    """One audio stream. ``index`` is ffprobe's absolute stream index; ``special`` is commentary or description."""
+
+    index: int
+    codec: str | None
+    language: str | None
+    tag: str
+    title: str
+    channels: int
+    layout: str
+    sample_rate: int
+    default: bool
+    special: bool
+
+    @property
+    def decodable(self) -> bool:
+        """Whether FFmpeg has a decoder for it (AC-4 and MPEG-H have none)."""
+        return self.codec is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoTrack:
+    """The picture. ``width`` and ``height`` are stored pixels; ``rotation`` degrees counter-clockwise."""
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction
+    frame_rate: Fraction | None
+    pixel_format: str
+    interlaced: bool
+    hdr: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaInfo:
+    """A container: where its clock starts, how long its header says it is (may lie), its streams."""
+
+    path: Path
+    format: str
+    start_seconds: Fraction
+    duration_seconds: float | None
+    video: VideoTrack | None
+    audio: tuple[AudioTrack, ...]
+
+
+@contextmanager
+def open_media(path: str | Path, **options: Any) -> Iterator[Any]:
+    """``av.open`` for reading, that bears tags which are not UTF-8. Raises InputError with a reason in one line."""
+    path = Path(path)
+    try:
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError("the file is empty")
+        # "file:" keeps FFmpeg from taking a name such as "concat:x" or "a:b.mkv" for a protocol
+        container = av.open(f"file:{path}", metadata_errors="ignore", **options)
+    except av.error.FFmpegError as error:
+        raise InputError(explain(error)) from None
+    except OSError as error:
+        raise InputError(f"cannot be opened: {error.strerror or error}") from None
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def explain(error: Exception) -> str:
+    """What FFmpeg's error means for the user of the file."""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        return "the file is not there"
+    if number in (errno.EACCES, errno.EPERM):
+        return "no permission to read the file"
+    if isinstance(error, av.error.InvalidDataError):
+        return "not a media file that FFmpeg can read, or cut before its header"
+    return f"cannot be read: {str(error).splitlines()[0]}"
+
+
+def probe(path: str | Path) -> MediaInfo:
+    """Read a container's header and streams. Raises InputError when it is no media file."""
+    with open_media(path) as container:
+        return describe(container, Path(path))
+
+
+def describe(container: Any, path: Path) -> MediaInfo:
+    """The same of an open container."""
+    video = next((stream for stream in container.streams.video if _is_picture(stream)), None)
+    return MediaInfo(
+        path=path,
+        format=container.format.name,
+        start_seconds=start_of(container),
+        duration_seconds=None
+        if not container.duration or container.duration < 0
+        else container.duration / av.time_base,
+        video=None if video is None else _video(video),
+        audio=tuple(_audio(stream) for stream in container.streams.audio),
+    )
+
+
+def start_of(container: Any) -> Fraction:
+    """The zero of the film's own clock, in seconds of the container's timestamps."""
+    return Fraction(container.start_time or 0, av.time_base)
+
+
+def _is_picture(stream: Any) -> bool:
+    """A film's picture: not a cover image, and with a decoder."""
+    disposition = av.stream.Disposition
+    still = disposition.attached_pic | disposition.timed_thumbnails
+    return stream.codec_context is not None and not stream.disposition & still
+
+
+def _video(stream: Any) -> VideoTrack:
+    context = stream.codec_context
+    ratio = stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
+    return VideoTrack(
+        index=stream.index,
+        codec=context.name,
+        width=context.width,
+        height=context.height,
+        sample_aspect_ratio=Fraction(ratio) if ratio > 0 else Fraction(1),
+        frame_rate=stream.average_rate,
+        pixel_format=context.pix_fmt or "",
+        interlaced=str(context.field_order).split(".")[-1].lower() in _INTERLACED,
+        hdr=_HDR_TRANSFERS.get(int(context.color_trc or 0)),
+    )
+
+
+_INTERLACED = {"tt", "bb", "tb", "bt", "2", "3", "4", "5"}
+
+
+def _audio(stream: Any) -> AudioTrack:
+    context = stream.codec_context
+    title = stream.metadata.get("title") or stream.metadata.get("handler_name") or ""
+    flags = {name for name in _SPECIAL_DISPOSITIONS if _has(stream.disposition, name)}
+    lowered = title.lower()
+    return AudioTrack(
+        index=stream.index,
+        codec=None if context is None else context.name,
+        language=language_tag(stream.metadata.get("language")),
+        tag=stream.metadata.get("language") or "",
+        title=title,
+        channels=0 if context is None else context.channels,
+        layout="" if context is None else context.layout.name,
+        sample_rate=0 if context is None else context.sample_rate or 0,
+        default=bool(stream.disposition & av.stream.Disposition.default),
+        special=bool(flags) or any(word in lowered for word in _SPECIAL_TITLE_WORDS),
+    )
+
+
+def _has(disposition: Any, name: str) -> bool:
+    flag = getattr(av.stream.Disposition, name, None)
+    return flag is not None and bool(disposition & flag)

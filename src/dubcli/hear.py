@@ -89,7 +89,7 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
     length = full if samples >= full else padded_length(samples, model.sample_rate)
     filled = pad(audio, (0, max(0, count * length - samples)))[:, : count * length]
     chunks = filled.reshape(-1, length)
-    features = torch.cat([model(part) for part in chunks.split(model.batch_size)])
+    features = torch.cat([model(part) for part in torch.split(chunks, model.batch_size)])
     return features.reshape(audio.shape[0], count, -1).mean(dim=1)
 
 

@@ -94,12 +94,16 @@ def _found_instead() -> str:
 
 
 def load_trained(path: str | os.PathLike[str]) -> TrainedModel:
-    """The frozen model of a checkpoint file, or of the ``ckpt.pt`` in a run folder.
+    """The frozen model of a checkpoint file, of the ``ckpt.pt`` in a run folder, or of a folder of ``dubav export``.
 
     Raises UserError as ``load_checkpoint`` does, and when the weights do not fit the model that the file names.
     """
     path = Path(path)
     if path.is_dir():
+        from dubcli.core import exported  # it imports this module
+
+        if exported.is_exported(path):
+            return exported.load_exported(path)
         path = path / "ckpt.pt"
     state = load_checkpoint(path)
     try:

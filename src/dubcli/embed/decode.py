@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dubcli.core.models import ModelSizes
-from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, cut
+from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, chunk_count, cut
 from dubcli.embed.frames import eval_clip
 from dubcli.embed.inputs import Item
 from dubcli.embed.sounds import SNDFILE_SUFFIXES, Heard, stereo_blocks
@@ -30,10 +30,15 @@ class Wanted:
 
 @dataclass
 class Reading:
-    """What was noticed while an item was read."""
+    """What was noticed while an item was read. ``expected``: chunks by kind, as far as the file's header tells."""
 
     seconds: float = 0.0
+    expected: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    def expect(self, seconds: float) -> None:
+        """The sound has that length, says its header."""
+        self.expected["wave"] = chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS)
 
     @property
     def warning(self) -> str | None:
@@ -56,7 +61,7 @@ def decode(item: Item, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
 def _decode_sound(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     if "audio" not in wanted.modalities:
         raise InputError("a sound, and only video features are made")
-    heard = Heard()
+    heard = Heard(expect=reading.expect)
     yield from cut(stereo_blocks(path, wanted.sample_rate, heard), wanted.sample_rate)
     reading.seconds = heard.seconds
     if heard.warning:
@@ -70,6 +75,7 @@ def _decode_movie(folder: Path, wanted: Wanted, reading: Reading) -> Iterator[Ch
     try:
         movie = Movie(folder)
         reading.seconds = float(movie.n_clips * CHUNK_SECONDS)
+        reading.expected.update(mel=movie.n_clips, frames=movie.n_clips)
         language = wanted.lang or movie.primary
         mels = None
         if "audio" in wanted.modalities:

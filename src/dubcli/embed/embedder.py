@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from dubcli.core.models import audio_input, normalise_pixels, preset_sizes
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import Chunk, cut
 from dubcli.embed.config import FEATURE_SIZE
-from dubcli.embed.engine import Engine
+from dubcli.embed.engine import Engine, say_nothing
 from dubcli.embed.frames import eval_clip
 from dubcli.embed.resample import resample_blocks
 from dubcli.errors import UserError
@@ -30,8 +30,9 @@ class Embedder:
     """A checkpoint's frozen backbones in eval mode, without projection heads (paper section 3.5).
 
     ``ckpt``: a checkpoint file, ``"random"`` (a seeded random model, the RP baseline of appendix D) or a TrainedModel.
-    ``device``: torch's name; None is CUDA when there is one. ``compile``: see ``EmbedConfig``. ``precision``:
-    ``"auto"`` (bfloat16 on CUDA), ``"float32"`` or ``"bfloat16"``. Raises UserError for a file that is no checkpoint.
+    ``device``: torch's name; None is CUDA when there is one. ``compile``: at the first batch (True), never (False), or
+    where the chunks of one call pay for it (None). ``precision``: ``"auto"`` (bfloat16 on CUDA), ``"float32"`` or
+    ``"bfloat16"``. ``say`` takes lines for the user. Raises UserError for a file that is no checkpoint.
 
     >>> features = Embedder("random", preset="tiny").audio(np.zeros((2, 48000)), 48000)  # two seconds of mono
     >>> features.shape, features.dtype
@@ -47,10 +48,13 @@ class Embedder:
         precision: str = "auto",
         seed: int = 0,
         preset: str = "paper",
+        say: Callable[[str], None] = say_nothing,
     ) -> None:
         self.trained = load_trained_or_random(ckpt, seed=seed, preset=preset)
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
+        self._compile = compile
+        self._say = say
         self._engines: dict[str, Engine] = {}
 
     @property
@@ -100,14 +104,17 @@ class Embedder:
         chunks = [Chunk("frames", i, 0.0, 3.0, 0.0, eval_clip(clip, sizes)) for i, clip in enumerate(clips)]
         return self._in_batches(chunks)
 
-    def features(self, chunks: Sequence[Chunk]) -> np.ndarray:
-        """Features of chunks of one kind and shape in one batch, float32 (chunks, 1024)."""
+    def features(self, chunks: Sequence[Chunk], left: float = 0.0) -> np.ndarray:
+        """Features of chunks of one kind and shape in one batch, float32 (chunks, 1024).
+
+        ``left``: an estimate of how many chunks like these are still to come, which decides whether compiling pays.
+        """
         batch = torch.stack([chunk.data for chunk in chunks]).to(self.device, non_blocking=True)
         if chunks[0].kind == "frames":
-            return self._engine("video")(normalise_pixels(batch)).numpy()
+            return self._engine("video")(normalise_pixels(batch), left).numpy()
         mels = log_mel(batch, self.sample_rate) if chunks[0].kind == "wave" else batch
         mels = normalise_mels(mels, self.trained.mel_mean, self.trained.mel_std)
-        return self._engine("audio")(audio_input(mels)).numpy()
+        return self._engine("audio")(audio_input(mels), left).numpy()
 
     def batch_size(self, kind: str) -> int:
         """Chunks that go through a backbone at once."""
@@ -121,8 +128,10 @@ class Embedder:
         for number, chunk in enumerate(chunks):
             by_shape.setdefault(tuple(chunk.data.shape), []).append(number)
         for numbers in by_shape.values():
+            left = len(numbers)
             for part in batches(numbers, self.batch_size(chunks[numbers[0]].kind)):
-                out[part] = self.features([chunks[number] for number in part])
+                left -= len(part)
+                out[part] = self.features([chunks[number] for number in part], left)
         return out
 
     def _engine(self, modality: str) -> Engine:
@@ -130,7 +139,10 @@ class Embedder:
             module: nn.Module | None = getattr(self.trained.model, modality)
             if module is None:
                 raise UserError(f"{self.trained.name} is an audio-only checkpoint; it has no {modality} features")
-            self._engines[modality] = Engine(module, self.device, self.precision)
+            name = f"{self.trained.content_hash}-{modality}"
+            self._engines[modality] = Engine(
+                module, self.device, self.precision, compile=self._compile, name=name, say=self._say
+            )
         return self._engines[modality]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,22 +45,27 @@ class _Open:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     padded_seconds: float = 0.0
+    seen: Counter[str] = field(default_factory=Counter)
 
 
+_Key = tuple[str, tuple[int, ...]]
 _Message = tuple[_Open, Chunk | None]
 
 
 class Pipeline:
     """Turns items into rows of features. ``run`` may be called once."""
 
-    def __init__(self, embedder: Embedder, wanted: Wanted, *, per_chunk: bool, threads: int) -> None:
+    def __init__(
+        self, embedder: Embedder, wanted: Wanted, *, per_chunk: bool, threads: int, total_bytes: int = 0
+    ) -> None:
         self._embedder = embedder
         self._wanted = wanted
         self._per_chunk = per_chunk
         self._threads = threads
         self._queue: queue.Queue[_Message | BaseException | None] = queue.Queue(_QUEUED_CHUNKS)
         self._stop = threading.Event()
-        self._batches: dict[tuple[str, tuple[int, ...]], list[tuple[_Open, Chunk]]] = {}
+        self._batches: dict[_Key, list[tuple[_Open, Chunk]]] = {}
+        self._workload = _Workload(total_bytes)
         self._finished: list[_Open] = []
         self._ended = 0
 
@@ -86,6 +92,7 @@ class Pipeline:
         try:
             for item in source:
                 opened = _Open(item)
+                self._workload.begin(item)
                 try:
                     for chunk in decode(item, self._wanted, opened.reading):
                         opened.waiting += 1
@@ -120,6 +127,7 @@ class Pipeline:
                 self._add(message[0], message[1])
             else:
                 message[0].ended = True
+                self._workload.end(message[0])
                 self._ended += 1
                 self._finish([message[0]])
             if not running or self._ended > _MOST_OPEN_ITEMS:
@@ -132,8 +140,9 @@ class Pipeline:
         key = (chunk.kind, tuple(chunk.data.shape))
         batch = self._batches.setdefault(key, [])
         batch.append((opened, chunk))
+        self._workload.see(opened, key)
         if len(batch) == self._embedder.batch_size(chunk.kind):
-            self._run_batch(self._batches.pop(key))
+            self._run_batch(self._batches.pop(key), self._workload.left(key))
 
     def _finish(self, candidates: Iterable[_Open]) -> None:
         """Of these items, put the ones that are complete on the list of finished ones."""
@@ -146,8 +155,8 @@ class Pipeline:
         for key in list(self._batches):
             self._run_batch(self._batches.pop(key))
 
-    def _run_batch(self, batch: list[tuple[_Open, Chunk]]) -> None:
-        features = self._embedder.features([chunk for _, chunk in batch])
+    def _run_batch(self, batch: list[tuple[_Open, Chunk]], left: float = 0.0) -> None:
+        features = self._embedder.features([chunk for _, chunk in batch], left)
         for (opened, chunk), row in zip(batch, features, strict=True):
             self._take(opened, chunk, row)
         self._finish({id(opened): opened for opened, _ in batch}.values())
@@ -217,6 +226,44 @@ def _reason(error: Exception) -> str:
         raise error
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError) else f"unexpected {type(error).__name__}: {text}"
+
+
+class _Workload:
+    """Estimates how many chunks of a kind and shape are still to come, from the files' headers and sizes."""
+
+    def __init__(self, total_bytes: int) -> None:
+        self._total_bytes = total_bytes
+        self._begun_bytes = 0
+        self._expected: Counter[str] = Counter()
+        self._seen: Counter[str] = Counter()
+        self._seen_of_shape: Counter[_Key] = Counter()
+
+    def begin(self, item: Item) -> None:
+        """Decoding of an item begins (called by one thread at a time or so: an estimate needs no lock)."""
+        self._begun_bytes += max(0, item.size)
+
+    def see(self, opened: _Open, key: _Key) -> None:
+        """A chunk has come."""
+        kind = key[0]
+        expected = opened.reading.expected.get(kind, 0)
+        if opened.seen[kind] == 0:
+            self._expected[kind] += expected
+        opened.seen[kind] += 1
+        self._expected[kind] += opened.seen[kind] > expected
+        self._seen[kind] += 1
+        self._seen_of_shape[key] += 1
+
+    def end(self, opened: _Open) -> None:
+        """No more chunks of this item."""
+        for kind, seen in opened.seen.items():
+            self._expected[kind] -= max(0, opened.reading.expected.get(kind, 0) - seen)
+
+    def left(self, key: _Key) -> float:
+        """Chunks like this one that are not there yet."""
+        kind = key[0]
+        per_byte = self._expected[kind] / max(1, self._begun_bytes)
+        unseen = self._expected[kind] - self._seen[kind] + per_byte * (self._total_bytes - self._begun_bytes)
+        return max(0.0, unseen) * self._seen_of_shape[key] / max(1, self._seen[kind])
 
 
 class _Stopped(Exception):

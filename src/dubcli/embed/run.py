@@ -98,7 +98,7 @@ def _embed_items(
     progress: Progress,
 ) -> EmbedSummary:
     begun = time.monotonic()
-    embedder = open_embedder(ckpt, config)
+    embedder = open_embedder(ckpt, config, progress.message)
     identity = _identity(embedder, config)
     _refuse_other(out, identity)
     work = open_work_folder(out)
@@ -120,7 +120,7 @@ def _embed_items(
     return summary
 
 
-def open_embedder(ckpt: Model, config: EmbedConfig) -> Embedder:
+def open_embedder(ckpt: Model, config: EmbedConfig, say: Callable[[str], None]) -> Embedder:
     """The Embedder of a checkpoint with the options of ``config``."""
     if isinstance(ckpt, Embedder):
         return ckpt
@@ -131,6 +131,7 @@ def open_embedder(ckpt: Model, config: EmbedConfig) -> Embedder:
         precision=config.precision,
         seed=config.seed,
         preset=config.preset,
+        say=say,
     )
 
 
@@ -189,12 +190,14 @@ def _make_blocks(
     summary: EmbedSummary,
 ) -> None:
     missing = []
+    total_bytes = 0
     for planned in plan.blocks(options.shard):
         if planned.path.exists():
             for record in load_block(planned.path).items:
                 tell(summary.add(record, before=True), summary, options, progress)
         else:
             missing.append(planned.path.name)
+            total_bytes += sum(max(0, item.size) for item in planned.items)
     progress.start("embed", plan.n_items, "files")
     seconds, begun = 0.0, time.monotonic()
 
@@ -209,7 +212,7 @@ def _make_blocks(
     names = frozenset(missing)
     todo = (planned for planned in plan.blocks(options.shard) if planned.path.name in names)
     try:
-        make_blocks(todo, embedder, config, options.worker_count, note)
+        make_blocks(todo, embedder, config, note, threads=options.worker_count, total_bytes=total_bytes)
     finally:
         progress.finish("embed")
 
@@ -218,8 +221,10 @@ def make_blocks(
     todo: Iterable[PlannedBlock],
     embedder: Embedder,
     config: EmbedConfig,
-    threads: int,
     note: Callable[[dict[str, Any]], None],
+    *,
+    threads: int,
+    total_bytes: int,
 ) -> None:
     """Make the features of the blocks and save each as soon as its last item is there."""
     open_blocks: dict[int, tuple[PlannedBlock, dict[int, Block]]] = {}
@@ -241,7 +246,9 @@ def make_blocks(
             save_block(planned.path, Block.joined([parts[i] for i in range(len(parts))]))
             del open_blocks[number]
 
-    pipeline = Pipeline(embedder, wanted_of(embedder, config), per_chunk=config.per_chunk, threads=threads)
+    pipeline = Pipeline(
+        embedder, wanted_of(embedder, config), per_chunk=config.per_chunk, threads=threads, total_bytes=total_bytes
+    )
     pipeline.run(items(), done)
 
 

@@ -6,7 +6,7 @@ PyAV, reads the rest, and all files of more channels, because it knows their lay
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +28,9 @@ _BLOCK_SECONDS = 15
 
 @dataclass
 class Heard:
-    """What was noticed while a sound was read."""
+    """What was noticed while a sound was read; ``expect`` is called with its seconds where the header has them."""
 
+    expect: Callable[[float], None] | None = None
     samples: int = 0
     sample_rate: int = 0
     not_finite: int = 0
@@ -93,6 +94,8 @@ def _sndfile_blocks(path: Path, heard: Heard) -> Iterator[Tensor]:
         if file.channels > 2:
             return
         heard.sample_rate = file.samplerate
+        if heard.expect is not None:
+            heard.expect(file.frames / file.samplerate)
         while True:
             try:
                 block = file.read(_BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)

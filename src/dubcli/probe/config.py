@@ -1,0 +1,68 @@
+"""What ``probe`` can be asked for. No torch here: the command line reads it for its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubcli.errors import UserError
+
+PROTOCOLS = ("hear", "linear", "hares", "sgd", "logreg", "knn")
+VARIANTS = ("speech", "nospeech")
+MODALITIES = ("audio", "video")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """Options of ``probe``; saved in each result. Raises UserError when a value is out of range.
+
+    ``data``: the dataset's folder (for ``all`` the folder that holds several); None looks at $DUBAV_DATA and ./data.
+    ``out``: where results go. ``features``: where features are kept; None is ``out``/features.
+    ``protocol``: None is the paper's for each task. ``data_variant``: "nospeech" is the same data after ``separate``.
+    ``shots``: train on this many clips per class, ``draws`` times each, instead of on all.
+    ``modalities``: None is what the task needs. ``allow_missing``: go on without clips that are not there or damaged.
+    ``check_leakage``: compare the clips' contents across splits. ``again``: compute results that are there already.
+    ``seed``: of heads and draws. ``preset``: of the model ``random``. ``device``, ``precision``: as in EmbedConfig.
+    """
+
+    data: Path | None = None
+    out: Path = Path("results")
+    features: Path | None = None
+    protocol: str | None = None
+    data_variant: str = "speech"
+    shots: tuple[int, ...] = ()
+    draws: int = 5
+    modalities: tuple[str, ...] | None = None
+    allow_missing: bool = False
+    check_leakage: bool = True
+    again: bool = False
+    seed: int = 0
+    preset: str = "paper"
+    device: str | None = None
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.protocol is not None and self.protocol not in PROTOCOLS:
+            raise UserError(f"--protocol is {self.protocol!r}; give one of {', '.join(PROTOCOLS)}")
+        if self.data_variant not in VARIANTS:
+            raise UserError(f"--data-variant is {self.data_variant!r}; give one of {', '.join(VARIANTS)}")
+        if any(shots < 1 for shots in self.shots) or self.draws < 1:
+            raise UserError("--shots and --draws are at least 1; give for instance --shots 1,5,10 --draws 5")
+        wrong = [name for name in self.modalities or MODALITIES if name not in MODALITIES]
+        if wrong or self.modalities == ():
+            raise UserError(f"--modality is {','.join(self.modalities or ())!r}; give audio, video or audio,video")
+        if self.seed < 0:
+            raise UserError(f"--seed is {self.seed}; give 0 or more")
+
+    @property
+    def feature_root(self) -> Path:
+        """Where features are kept."""
+        return self.features if self.features is not None else self.out / "features"
+
+
+def parse_shots(text: str | None) -> tuple[int, ...]:
+    """``"1,5,10"`` -> (1, 5, 10). Raises UserError when it is no list of numbers."""
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise UserError(f"--shots is {text!r}; give numbers of clips per class, as in 1,5,10") from None

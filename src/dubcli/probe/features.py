@@ -1,0 +1,172 @@
+"""Features of a task's clips: made once per (model, data) and kept, or read from a folder of ``dubav embed``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from dubcli.core.atomic import atomic_write
+from dubcli.embed import EmbedConfig, Embedder, Features, embed_files, load_features
+from dubcli.errors import UserError
+from dubcli.jobs.options import JobOptions
+from dubcli.jobs.progress import Progress
+from dubcli.probe.tasks.data import Clip
+from dubcli.probe.tasks.folder import slug
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFeatures:
+    """``array``: float32 (clips, dim), a row per clip. ``failed``: why a clip, by its number, has none (zeros)."""
+
+    array: np.ndarray
+    failed: dict[int, str]
+
+
+def feature_folder(root: Path, model: str, task: str, clips: Sequence[Clip], identity: Sequence[Any]) -> Path:
+    """Where the features of these clips by this model are kept: ``<root>/<model>/<task>-<12 hex digits>``.
+
+    The digits depend on ``identity`` (the model's content, its precision, the modalities) and on the clips' places.
+    """
+    places = sorted(f"{clip.path.resolve()} {clip.start_seconds} {clip.seconds}" for clip in clips)
+    digest = hashlib.sha256(json.dumps([list(identity), places]).encode()).hexdigest()[:12]
+    return root / slug(model) / f"{slug(task)}-{digest}"
+
+
+def checkpoint_features(
+    embedder: Embedder,
+    clips: Sequence[Clip],
+    modalities: Sequence[str],
+    folder: Path,
+    options: JobOptions,
+    progress: Progress,
+) -> ClipFeatures:
+    """A checkpoint's features of clips, kept in ``folder``; several modalities stand side by side, (clips, 2048).
+
+    A clip that lacks one of the modalities counts as failed. Raises UserError as ``embed_files`` does.
+    """
+    paths = [segment_file(clip, folder.parent / "segments") for clip in clips]
+    distinct = sorted(set(map(str, paths)))
+    features = embed_files(
+        distinct,
+        embedder,
+        modalities=modalities,
+        out=folder,
+        config=EmbedConfig(precision=str(embedder.precision).removeprefix("torch.")),
+        options=options,
+        progress=progress,
+    )
+    return matched(features, [str(path) for path in paths], modalities)
+
+
+def matched(features: Features, paths: Sequence[str], modalities: Sequence[str]) -> ClipFeatures:
+    """The rows of ``features`` that belong to ``paths``, by their names in ``items.csv``."""
+    row_of = {str(item["path"]): row for row, item in enumerate(features.items)}
+    rows = [row_of.get(path) for path in paths]
+    width = 0
+    arrays = []
+    failed: dict[int, str] = {}
+    for modality in modalities:
+        whole = _per_file(features, modality)
+        if whole is None:
+            raise UserError(f"the features hold no {modality}; make them again with dubav embed on clips that have it")
+        there = features.has(modality)
+        for clip, row in enumerate(rows):
+            if row is None:
+                failed.setdefault(clip, "not among the features")
+            elif not there[row]:
+                failed.setdefault(clip, str(features.items[row]["reason"]) or f"has no {modality}")
+        width += whole.shape[1]
+        arrays.append(whole)
+    out = np.zeros((len(paths), width), dtype=np.float32)
+    usable = [clip for clip in range(len(paths)) if clip not in failed]
+    own = np.array([row_of[paths[clip]] for clip in usable], dtype=np.int64)
+    if usable:
+        out[usable] = np.concatenate([array[own] for array in arrays], axis=1)
+    return ClipFeatures(array=out, failed=failed)
+
+
+def embedded_features(folder: Path, clips: Sequence[Clip], modalities: Sequence[str]) -> tuple[ClipFeatures, str]:
+    """Features of clips from an output folder of ``dubav embed``, and their content hash.
+
+    A clip belongs to the item of the same file, else to the only one whose path ends in most of the same names: the
+    features may have been made on another machine. Raises UserError when none of the clips is there.
+    """
+    features = load_features(folder)
+    paths = match_paths([str(item["path"]) for item in features.items], [str(clip.path) for clip in clips])
+    found = matched(features, paths, modalities)
+    if len(found.failed) == len(clips):
+        raise UserError(f"{folder} has features of none of the task's {len(clips)} clips; embed that dataset's folder")
+    return found, array_hash(found.array)
+
+
+def match_paths(items: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """For each wanted path the item that is the same file, or the only one with the longest common end, else ''."""
+    exact = {os.path.realpath(item): item for item in items}
+    by_name: dict[str, list[str]] = {}
+    for item in items:
+        by_name.setdefault(os.path.basename(item), []).append(item)
+    found = []
+    for path in wanted:
+        item = exact.get(os.path.realpath(path), "")
+        if not item:
+            rated = sorted((-_common_end(other, path), other) for other in by_name.get(os.path.basename(path), ()))
+            unique = len(rated) == 1 or (len(rated) > 1 and rated[0][0] < rated[1][0])
+            item = rated[0][1] if unique else ""
+        found.append(item)
+    return found
+
+
+def segment_file(clip: Clip, folder: Path) -> Path:
+    """``clip.path``, or a file in ``folder`` with the part of it that the clip is, cut once."""
+    if clip.seconds is None:
+        return clip.path
+    source = hashlib.sha256(str(clip.path.resolve()).encode()).hexdigest()[:8]
+    path = folder / f"{clip.path.stem}-{source}-{clip.start_seconds:.3f}-{clip.seconds:.3f}.wav"
+    if not path.exists():
+        try:
+            rate = soundfile.info(clip.path).samplerate
+            start = round(clip.start_seconds * rate)
+            samples, _ = soundfile.read(clip.path, start=start, frames=round(clip.seconds * rate), dtype="float32")
+        except (soundfile.SoundFileError, OSError) as error:
+            raise UserError(f"{clip.path} cannot be read: {error}") from None
+        with atomic_write(path) as file:
+            soundfile.write(file, samples, rate, format="WAV", subtype="FLOAT")
+    return path
+
+
+def array_hash(array: np.ndarray) -> str:
+    """sha256 of the numbers and their shape."""
+    digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _per_file(features: Features, modality: str) -> np.ndarray | None:
+    """(items, dim): the features per file, averaged here where the folder holds them per chunk."""
+    array = features.array(modality)
+    if array is None or not features.chunks:
+        return array
+    out = np.zeros((len(features.items), array.shape[1]), dtype=np.float32)
+    number = {str(item["path"]): row for row, item in enumerate(features.items)}
+    rows = np.array([number[str(chunk["path"])] for chunk in features.chunks], dtype=np.int64)
+    has = np.array([bool(chunk[modality]) for chunk in features.chunks], dtype=bool)
+    np.add.at(out, rows[has], array[has])
+    counts = np.bincount(rows[has], minlength=len(out)).astype(np.float32)
+    return out / np.maximum(counts, 1)[:, None]
+
+
+def _common_end(one: str, other: str) -> int:
+    count = 0
+    for left, right in zip(reversed(Path(one).parts), reversed(Path(other).parts), strict=False):
+        if left != right:
+            break
+        count += 1
+    return count

@@ -1,0 +1,194 @@
+"""What a MODEL argument of ``probe`` means, and how each kind of model comes by its features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dubcli.core.checkpoint import load_trained, random_trained
+from dubcli.core.models import PRESETS
+from dubcli.embed import Embedder
+from dubcli.errors import UserError
+from dubcli.jobs.options import JobOptions
+from dubcli.jobs.progress import Progress
+from dubcli.probe.features import (
+    ClipFeatures,
+    array_hash,
+    checkpoint_features,
+    embedded_features,
+    feature_folder,
+)
+from dubcli.probe.foreign import ForeignModel, foreign_features
+from dubcli.probe.kit import find_kit_folder, read_kit
+from dubcli.probe.tasks.data import TaskData
+from dubcli.probe.tasks.folder import slug
+from dubcli.probe.tasks.registry import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How features are made: ``root`` is the folder that keeps them."""
+
+    root: Path
+    device: str | None = None
+    precision: str = "auto"
+    preset: str = "paper"
+    options: JobOptions = JobOptions()
+
+
+class Model:
+    """A source of features. ``name`` is the results file's; ``needs_sounds`` False where features are there already."""
+
+    name: str
+    kind: str
+    needs_sounds = True
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this model from another of the same name: ``content_hash`` and where it came from."""
+        raise NotImplementedError
+
+    def own_task(self, task: Task) -> TaskData | None:
+        """The task's clips and labels where the model brings them along, else None."""
+        return None
+
+    def features(self, data: TaskData, modalities: Sequence[str], progress: Progress) -> ClipFeatures:
+        """Features of the task's clips, float32 (clips, dim)."""
+        raise NotImplementedError
+
+
+class CheckpointModel(Model):
+    """A checkpoint, a run folder, or the random model of appendix D."""
+
+    kind = "checkpoint"
+
+    def __init__(self, argument: str, settings: Settings) -> None:
+        word, _, rest = argument.partition(":")
+        if word == "random" and not Path(argument).exists():
+            self.kind = "random"
+            seed, preset = _random_options(rest, settings.preset)
+            trained = random_trained(seed, preset)
+            self.name = trained.name if preset == "paper" else f"{trained.name}-{preset}"
+        else:
+            trained = load_trained(argument)
+            self.name = trained.name
+        self.settings = settings
+        self.trained = trained
+        self.argument = argument
+        self.embedder = Embedder(trained, device=settings.device, precision=settings.precision, compile=None)
+
+    def identity(self) -> dict[str, Any]:
+        """The checkpoint's content hash and config."""
+        return {
+            "kind": self.kind,
+            "argument": self.argument,
+            "content_hash": self.trained.content_hash,
+            "variant": self.trained.variant.name,
+            "preset": self.trained.preset,
+            "precision": str(self.embedder.precision).removeprefix("torch."),
+        }
+
+    def features(self, data: TaskData, modalities: Sequence[str], progress: Progress) -> ClipFeatures:
+        """Backbone outputs of 3-second chunks, averaged per clip."""
+        lacking = [name for name in modalities if name not in self.embedder.modalities]
+        if lacking:
+            raise UserError(f"{self.name} is an audio-only checkpoint; {data.name} needs {' and '.join(modalities)}")
+        identity = [self.trained.content_hash, str(self.embedder.precision), list(modalities)]
+        folder = feature_folder(self.settings.root, self.name, data.name, data.clips, identity)
+        options = self.settings.options
+        return checkpoint_features(self.embedder, data.clips, modalities, folder, options, progress)
+
+
+class HearModel(Model):
+    """``hear:MODULE[:WEIGHTS]``."""
+
+    kind = "hear"
+
+    def __init__(self, argument: str, settings: Settings) -> None:
+        module, _, weights = argument.removeprefix("hear:").partition(":")
+        if not module:
+            raise UserError("hear: needs a module, as in hear:hearbaseline or hear:mymodel:weights.pt")
+        self.model = ForeignModel(module, weights, settings.device)
+        self.name = slug(f"hear-{module}-{Path(weights).stem}" if weights else f"hear-{module}")
+        self.settings = settings
+        self.argument = argument
+
+    def identity(self) -> dict[str, Any]:
+        """The weights' content hash."""
+        return {"kind": self.kind, "argument": self.argument, "content_hash": self.model.content_hash}
+
+    def features(self, data: TaskData, modalities: Sequence[str], progress: Progress) -> ClipFeatures:
+        """Scene embeddings of the whole clips."""
+        if tuple(modalities) != ("audio",):
+            raise UserError(f"{self.name} hears only; {data.name} needs {' and '.join(modalities)}")
+        folder = feature_folder(self.settings.root, self.name, data.name, data.clips, [self.model.content_hash])
+        return foreign_features(self.model, data.clips, folder, progress)
+
+
+class StoredModel(Model):
+    """``features:FOLDER``: embeddings of hear-eval-kit (with their labels), or an output folder of ``dubav embed``."""
+
+    kind = "features"
+    needs_sounds = False
+
+    def __init__(self, argument: str) -> None:
+        self.folder = Path(argument.removeprefix("features:"))
+        if not self.folder.is_dir():
+            raise UserError(f"{self.folder} is not there; give features:FOLDER of dubav embed or of hear-eval-kit")
+        self.argument = argument
+        self.embedded = (self.folder / "embed.json").is_file()
+        self.name = slug(f"features-{self.folder.resolve().name}")
+        self._array: np.ndarray | None = None
+        self._hash = ""
+
+    def own_task(self, task: Task) -> TaskData | None:
+        """The kit's task, with its labels; None for a folder of ``dubav embed``."""
+        if self.embedded:
+            return None
+        folder = find_kit_folder(self.folder, task.hear, task.hear_mode)
+        if folder is None:
+            raise UserError(
+                f"{self.folder} holds neither features of dubav embed (embed.json) nor hear-eval-kit's embeddings of "
+                f"{task.hear or 'a task'} (task_metadata.json, *.embedding-dimensions.json)"
+            )
+        if folder.resolve() == self.folder.resolve():
+            self.name = slug(f"features-{folder.resolve().parent.name}")
+        data, self._array = read_kit(folder)
+        self._hash = array_hash(self._array)
+        return data
+
+    def identity(self) -> dict[str, Any]:
+        """The hash of the numbers themselves."""
+        return {"kind": self.kind, "argument": self.argument, "content_hash": self._hash}
+
+    def features(self, data: TaskData, modalities: Sequence[str], progress: Progress) -> ClipFeatures:
+        """The numbers as they lie there."""
+        if self._array is not None:
+            return ClipFeatures(array=self._array, failed={})
+        found, self._hash = embedded_features(self.folder, data.clips, modalities)
+        return found
+
+
+def open_model(argument: str, settings: Settings) -> Model:
+    """The model that a command-line argument means. Raises UserError for one that is not there."""
+    if argument.startswith("hear:"):
+        return HearModel(argument, settings)
+    if argument.startswith("features:"):
+        return StoredModel(argument)
+    return CheckpointModel(argument, settings)
+
+
+def _random_options(text: str, preset: str) -> tuple[int, str]:
+    """``random``, ``random:3`` (a seed), ``random:tiny`` (a preset), ``random:tiny:3``."""
+    seed = 0
+    for part in filter(None, text.split(":")):
+        if part.isdecimal():
+            seed = int(part)
+        elif part in PRESETS:
+            preset = part
+        else:
+            raise UserError(f"random:{text}: {part!r} is neither a seed nor a preset ({', '.join(PRESETS)})")
+    return seed, preset

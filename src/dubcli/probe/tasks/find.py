@@ -1,0 +1,133 @@
+"""Where a task's data lies, and in which layout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dubcli.core.atomic import read_json
+from dubcli.errors import UserError
+from dubcli.probe.tasks import hear
+from dubcli.probe.tasks.data import Reader, TaskData
+from dubcli.probe.tasks.registry import FOLDER, Task
+
+DATA_VARIABLE = "DUBAV_DATA"
+
+
+def load_task(task: Task, data: Path | None) -> TaskData:
+    """The clips and splits of a task found in ``data``, else in $DUBAV_DATA/<task>, else in data/<task>.
+
+    Raises UserError that says where was looked, what is missing there, and where to get the data.
+    """
+    if task is FOLDER and data is None:
+        raise UserError("say with --data which folder holds your clips: --data DIR with DIR/train/<label>/*.wav")
+    if data is not None and not data.is_dir():
+        raise UserError(f"{data} is not there; give the folder of {task.title} with --data ({task.source})")
+    roots = [data] if data is not None else [root for root in default_places(task) if root.is_dir()]
+    for root in roots:
+        found = _recognise(task, root)
+        if found is not None:
+            reader, folder = found
+            return _named(task, reader.read(folder))
+    raise UserError(_where_to_get_it(task, roots))
+
+
+def data_there(task: Task, root: Path | None) -> bool:
+    """Whether ``load_task`` would find something: ``root`` holds folders of several tasks (``probe all``)."""
+    return any(_recognise(task, place) is not None for place in places_under(task, root))
+
+
+def places_under(task: Task, root: Path | None) -> list[Path]:
+    """The folders in which ``probe all`` looks for a task: by its name under ``root``, and ``root``'s HEAR tasks."""
+    if root is None:
+        return [place for place in default_places(task) if place.is_dir()]
+    named = [root / name for name in task.folders if (root / name).is_dir()]
+    return [*dict.fromkeys([*hear_folders(task, root), *named])]
+
+
+def default_places(task: Task) -> list[Path]:
+    """Where the data of a task is looked for without ``--data``."""
+    roots = [Path(os.environ[DATA_VARIABLE])] if os.environ.get(DATA_VARIABLE) else []
+    places = [root / name for root in (*roots, Path("data")) for name in task.folders]
+    return [*places, *(folder for root in roots for folder in hear_folders(task, root))]
+
+
+def hear_folders(task: Task, root: Path) -> list[Path]:
+    """HEAR task folders of this task and mode in ``root``, in its ``tasks/`` or in ``hear-<version>/tasks/`` below it.
+
+    A folder of another mode (``small``) comes last. For ``folder`` every HEAR task folder counts.
+    """
+    fitting, others = [], []
+    for pattern in (hear.METADATA, f"*/{hear.METADATA}", f"tasks/*/{hear.METADATA}", f"*/tasks/*/{hear.METADATA}"):
+        for path in sorted(root.glob(pattern)):
+            metadata = read_json(path)
+            if task is FOLDER and path.parent == root:
+                fitting.append(path.parent)
+            elif task.hear and metadata.get("task_name") == task.hear:
+                mode = str(metadata.get("mode", "full"))
+                if mode == task.hear_mode:
+                    fitting.append(path.parent)
+                elif mode not in ("full", "5h"):
+                    others.append(path.parent)
+    return fitting + others
+
+
+def nospeech_folder(folder: Path) -> Path:
+    """Where ``dubav separate`` puts the sounds of ``folder`` without speech."""
+    resolved = folder.resolve()
+    return resolved.with_name(f"{resolved.name}-nospeech")
+
+
+def _recognise(task: Task, root: Path) -> tuple[Reader, Path] | None:
+    for folder in hear_folders(task, root):
+        return hear.READER, folder
+    if task is FOLDER:
+        return (task.readers[0], root) if not task.readers[0].missing(root) else None
+    for folder in _candidates(task, root):
+        for reader in task.readers:
+            if not reader.missing(folder):
+                return reader, folder
+    return None
+
+
+def _candidates(task: Task, root: Path) -> Iterator[Path]:
+    yield root
+    yield from (root / name for name in task.folders if (root / name).is_dir())
+    yield from (path for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] not in "._")
+
+
+def _named(task: Task, data: TaskData) -> TaskData:
+    from dataclasses import replace
+
+    return data if task is FOLDER else replace(data, name=task.name)
+
+
+def _where_to_get_it(task: Task, roots: list[Path]) -> str:
+    if not roots:
+        looked = ", ".join(str(place) for place in dict.fromkeys([Path("$DUBAV_DATA") / task.name,
+                                                                  Path("data") / task.name]))  # fmt: skip
+        return (
+            f"no data for {task.title}: looked at {looked}; get it from {task.source}, unpack it there or give its "
+            f"folder with --data"
+        )
+    nearest, lacking = _nearest_layout(task, roots)
+    if nearest is not None:
+        return f"{nearest} lacks {', '.join(lacking)} of {task.title}'s layout; get it from {task.source}"
+    return (
+        f"{', '.join(map(str, roots))} holds none of the layouts of {task.title}: {'; '.join(task.layouts)}; "
+        f"get it from {task.source}"
+    )
+
+
+def _nearest_layout(task: Task, roots: list[Path]) -> tuple[Path | None, list[str]]:
+    """The folder that has most of a layout but not all, and what it lacks."""
+    best: tuple[float, Path | None, list[str]] = (0.0, None, [])
+    for root in roots:
+        for folder in _candidates(task, root):
+            for reader in task.readers:
+                lacking = reader.missing(folder)
+                share = 1 - len(lacking) / len(reader.requires)
+                if share > best[0]:
+                    best = (share, folder, lacking)
+    return best[1], best[2]

@@ -1,0 +1,127 @@
+"""HEAR 2021 task folders: ``task_metadata.json``, ``labelvocabulary.csv``, JSON per split, ``<rate>/<split>/``."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dubcli.core.atomic import read_json
+from dubcli.errors import UserError
+from dubcli.probe.tasks.data import ORDER_SEED, Clip, ClipSplit, Reader, TaskData, check_labels
+from dubcli.probe.tasks.splits import kfold
+from dubcli.probe.tasks.tables import read_table
+
+LAYOUT = "HEAR task folder"
+METADATA = "task_metadata.json"
+PREFERRED_RATE = 48000
+"""Hz; "the 48kHz data" (paper section 3.5)."""
+
+
+def read(folder: Path) -> TaskData:
+    """A task folder with scene labels. Of several sample rates 48000 is taken, else the highest.
+
+    Labels may be JSON integers and are compared as text. Each split's clips are in the order of hear-eval-kit: its
+    keys as in the JSON file, shuffled by one generator of seed 0 over all splits in turn.
+    """
+    metadata = read_metadata(folder)
+    splits = split_names(folder, metadata)
+    audio = audio_folder(folder)
+    clips, parts = [], []
+    for split, names_and_labels in ordered_labels(folder, splits):
+        for name, labels in names_and_labels:
+            clips.append(Clip(path=audio / split / name, labels=labels))
+            parts.append(split)
+    notes = [f"mode {metadata['mode']}, not full"] if metadata.get("mode", "full") not in ("full", "5h") else []
+    if audio.name != str(PREFERRED_RATE):
+        notes.append(f"the sounds are at {audio.name} Hz, the paper's at {PREFERRED_RATE}")
+    return check_labels(
+        TaskData(
+            name=str(metadata["task_name"]),
+            kind=str(metadata["prediction_type"]),
+            folder=folder,
+            layout=LAYOUT,
+            classes=(read_vocabulary(folder),),
+            clips=tuple(clips),
+            splits=fold_splits(splits, parts, folder),
+            metrics=tuple(str(name) for name in metadata["evaluation"]),
+            notes=tuple(notes),
+        )
+    )
+
+
+READER = Reader(layout=f"{LAYOUT} ({METADATA}, labelvocabulary.csv)", requires=(METADATA,), read=read)
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """``task_metadata.json``, with the keys that a probe needs. Raises UserError for a task that is not per scene."""
+    metadata = read_json(folder / METADATA)
+    lacking = [key for key in ("task_name", "prediction_type", "evaluation") if key not in metadata]
+    if lacking:
+        raise UserError(f"{folder / METADATA} has no {', '.join(lacking)}; unpack the HEAR archive again")
+    if metadata.get("embedding_type", "scene") != "scene":
+        raise UserError(f"{folder} is a HEAR task of type {metadata['embedding_type']}; probe reads scene tasks")
+    return dict(metadata)
+
+
+def read_vocabulary(folder: Path) -> tuple[str, ...]:
+    """The labels of ``labelvocabulary.csv`` in the order of their numbers."""
+    rows = sorted(read_table(folder / "labelvocabulary.csv", "idx", "label"), key=lambda row: int(row["idx"]))
+    return tuple(row["label"] for row in rows)
+
+
+def split_names(folder: Path, metadata: dict[str, Any]) -> tuple[str, ...]:
+    """The splits that the metadata names, else those that lie there. Raises UserError for one without its JSON file."""
+    named = [str(name) for name in metadata.get("splits", ())]
+    if not named:
+        three = ("train", "valid", "test")
+        there = sorted(path.stem for path in folder.glob("*.json") if re.fullmatch(r"fold\d+", path.stem))
+        named = there or [name for name in three if (folder / f"{name}.json").exists()]
+    missing = [f"{name}.json" for name in named if not (folder / f"{name}.json").exists()]
+    if missing or not named:
+        lacking = ", ".join(missing) or "fold00.json, ... or train.json, valid.json and test.json"
+        raise UserError(f"{folder} lacks {lacking}; unpack the HEAR archive again")
+    return tuple(named)
+
+
+def ordered_labels(folder: Path, splits: Sequence[str]) -> list[tuple[str, list[tuple[str, tuple[str, ...]]]]]:
+    """(split, [(file name, labels)]) in the order in which hear-eval-kit embeds them. Raises UserError when empty."""
+    generator = random.Random(ORDER_SEED)
+    found = []
+    for split in splits:
+        content = read_json(folder / f"{split}.json")
+        if not isinstance(content, dict) or not content:
+            raise UserError(f"{folder / (split + '.json')} lists no sounds; every fold needs some")
+        names = list(content)
+        generator.shuffle(names)
+        found.append((split, [(name, _labels(content[name], folder / split / name)) for name in names]))
+    return found
+
+
+def fold_splits(splits: Sequence[str], parts: Sequence[str], folder: Path) -> tuple[ClipSplit, ...]:
+    """The kit's splits: k folds, or one of train, valid and test."""
+    members = [tuple(i for i, part in enumerate(parts) if part == name) for name in splits]
+    if set(splits) == {"train", "valid", "test"}:
+        by_name = dict(zip(splits, members, strict=True))
+        return (ClipSplit(name="test", train=by_name["train"], valid=by_name["valid"], test=by_name["test"]),)
+    if len(splits) < 3:
+        raise UserError(f"{folder} has {len(splits)} folds; k-fold probing needs at least 3")
+    return kfold(members, splits)
+
+
+def audio_folder(folder: Path) -> Path:
+    """``<rate>/`` of 48000 Hz, else of the highest rate there. Where there is none, 48000 is what will be missed."""
+    rates = [path for path in folder.iterdir() if path.is_dir() and path.name.isdecimal()]
+    preferred = folder / str(PREFERRED_RATE)
+    if not rates or preferred in rates:
+        return preferred
+    return max(rates, key=lambda path: int(path.name))
+
+
+def _labels(given: Any, sound: Path) -> tuple[str, ...]:
+    labels = given if isinstance(given, list) else [given]
+    if any(isinstance(label, (dict, list)) for label in labels):
+        raise UserError(f"the labels of {sound} are events; probe reads scene tasks")
+    return tuple(str(label) for label in labels)

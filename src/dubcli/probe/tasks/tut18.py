@@ -1,0 +1,62 @@
+"""TUT Urban Acoustic Scenes 2018, development set (DCASE 2018 task 1A), as published (Zenodo 1228142)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dubcli.errors import UserError
+from dubcli.probe.tasks.data import Clip, ClipSplit, Reader, TaskData, check_labels, in_fixed_order, sorted_classes
+from dubcli.probe.tasks.tables import read_rows, read_table
+
+LAYOUT = "DCASE 2018 task 1A (meta.csv, evaluation_setup/, audio/)"
+
+
+def read(folder: Path) -> TaskData:
+    """The published development split: evaluation_setup/fold1_train.txt trains, fold1_evaluate.txt (or _test) tests."""
+    setup = folder / "evaluation_setup"
+    label_of = {
+        row["filename"]: row["scene_label"]
+        for row in read_table(folder / "meta.csv", "filename", "scene_label", delimiter="\t")
+    }
+    evaluate = setup / "fold1_evaluate.txt"
+    train = _names(setup / "fold1_train.txt")
+    test = _names(evaluate if evaluate.exists() else setup / "fold1_test.txt")
+    strange = [name for name in (*train, *test) if name not in label_of]
+    if strange:
+        raise UserError(f"{setup} names {strange[0]} and {len(strange) - 1} more that {folder / 'meta.csv'} does not")
+    clips = in_fixed_order(
+        Clip(path=folder / name, labels=(label_of[name],)) for name in dict.fromkeys((*train, *test))
+    )
+    number = {clip.path: index for index, clip in enumerate(clips)}
+    return check_labels(
+        TaskData(
+            name="tut18",
+            kind="multiclass",
+            folder=folder,
+            layout=LAYOUT,
+            classes=(sorted_classes(label_of.values()),),
+            clips=clips,
+            splits=(
+                ClipSplit(
+                    name="fold1",
+                    train=tuple(sorted(number[folder / name] for name in train)),
+                    valid=(),
+                    test=tuple(sorted(number[folder / name] for name in test)),
+                ),
+            ),
+            metrics=("top1_acc",),
+        )
+    )
+
+
+def _names(path: Path) -> list[str]:
+    return [row[0] for row in read_rows(path, "\t") if row[0] != "filename"]
+
+
+READERS = (
+    Reader(
+        layout=LAYOUT,
+        requires=("meta.csv", "evaluation_setup/fold1_train.txt", "evaluation_setup/fold1_[et]*.txt", "audio"),
+        read=read,
+    ),
+)

@@ -1,0 +1,221 @@
+"""Demucs models by name: from the hub, or from a local folder without running what its files might contain."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from dubcli.errors import UserError
+
+VOCALS = "vocals"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bag:
+    """One or several demucs models whose outputs are averaged with ``weights`` (models x sources).
+
+    ``digest``: 16 hex digits over the models' weights, segments and the bag's weights; what tells two bags apart.
+    """
+
+    name: str
+    models: tuple[Any, ...]
+    weights: tuple[list[float], ...]
+    sources: tuple[str, ...]
+    sample_rate: int
+    channels: int
+    digest: str
+
+    @property
+    def vocals(self) -> int:
+        """Index of the stem that is speech."""
+        return self.sources.index(VOCALS)
+
+
+@lru_cache(maxsize=1)
+def load_bag(name: str, repo: Path | None = None, *, trust: bool = False, device: str = "cpu") -> Bag:
+    """Load the model or bag ``name`` in eval mode onto ``device``.
+
+    ``repo``: a folder as demucs's ``--repo`` (``<signature>-<checksum>.th``, ``<bag>.yaml``); None asks the Hugging
+    Face hub, then demucs's own server. ``.th`` files are pickles: from a folder only plain data and demucs's own
+    classes are loaded, unless ``trust``. Raises UserError when it is not to be had, is damaged or is no stereo model
+    with a stem named vocals.
+    """
+    model = _from_hub(name) if repo is None else _from_folder(name, repo, trust)
+    bag = as_bag(model, name)
+    if VOCALS not in bag.sources or bag.channels != 2:
+        raise UserError(
+            f"the model {name} has {bag.channels} channels and the stems {', '.join(bag.sources)}; "
+            "give a stereo --model with a stem named vocals"
+        )
+    for single in bag.models:
+        single.to(device).eval()
+    return bag
+
+
+def as_bag(model: Any, name: str) -> Bag:
+    """A demucs model or ``BagOfModels`` as a Bag."""
+    from demucs.apply import BagOfModels
+
+    models = tuple(model.models) if isinstance(model, BagOfModels) else (model,)
+    weights = model.weights if isinstance(model, BagOfModels) else [[1.0] * len(model.sources)]
+    for single in models:
+        single.eval()
+    return Bag(
+        name=name,
+        models=models,
+        weights=tuple(list(row) for row in weights),
+        sources=tuple(model.sources),
+        sample_rate=model.samplerate,
+        channels=model.audio_channels,
+        digest=_digest(models, weights),
+    )
+
+
+def _digest(models: tuple[Any, ...], weights: Any) -> str:
+    content = hashlib.sha256(repr([list(map(float, row)) for row in weights]).encode())
+    for model in models:
+        content.update(f"{type(model).__name__} {float(model.segment)!r}".encode())
+        for name, tensor in sorted(model.state_dict().items()):
+            content.update(f"{name} {tuple(tensor.shape)}".encode())
+            content.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return content.hexdigest()[:16]
+
+
+def _from_hub(name: str) -> Any:
+    from demucs.pretrained import get_model
+    from demucs.repo import ModelLoadingError
+
+    try:
+        return get_model(name)
+    except ModelLoadingError:
+        raise UserError(f"there is no demucs model named {name}; known are {', '.join(_known_bags())}") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"the model {name} could not be fetched ({reason}). {_what_to_fetch(name)}") from None
+
+
+def _remote() -> Path:
+    from demucs.pretrained import REMOTE_ROOT
+
+    return Path(REMOTE_ROOT)
+
+
+def _known_bags() -> list[str]:
+    return sorted(path.stem for path in _remote().glob("*.yaml"))
+
+
+def _what_to_fetch(name: str) -> str:
+    """Which files make the model work without a network, and where they come from."""
+    from demucs.pretrained import ROOT_URL, _parse_remote_files
+
+    urls = _parse_remote_files(_remote() / "files.txt")
+    bag = _remote() / f"{name}.yaml"
+    signatures = _read_yaml(bag)["models"] if bag.is_file() else [name]
+    files = [urls[signature].removeprefix(ROOT_URL) for signature in signatures if signature in urls]
+    if not files:
+        return "Give --model-repo DIR with the model's .th files (and the bag's .yaml)"
+    names = ", ".join(Path(file).name for file in files)
+    steps = f"Fetch {names} from {ROOT_URL}{Path(files[0]).parent}/ on a machine with a network, put them"
+    if bag.is_file():
+        steps += f" beside a file {name}.yaml with the text {' / '.join(bag.read_text().strip().splitlines())!r}"
+    return f"{steps} into one folder and give it with --model-repo"
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _from_folder(name: str, repo: Path, trust: bool) -> Any:
+    from demucs.apply import BagOfModels
+
+    if not repo.is_dir():
+        raise UserError(f"--model-repo {repo} is no folder; give the one with the .th files. {_what_to_fetch(name)}")
+    files = _signatures(repo)
+    if name in files:
+        return _load_file(files[name], trust)
+    recipe = repo / f"{name}.yaml"
+    if not recipe.is_file():
+        there = sorted({*files, *(path.stem for path in repo.glob("*.yaml"))})
+        held = f"it holds {', '.join(there)}" if there else "it holds no .th or .yaml files"
+        raise UserError(f"{repo} has no model {name} ({name}.yaml or {name}-<checksum>.th); {held}")
+    bag = _read_yaml(recipe)
+    if not isinstance(bag, dict) or not isinstance(bag.get("models"), list) or not bag["models"]:
+        raise UserError(f"{recipe} has no list models: with the models' signatures")
+    missing = [str(signature) for signature in bag["models"] if str(signature) not in files]
+    if missing:
+        wanted = ", ".join(f"{signature}-<checksum>.th" for signature in missing)
+        raise UserError(f"{repo} lacks {wanted}, which {recipe.name} names; put the missing files there")
+    models = [_load_file(files[str(signature)], trust) for signature in bag["models"]]
+    try:
+        return BagOfModels(models, bag.get("weights"), bag.get("segment"))
+    except (AssertionError, TypeError) as error:
+        raise UserError(f"{recipe} does not fit its models: sources, rates or numbers of weights differ") from error
+
+
+def _signatures(repo: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in sorted(repo.glob("*.th")):
+        signature = path.stem.rpartition("-")[0] or path.stem
+        if signature in files:
+            raise UserError(f"{repo} has two files of the model {signature}; remove one of them")
+        files[signature] = path
+    return files
+
+
+def _load_file(path: Path, trust: bool) -> Any:
+    from demucs.states import load_model
+
+    checksum = path.stem.rpartition("-")[2] if "-" in path.stem else ""
+    with path.open("rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
+    if not actual.startswith(checksum):
+        raise UserError(f"{path} is damaged: its checksum is {actual[:8]}, its name says {checksum}; fetch it again")
+    try:
+        with _plain_data_and_demucs():
+            package = torch.load(path, map_location="cpu", weights_only=not trust)
+        return load_model(package)
+    except pickle.UnpicklingError as error:
+        if "weights_only" not in str(error) and "WeightsUnpickler" not in str(error):
+            raise UserError(f"{path} is no demucs model: {_first_line(error)}") from None
+        raise UserError(
+            f"{path} holds Python objects beyond demucs's own and could run code when it is loaded; "
+            "if you know where it is from, give --trust-models"
+        ) from None
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{path} is no demucs model: {_first_line(error)}") from None
+
+
+def _sha256(file: Any) -> Any:
+    content = hashlib.sha256()
+    while block := file.read(1 << 20):
+        content.update(block)
+    return content.hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0]
+
+
+@contextmanager
+def _plain_data_and_demucs() -> Iterator[None]:
+    """Let torch's restricted unpickler know the classes that demucs's own files name."""
+    from demucs.demucs import Demucs
+    from demucs.hdemucs import HDemucs
+    from demucs.htdemucs import HTDemucs
+    from diffq import DiffQuantizer, UniformQuantizer
+
+    with torch.serialization.safe_globals([Demucs, HDemucs, HTDemucs, Fraction, DiffQuantizer, UniformQuantizer]):
+        yield

@@ -187,8 +187,9 @@ def mel_filterbank(sample_rate: int) -> Tensor:
 @lru_cache(maxsize=16)
 def _window_and_filters(sample_rate: int, device: torch.device) -> tuple[Tensor, Tensor]:
     # The transform runs in float64: in float32 the far side lobes of a loud tone are off by up to 2e-3 in ln. Power
-    # is positive, so float32 is enough for the sums over it.
-    window = torch.hann_window(N_FFT, periodic=True, dtype=torch.float64, device=device)
+    # is positive, so float32 is enough for the sums over it. Apple's GPUs have no float64.
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    window = torch.hann_window(N_FFT, periodic=True, dtype=dtype, device=device)
     return window, mel_filterbank(sample_rate).to(device, torch.float32)
 
 
@@ -210,7 +211,7 @@ def log_mel(waveform: Tensor, sample_rate: int) -> Tensor:
     rows_per_block = max(1, frames_per_block // frames)
     with full_precision(waveform.device):
         for row in range(0, rows.shape[0], rows_per_block):
-            windows = rows[row : row + rows_per_block].double().unfold(-1, N_FFT, HOP)
+            windows = rows[row : row + rows_per_block].to(window.dtype).unfold(-1, N_FFT, HOP)
             for frame in range(0, frames, frames_per_block):
                 spectrum = torch.fft.rfft(windows[:, frame : frame + frames_per_block] * window)
                 real, imaginary = torch.view_as_real(spectrum).unbind(-1)

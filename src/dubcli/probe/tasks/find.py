@@ -62,7 +62,7 @@ def hear_folders(task: Task, root: Path) -> list[Path]:
     for pattern in (hear.METADATA, f"*/{hear.METADATA}", f"tasks/*/{hear.METADATA}", f"*/tasks/*/{hear.METADATA}"):
         for path in sorted(root.glob(pattern)):
             metadata = read_json(path)
-            if task is FOLDER and path.parent == root:
+            if task is FOLDER:
                 fitting.append(path.parent)
             elif task.hear and metadata.get("task_name") == task.hear:
                 mode = str(metadata.get("mode", "full"))
@@ -70,6 +70,9 @@ def hear_folders(task: Task, root: Path) -> list[Path]:
                     fitting.append(path.parent)
                 elif mode not in ("full", "5h"):
                     others.append(path.parent)
+    # below ``folder``'s root only a single one can be meant
+    if task is FOLDER and root not in fitting and len(fitting) != 1:
+        return []
     return fitting + others
 
 

@@ -20,7 +20,8 @@ LAYOUT = "FSD50K (FSD50K.ground_truth/, FSD50K.dev_audio/, FSD50K.eval_audio/)"
 
 # Longer than 30 s because of wrong metadata in Freesound; HEAR leaves these 12 out of the training set.
 TOO_LONG = frozenset({
-    "83298", "83299", "121351", "121426", "121471", "121472", "124796", "124797", "124800", "124834", "124858", "397150",
+    "83298", "83299", "121351", "121426", "121471", "121472",
+    "124796", "124797", "124800", "124834", "124858", "397150",
 })  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,6 +66,7 @@ class ArrayWriter:
     def __init__(self, file: IO[bytes], row_shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         self._file, self._row_shape, self._dtype = file, row_shape, np.dtype(dtype)
         self.rows = 0
+        self.discarded = False  # set it to leave no file behind
         file.write(self._header())
 
     def append(self, rows: npt.NDArray[Any]) -> None:
@@ -102,6 +103,7 @@ class MovieWriter:
         self._frames: IO[bytes] = stack.enter_context((folder / layout.FRAMES_FILE).open("wb"))
         self._offsets = [0]
         self._mels: dict[str, ArrayWriter] = {}
+        self.frame_size = (0, 0)  # (width, height) in pixels, for ``movie.json``
 
     @property
     def frame_count(self) -> int:
@@ -119,6 +121,11 @@ class MovieWriter:
             file = self._stack.enter_context((self.folder / layout.mel_file(language)).open("wb"))
             self._mels[language] = ArrayWriter(file, layout.mel_shape(0)[1:], np.float16)
         self._mels[language].append(rows)
+
+    def drop_mel(self, language: str) -> None:
+        """Forget a language's mel; it can be written anew."""
+        if self._mels.pop(language, None) is not None:
+            (self.folder / layout.mel_file(language)).unlink()
 
     def finish(self, meta: Mapping[str, Any]) -> None:
         """Cut everything to ``meta["n_clips"]`` clips and write the index, the headers and ``movie.json``.
@@ -156,10 +163,16 @@ def new_movie(cache: Path, movie_id: str) -> Iterator[MovieWriter]:
 def added_mel(folder: Path, language: str, *, nospeech: bool = False) -> Iterator[ArrayWriter]:
     """Write a mel beside the others of the movie in ``folder``; it appears by one rename. See ``update_movie``."""
     shape = layout.mel_shape(0, nospeech=nospeech)[1:]
-    with atomic_write(folder / layout.mel_file(language, nospeech=nospeech)) as file:
+    with suppress(_Discarded), atomic_write(folder / layout.mel_file(language, nospeech=nospeech)) as file:
         writer = ArrayWriter(file, shape, np.float16)
         yield writer
+        if writer.discarded:
+            raise _Discarded
         writer.close()
+
+
+class _Discarded(Exception):
+    """Ends an atomic write without a file."""
 
 
 def update_movie(cache: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> None:

@@ -144,6 +144,11 @@ def downmix_matrix(layout: str) -> Tensor:
     return matrix / largest
 
 
+def downmix_gain(layout: str) -> float:
+    """g of a layout: 1 for mono and stereo, 1/(1 + sqrt(2)) for 5.1. Raises LayoutError as ``downmix_matrix``."""
+    return float(downmix_matrix(layout).max())
+
+
 def downmix(waveform: Tensor, layout: str) -> Tensor:
     """Bring a waveform to stereo by channel name.
 

@@ -13,49 +13,16 @@ from dubcli.errors import InputError, UserError
 from dubcli.media.languages import language_tag
 from dubcli.media.streams import AudioTrack, MediaInfo, probe
 
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".mkv",
-        ".mk3d",
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".ts",
-        ".m2ts",
-        ".mts",
-        ".avi",
-        ".webm",
-        ".mpg",
-        ".mpeg",
-        ".vob",
-        ".flv",
-        ".wmv",
-        ".asf",
-        ".ogv",
-        ".3gp",
-        ".mxf",
-        ".divx",
-    ]
-)
-AUDIO_SUFFIXES = frozenset(
-    [
-        ".mka",
-        ".m4a",
-        ".ac3",
-        ".eac3",
-        ".ec3",
-        ".dts",
-        ".thd",
-        ".aac",
-        ".flac",
-        ".wav",
-        ".opus",
-        ".ogg",
-        ".mp3",
-        ".mp2",
-        ".wma",
-    ]
-)
+# fmt: off
+VIDEO_SUFFIXES = frozenset((
+    ".3gp", ".asf", ".avi", ".divx", ".flv", ".m2ts", ".m4v", ".mk3d", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
+    ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+))
+AUDIO_SUFFIXES = frozenset((
+    ".aac", ".ac3", ".dts", ".eac3", ".ec3", ".flac", ".m4a", ".mka", ".mp2", ".mp3", ".ogg", ".opus", ".thd", ".wav",
+    ".wma",
+))
+# fmt: on
 
 
 @dataclass(frozen=True, kw_only=True)

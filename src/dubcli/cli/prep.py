@@ -1,0 +1,85 @@
+"""``dubav prep``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubcli.cli import console
+from dubcli.cli.options import (
+    CacheOption,
+    JsonOption,
+    MaxFailuresOption,
+    QuietOption,
+    SchedulerOption,
+    ShardOption,
+    StrictOption,
+    WorkersOption,
+)
+
+EPILOG = (
+    "Examples:\n\n"
+    "dubav prep movies/ --lang en,es,fr,ja\n\n"
+    "dubav prep movies/ --lang en,de --cache /data/cache   (adds German to a cache that has the films)\n\n"
+    "dubav prep films.csv --lang en,es --shard 3/16   (one task of a job array)\n\n"
+    "Exit status: 0 done, 1 some films failed (the reasons are in prep.jsonl), 2 nothing could be done."
+)
+
+
+def prep(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Video files, folders, .csv manifests.")],
+    lang: Annotated[
+        str, typer.Option("--lang", help="Languages by ISO 639 code, the primary first.", show_default=True)
+    ] = "en,es,fr,ja",
+    cache: CacheOption = Path("cache"),
+    assume_primary: Annotated[
+        bool, typer.Option("--assume-primary", help="Take a film's single untagged track for the primary language.")
+    ] = False,
+    match_level: Annotated[
+        bool, typer.Option("--match-level", help="Bring every dub to the primary track's loudness.")
+    ] = False,
+    sync_check: Annotated[
+        bool, typer.Option("--sync-check/--no-sync-check", help="Compare every dub's timing with the primary track.")
+    ] = True,
+    max_lag_ms: Annotated[
+        float, typer.Option("--max-lag-ms", help="Leave out dubs that are off by more than this anywhere.")
+    ] = 80.0,
+    fix_lag: Annotated[bool, typer.Option("--fix-lag", help="Correct such dubs instead of leaving them out.")] = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    shard: ShardOption = None,
+    strict: StrictOption = False,
+    max_failures: MaxFailuresOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Turn films with several sound tracks into a clip cache.
+
+    Every film becomes 3-second clips: 16 frames as JPEG and, for each language, the log-mel of its track. What is
+    there is not made again; a run that was killed goes on where it was.
+    """
+    from dubcli.jobs.options import JobOptions, parse_shard
+    from dubcli.media.languages import parse_languages
+    from dubcli.prep import PrepConfig, prepare
+
+    config = PrepConfig(
+        languages=parse_languages(lang),
+        cache=cache,
+        assume_primary=assume_primary,
+        match_level=match_level,
+        sync_check=sync_check,
+        max_lag_ms=max_lag_ms,
+        fix_lag=fix_lag,
+    )
+    options = JobOptions(
+        workers=workers, scheduler=scheduler, shard=parse_shard(shard), strict=strict, max_failures=max_failures
+    )
+    summary = prepare(sources, config, options, console.make_progress(quiet=quiet))
+    seconds = sum(outcome.details.get("seconds", 0.0) for outcome in summary.outcomes)
+    speed = f"{seconds / max(summary.elapsed_seconds, 1e-3):.1f}x real time"
+    console.print_summary(
+        summary, what=f"prep -> {cache}", log=cache / "prep.jsonl", as_json=as_json, extra={"speed": speed}
+    )
+    return summary.exit_status

@@ -1,0 +1,151 @@
+"""One sound track from its start to its end, as contiguous stereo on the film's own clock.
+
+A track is decoded once, from its start (AC-3 decoded after a seek differs). Time stamps place it: a gap is silence, an
+overlap is dropped, and stamps that only jitter (Matroska's clock has 1 ms ticks) move nothing, so a track neither
+tears nor drifts. All positions are integers of samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dubcli.core.features import SAMPLE_RATE, downmix
+from dubcli.errors import InputError
+from dubcli.media.streams import open_media, start_of
+
+Float = npt.NDArray[np.float32]
+
+# Stamps nearer than this to where the samples end are taken for jitter; a picture and its sound stay within 10 ms.
+JITTER_SECONDS = Fraction(8, 1000)
+SILENCE_SECONDS = 3  # of a gap at a time
+_BLOCK_SECONDS = 10
+
+
+class StereoTrack:
+    """Decodes one stream into contiguous stereo from the film's zero on: (position, block) with silence in gaps."""
+
+    def __init__(
+        self, stream: Any, start_seconds: Fraction, limit_seconds: float | None, sample_rate: int = SAMPLE_RATE
+    ) -> None:
+        self.stream = stream
+        self.problems: list[str] = []
+        self.layouts: list[str] = []
+        self.first_sample: int | None = None
+        self.position = 0  # the next sample to give out
+        self.start_seconds = start_seconds
+        self._limit = limit_seconds
+        self._rate = sample_rate
+        self._resampler: Any = None
+        self._shape: tuple[str, int, str] | None = None
+        self._end: Fraction | None = None  # where the last frame's samples end, on the film's clock
+        self._place = 0  # where the next sample out of the resampler belongs
+
+    def decode(self, packet: Any) -> Iterator[Float]:
+        """Blocks (2, samples) of a packet; of None, the rest. Packets that do not decode go to ``problems``."""
+        try:
+            frames = self.stream.codec_context.decode(packet)
+        except av.error.FFmpegError as error:
+            self.problems.append(str(error).splitlines()[0])
+            frames = []
+        for frame in frames:
+            yield from self._add(frame)
+        if packet is None:
+            yield from self._flush()
+
+    def _add(self, frame: Any) -> Iterator[Float]:
+        shape = (frame.layout.name, frame.sample_rate, frame.format.name)
+        at = self._end if frame.pts is None else frame.pts * Fraction(frame.time_base) - self.start_seconds
+        at = Fraction(0) if at is None else at
+        jumps = self._end is None or abs(at - self._end) > JITTER_SECONDS
+        if jumps and self._limit is not None and at > self._limit:
+            self.problems.append(f"a time stamp of {float(at):.0f} s, beyond the film's end, was not believed")
+            jumps, at = self._end is None, self._end or Fraction(0)
+        if jumps or shape != self._shape:
+            yield from self._flush()
+            self._place = round(at * self._rate) if jumps or self._end is None else round(self._end * self._rate)
+            self._end = at if jumps else self._end
+            self._shape = shape
+            if shape[0] not in self.layouts:
+                self.layouts.append(shape[0])
+            self._resampler = av.AudioResampler(format="fltp", rate=self._rate)
+        assert self._end is not None
+        self._end += Fraction(frame.samples, frame.sample_rate)
+        frame.pts = None
+        yield from self._emit(self._resampler.resample(frame))
+
+    def _flush(self) -> Iterator[Float]:
+        if self._resampler is not None:
+            yield from self._emit(self._resampler.resample(None))
+            self._resampler = None
+
+    def _emit(self, frames: list[Any]) -> Iterator[Float]:
+        for frame in frames:
+            samples = torch.from_numpy(frame.to_ndarray())
+            stereo = downmix(samples, frame.layout.name).numpy()
+            place, self._place = self._place, self._place + stereo.shape[1]
+            if place < self.position:
+                stereo = stereo[:, self.position - place :]
+                place = self.position
+            if stereo.shape[1] == 0:
+                continue
+            if self.first_sample is None:
+                self.first_sample = place
+            while self.position < place:
+                silence = min(place - self.position, SILENCE_SECONDS * self._rate)
+                self.position += silence
+                yield np.zeros((2, silence), np.float32)
+            self.position += stereo.shape[1]
+            yield stereo
+
+
+def track_blocks(
+    path: Path, stream: int | None, start_seconds: Fraction | None, sample_rate: int, problems: list[str]
+) -> Iterator[Tensor]:
+    """Decode one track alone: (2, samples) float32 blocks at ``sample_rate`` Hz, with silence in gaps.
+
+    ``stream``: its index in the container; None takes the first that decodes. ``start_seconds``: where on the
+    container's clock the film begins; None is the container's own start. What does not decode is named in
+    ``problems`` and left out. Raises InputError when the file or the stream cannot be read at all.
+    """
+    with open_media(path) as container:
+        index = _first_decodable(container) if stream is None else stream
+        if index is None or not 0 <= index < len(container.streams) or container.streams[index].type != "audio":
+            raise InputError("has no sound track that can be decoded")
+        source = container.streams[index]
+        limit = None if not container.duration else container.duration / av.time_base + 60
+        start = start_of(container) if start_seconds is None else start_seconds
+        track = StereoTrack(source, start, limit, sample_rate)
+        held: list[Float] = []
+        for packet in _packets(container, source, track.problems):
+            held += track.decode(packet)
+            if sum(block.shape[1] for block in held) >= _BLOCK_SECONDS * sample_rate:
+                yield torch.from_numpy(np.concatenate(held, axis=1))
+                held = []
+        if held:
+            yield torch.from_numpy(np.concatenate(held, axis=1))
+        problems += track.problems
+
+
+def _first_decodable(container: Any) -> int | None:
+    return next((stream.index for stream in container.streams.audio if stream.codec_context is not None), None)
+
+
+def _packets(container: Any, stream: Any, problems: list[str]) -> Iterator[Any]:
+    """The stream's packets, then None; a file that cannot be read on ends there, named."""
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except av.error.FFmpegError as error:
+        problems.append(f"the file cannot be read on: {str(error).splitlines()[0]}")
+    yield None

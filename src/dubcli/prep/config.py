@@ -1,0 +1,61 @@
+"""What ``dubav prep`` can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubcli.cache import layout
+from dubcli.errors import UserError
+
+SHORT_SIDE = 180
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepConfig:
+    """``languages``: two-letter codes, the primary first.
+
+    ``assume_primary``: take a film's single untagged track for the primary language. ``match_level``: bring every
+    dub to the primary's loudness. ``sync_check``: leave out dubs that are off by more than ``max_lag_ms`` anywhere, or
+    with ``fix_lag`` correct them. Raises UserError on values that make no sense.
+    """
+
+    languages: tuple[str, ...]
+    cache: Path = Path("cache")
+    assume_primary: bool = False
+    match_level: bool = False
+    sync_check: bool = True
+    max_lag_ms: float = 80.0
+    fix_lag: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.languages:
+            raise UserError("--lang names no language; give codes such as en,es,fr,ja")
+        if not self.max_lag_ms > 0:
+            raise UserError(f"--max-lag-ms is {self.max_lag_ms:g}; give more than 0")
+        if self.fix_lag and not self.sync_check:
+            raise UserError("--fix-lag needs the sync check; leave --no-sync-check away")
+
+    @property
+    def primary(self) -> str:
+        """The language the others are dubs of."""
+        return self.languages[0]
+
+    def parameters(self) -> dict[str, Any]:
+        """What ``cache.json`` records and refuses to change; other languages can be added at any time."""
+        return {
+            "primary": self.primary,
+            "clip_seconds": layout.CLIP_SECONDS,
+            "frames_per_clip": layout.FRAMES_PER_CLIP,
+            "short_side": SHORT_SIDE,
+            "jpeg_quality": 3,
+            "sample_rate": 48000,
+            "n_fft": 1024,
+            "hop_length": 512,
+            "mels": layout.MELS,
+            "match_level": self.match_level,
+            "sync_check": self.sync_check,
+            "max_lag_ms": self.max_lag_ms,
+            "fix_lag": self.fix_lag,
+        }

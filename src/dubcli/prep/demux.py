@@ -1,0 +1,186 @@
+"""One pass over a container: pictures, JPEGs and sound side by side in three threads."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av.error
+
+from dubcli.cache import layout
+from dubcli.media.jpeg import JpegWriter
+from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen
+from dubcli.prep.sound import ClipMels, StereoTrack
+
+_STEP = Fraction(layout.CLIP_SECONDS, layout.FRAMES_PER_CLIP)
+# FFmpeg's frames wait here for the next thread: small, since a 4K frame has 12 MB.
+_FRAMES_AHEAD = 6
+_PACKETS_AHEAD = 512
+
+
+class Worker:
+    """A thread that calls ``function`` on what it is given, in order; its error comes out where it is fed."""
+
+    def __init__(self, function: Callable[[Any], None], ahead: int) -> None:
+        self._queue: queue.Queue[Any] = queue.Queue(ahead)
+        self._function = function
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def put(self, item: Any) -> None:
+        """Hand an item over; waits while too many are waiting. Raises what the function raised before."""
+        if self._error is not None:
+            raise self._error
+        self._queue.put(item)
+
+    def close(self) -> None:
+        """Wait until everything is done. Raises what the function raised."""
+        self._queue.put(_END)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def abandon(self) -> None:
+        """Stop without waiting for what is queued; for a pass that failed elsewhere."""
+        self._function = _drop
+        self._queue.put(_END)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not _END:
+            if self._error is None:
+                try:
+                    self._function(item)
+                except BaseException as error:
+                    self._error = error
+
+
+_END = object()
+
+
+def _drop(item: Any) -> None:
+    pass
+
+
+class SoundWorker:
+    """Decodes all tracks of one container in one thread."""
+
+    def __init__(self, tracks: dict[int, tuple[StereoTrack, ClipMels]]) -> None:
+        self._tracks = tracks
+        self._worker = Worker(self._decode, _PACKETS_AHEAD)
+        self.put, self.close, self.abandon = self._worker.put, self._worker.close, self._worker.abandon
+
+    def _decode(self, packet: Any) -> None:
+        track, mels = self._tracks[packet.stream_index]
+        for block in track.decode(packet):
+            mels.add(block)
+
+    def flush(self) -> None:
+        """After ``close``: give out what the decoders and resamplers still hold."""
+        for track, mels in self._tracks.values():
+            for block in track.decode(None):
+                mels.add(block)
+
+
+class PictureReport:
+    """What was learnt of the picture while it was decoded. Times in seconds on the film's clock."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.end_seconds = Fraction(0)
+        self.frames_decoded = 0
+        self.packets_skipped = 0
+        self.interlaced = False
+        self.rotation = 0
+
+
+def demux(
+    container: Any, streams: list[Any], to_sound: Callable[[Any], None] | None, problems: list[str]
+) -> Iterator[Any]:
+    """Yield the packets of the first stream; those of the others go to ``to_sound``. A broken end ends it, named."""
+    first = streams[0].index
+    packets = container.demux(streams)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.error.FFmpegError as error:
+            problems.append(f"the file cannot be read on: {str(error).splitlines()[0]}")
+            return
+        if packet.size == 0:
+            continue  # PyAV's mark of the end of a stream; decoders are flushed when all is read
+        if packet.stream_index == first or to_sound is None:
+            yield packet
+        else:
+            to_sound(packet)
+
+
+def frames_of(stream: Any, packets: Iterator[Any], start: Fraction, report: PictureReport) -> Iterator[Any]:
+    """(start_seconds, duration_seconds, frame) on the film's clock, of every frame that was decoded."""
+    time_base = Fraction(stream.time_base)
+    usual = 1 / Fraction(stream.average_rate) if stream.average_rate else Fraction(1, 25)
+    at = Fraction(0)
+    for frame in decode_pictures(stream, packets, report.problems):
+        report.frames_decoded += 1
+        report.interlaced = report.interlaced or bool(frame.interlaced_frame)
+        at = frame.pts * time_base - start if frame.pts is not None else at
+        duration = frame.duration * time_base if frame.duration else usual
+        report.end_seconds = max(report.end_seconds, at + duration)
+        yield at, duration, frame
+        at += duration
+
+
+def decode_film(
+    container: Any,
+    picture: Any,
+    tracks: dict[int, tuple[StereoTrack, ClipMels]],
+    *,
+    start: Fraction,
+    writer_for: Callable[[Any], tuple[JpegWriter, Callable[[bytes], None]]],
+    tell: Callable[[Fraction], None],
+) -> PictureReport:
+    """Decode the picture and all tracks of a container in one pass.
+
+    ``writer_for(first_frame)`` gives the JPEG writer and where its JPEGs go, 16 per clip; ``tell`` hears the time
+    reached. Raises what a sink raised (a full disk).
+    """
+    report = PictureReport()
+    sound = SoundWorker(tracks)
+    skipper = FrameSkipper(picture, start + _STEP / 2, _STEP)
+    jpegs: Worker | None = None
+    try:
+        streams = [picture, *(track.stream for track, _ in tracks.values())]
+        packets = skipper.packets(demux(container, streams, sound.put, report.problems))
+        for _, frame in on_screen(frames_of(picture, packets, start, report), _STEP / 2, _STEP):
+            if jpegs is None:
+                report.rotation = round(frame.rotation) % 360
+                jpegs = Worker(_jpeg_sink(*writer_for(frame)), _FRAMES_AHEAD)
+            jpegs.put(frame)
+            tell(report.end_seconds)
+        if jpegs is not None:
+            jpegs.close()
+        sound.close()
+    except BaseException:
+        for worker in (jpegs, sound):
+            if worker is not None:
+                worker.abandon()
+        raise
+    sound.flush()
+    report.packets_skipped = skipper.skipped
+    return report
+
+
+def _jpeg_sink(writer: JpegWriter, sink: Callable[[bytes], None]) -> Callable[[Any], None]:
+    last: list[Any] = [None, b""]
+
+    def write(frame: Any) -> None:
+        if frame is not last[0]:  # at low frame rates one picture is on screen for several instants
+            last[:] = [frame, writer.encode(frame)]
+        sink(last[1])
+
+    return write

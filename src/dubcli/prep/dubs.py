@@ -1,0 +1,126 @@
+"""The tracks of a film beside each other: which dubs are in sync, and what is done about those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dubcli.errors import InputError
+from dubcli.media.sources import ChosenTrack
+from dubcli.media.streams import open_media, start_of
+from dubcli.prep.config import PrepConfig
+from dubcli.prep.sound import ClipMels, StereoTrack
+from dubcli.prep.sync import SyncReport, SyncTrace, estimate_sync
+
+Sink = Callable[[npt.NDArray[np.float16]], None]
+
+
+class TrackPass:
+    """A chosen track on its way into the cache. ``stereo`` is None until something decodes it."""
+
+    def __init__(self, choice: ChosenTrack, sink: Sink, *, traced: bool) -> None:
+        self.choice, self._sink = choice, sink
+        self.trace = SyncTrace() if traced else None
+        self.mels = ClipMels(sink, trace=self.trace)
+        self.stereo: StereoTrack | None = None
+        self.sync: SyncReport | None = None
+        self.fixed: dict[str, float] | None = None
+        self.gain = 1.0
+
+    def again(self, *, lag: Callable[[float], float] | None) -> None:
+        """Get ready to decode the track once more, moved by ``lag`` and at ``gain``."""
+        self.mels = ClipMels(self._sink, gain=self.gain, lag=lag)
+        self.stereo = None
+
+
+def decode_alone(one: TrackPass, start: Fraction | None, n_clips: int) -> None:
+    """Decode one track of its container and nothing else; ``start`` None: the clock of its own file.
+
+    Raises InputError when the file cannot be opened.
+    """
+    with open_media(one.choice.path) as container:
+        stream = container.streams[one.choice.track.index]
+        limit = None if not container.duration else container.duration / 1e6 + 60
+        one.stereo = StereoTrack(stream, start_of(container) if start is None else start, limit)
+        # only this stream's packets are read on: the others are dropped by the demuxer
+        for packet in _packets(container, stream, one.stereo.problems):
+            for block in one.stereo.decode(packet):
+                one.mels.add(block)
+    one.mels.finish(n_clips)
+
+
+def _packets(container: Any, stream: Any, problems: list[str]) -> Any:
+    from dubcli.prep.demux import demux
+
+    yield from demux(container, [stream], None, problems)
+    yield None
+
+
+def check_dubs(
+    passes: dict[str, TrackPass], drop_mel: Callable[[str], None], config: PrepConfig, n_clips: int
+) -> dict[str, str]:
+    """Estimate every dub's lag, correct or leave it out, and match levels. Returns {language: reason} left out.
+
+    ``drop_mel`` forgets what was written of a language: it is left out, or written anew.
+    """
+    primary = passes.get(config.primary)
+    left_out = {}
+    for language, one in passes.items():
+        if language == config.primary or primary is None:
+            continue
+        reason = _check(primary, one, config, n_clips)
+        if reason is not None:
+            left_out[language] = reason
+            drop_mel(language)
+            continue
+        if config.match_level:
+            one.gain = _gain(primary, one)
+        if one.gain != 1.0 or one.fixed is not None:
+            drop_mel(language)
+            _decode_again(one, n_clips)
+    return left_out
+
+
+def _check(primary: TrackPass, one: TrackPass, config: PrepConfig, n_clips: int) -> str | None:
+    """None where the dub can stay; else why not. Marks it to be corrected where that is asked for."""
+    if primary.trace is None or one.trace is None:
+        return None
+    one.sync = estimate_sync(primary.trace, one.trace, max_lag_ms=config.max_lag_ms)
+    if one.sync.status != "off":
+        return None
+    if config.fix_lag:
+        at_start = one.sync.lag_seconds(0.0, primary.trace.seconds)
+        one.fixed = {"lag_ms_at_start": round(at_start * 1e3, 2), "drift_ppm": one.sync.drift_ppm or 0.0}
+        return None
+    return (
+        f"off by {one.sync.max_lag_ms:.0f} ms (drift {one.sync.drift_ppm:.0f} ppm), more than --max-lag-ms "
+        f"{config.max_lag_ms:g}; --fix-lag corrects it"
+    )
+
+
+def _gain(primary: TrackPass, one: TrackPass) -> float:
+    if primary.mels.level.power == 0 or one.mels.level.power == 0:
+        return 1.0
+    return float((primary.mels.level.power / one.mels.level.power) ** 0.5)
+
+
+def _decode_again(one: TrackPass, n_clips: int) -> None:
+    fixed = one.fixed
+    lag = None
+    if fixed is not None:
+        offset, slope = fixed["lag_ms_at_start"] * 1e-3, fixed["drift_ppm"] * 1e-6
+
+        def lag(at_seconds: float) -> float:
+            return offset + slope * at_seconds
+
+    assert one.stereo is not None
+    start = one.stereo.start_seconds
+    one.again(lag=lag)
+    try:
+        decode_alone(one, start, n_clips)
+    except InputError as error:
+        raise InputError(f"{one.choice.path}: {error}") from None

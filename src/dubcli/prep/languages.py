@@ -1,0 +1,84 @@
+"""Add languages to a film that is in the cache already: their sound alone is decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dubcli.cache.reader import Movie
+from dubcli.cache.writer import added_mel, update_movie
+from dubcli.media.sources import ChosenTrack
+from dubcli.media.streams import MediaInfo
+from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
+from dubcli.prep.record import language_warnings, track_meta
+
+if TYPE_CHECKING:
+    from dubcli.prep.film import FilmTask, Report
+
+
+def add_languages(
+    task: FilmTask, movie: Movie, info: MediaInfo, chosen: dict[str, ChosenTrack], report: Report
+) -> dict[str, Any]:
+    """Decode and write the languages of ``chosen`` that the movie does not have. Returns details for the log.
+
+    Where the dubs' sync is checked the primary track is decoded once more, to compare them with.
+    """
+    config = task.config
+    meta = movie.meta
+    settled = {**movie.tracks, **meta.get("left_out", {})}
+    missing = {language: choice for language, choice in chosen.items() if language not in settled}
+    details: dict[str, Any] = {"movie": movie.id, "clips": movie.n_clips, "languages": list(movie.tracks)}
+    _follow_moved_source(task, movie)
+    if not missing:
+        return details | {"status": "skipped"}
+    left_out: dict[str, str] = {}
+    for number, (language, choice) in enumerate(missing.items()):
+        report(number / len(missing), adding=language)
+        left_out |= _add_one(task, movie, info, chosen[config.primary], language, choice)
+
+    def record(changed: dict[str, Any]) -> None:
+        changed["left_out"] = {**changed.get("left_out", {}), **left_out}
+
+    if left_out:
+        update_movie(config.cache, movie.folder, record)
+    now = Movie(movie.folder)
+    added = [language for language in missing if language in now.tracks]
+    warning = "; ".join(language_warnings(now.meta, config))
+    details |= {"languages": list(now.tracks), "added": added}
+    return details | ({"warning": warning} if warning else {})
+
+
+def _add_one(
+    task: FilmTask, movie: Movie, info: MediaInfo, primary: ChosenTrack, language: str, choice: ChosenTrack
+) -> dict[str, str]:
+    config = task.config
+    # the file appears when the block ends
+    with added_mel(movie.folder, language) as mel:
+        one = TrackPass(choice, mel.append, traced=config.sync_check)
+        decode_alone(one, info.start_seconds if choice.path == info.path else None, movie.n_clips)
+        passes = {language: one}
+        if config.sync_check or config.match_level:
+            passes = {config.primary: _primary_again(primary, info, movie.n_clips), language: one}
+        left_out = check_dubs(passes, lambda _: mel.truncate(0), config, movie.n_clips)
+        mel.discarded = bool(left_out)
+    if left_out:
+        return left_out
+
+    def record(changed: dict[str, Any]) -> None:
+        changed["tracks"][language] = track_meta(one, movie.n_clips)
+
+    update_movie(config.cache, movie.folder, record)
+    return {}
+
+
+def _primary_again(choice: ChosenTrack, info: MediaInfo, n_clips: int) -> TrackPass:
+    one = TrackPass(choice, lambda rows: None, traced=True)
+    decode_alone(one, info.start_seconds if choice.path == info.path else None, n_clips)
+    return one
+
+
+def _follow_moved_source(task: FilmTask, movie: Movie) -> None:
+    """The same content found under another path, and no longer under the old one: note where it is now."""
+    old, new = movie.meta["source"]["path"], str(task.film.video.absolute())
+    if old != new and not Path(old).exists():
+        update_movie(task.config.cache, movie.folder, lambda meta: meta["source"].update(path=new))

@@ -1,0 +1,224 @@
+"""One sound track, from decoded frames to mels of 3-second clips on the film's own clock.
+
+A track is decoded once, from its start (AC-3 decoded after a seek differs). Time stamps place it: a gap is silence, an
+overlap is dropped, and stamps that only jitter (Matroska's clock has 1 ms ticks) move nothing, so a track neither
+tears nor drifts. All positions are integers of samples at 48 kHz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dubcli.core.features import SAMPLE_RATE, downmix, log_mel
+from dubcli.prep.sync import SyncTrace
+
+Float = npt.NDArray[np.float32]
+
+CLIP_SAMPLES = 3 * SAMPLE_RATE
+CLIPS_AT_ONCE = 8
+# Stamps nearer than this to where the samples end are taken for jitter; a picture and its sound stay within 10 ms.
+JITTER_SECONDS = Fraction(8, 1000)
+# How much of a clip may lie outside a track and the clip still count as having sound: codecs pad and cut frames.
+EDGE_SAMPLES = SAMPLE_RATE // 10
+
+
+class StereoTrack:
+    """Decodes one stream into contiguous stereo from the film's zero on: (position, block) with silence in gaps."""
+
+    def __init__(self, stream: Any, start_seconds: Fraction, limit_seconds: float | None) -> None:
+        self.stream = stream
+        self.problems: list[str] = []
+        self.layouts: list[str] = []
+        self.first_sample: int | None = None
+        self.position = 0  # the next sample to give out
+        self.start_seconds = start_seconds
+        self._limit = limit_seconds
+        self._resampler: Any = None
+        self._shape: tuple[str, int, str] | None = None
+        self._end: Fraction | None = None  # where the last frame's samples end, on the film's clock
+        self._place = 0  # where the next sample out of the resampler belongs
+
+    def decode(self, packet: Any) -> Iterator[Float]:
+        """Blocks (2, samples) of a packet; of None, the rest. Packets that do not decode go to ``problems``."""
+        try:
+            frames = self.stream.codec_context.decode(packet)
+        except av.error.FFmpegError as error:
+            self.problems.append(str(error).splitlines()[0])
+            frames = []
+        for frame in frames:
+            yield from self._add(frame)
+        if packet is None:
+            yield from self._flush()
+
+    def _add(self, frame: Any) -> Iterator[Float]:
+        shape = (frame.layout.name, frame.sample_rate, frame.format.name)
+        at = self._end if frame.pts is None else frame.pts * Fraction(frame.time_base) - self.start_seconds
+        at = Fraction(0) if at is None else at
+        jumps = self._end is None or abs(at - self._end) > JITTER_SECONDS
+        if jumps and self._limit is not None and at > self._limit:
+            self.problems.append(f"a time stamp of {float(at):.0f} s, beyond the film's end, was not believed")
+            jumps, at = self._end is None, self._end or Fraction(0)
+        if jumps or shape != self._shape:
+            yield from self._flush()
+            self._place = round(at * SAMPLE_RATE) if jumps or self._end is None else round(self._end * SAMPLE_RATE)
+            self._end = at if jumps else self._end
+            self._shape = shape
+            if shape[0] not in self.layouts:
+                self.layouts.append(shape[0])
+            self._resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
+        assert self._end is not None
+        self._end += Fraction(frame.samples, frame.sample_rate)
+        frame.pts = None
+        yield from self._emit(self._resampler.resample(frame))
+
+    def _flush(self) -> Iterator[Float]:
+        if self._resampler is not None:
+            yield from self._emit(self._resampler.resample(None))
+            self._resampler = None
+
+    def _emit(self, frames: list[Any]) -> Iterator[Float]:
+        for frame in frames:
+            samples = torch.from_numpy(frame.to_ndarray())
+            stereo = downmix(samples, frame.layout.name).numpy()
+            place, self._place = self._place, self._place + stereo.shape[1]
+            if place < self.position:
+                stereo = stereo[:, self.position - place :]
+                place = self.position
+            if stereo.shape[1] == 0:
+                continue
+            if self.first_sample is None:
+                self.first_sample = place
+            while self.position < place:
+                silence = min(place - self.position, CLIP_SAMPLES)
+                self.position += silence
+                yield np.zeros((2, silence), np.float32)
+            self.position += stereo.shape[1]
+            yield stereo
+
+
+class ClipMels:
+    """Cuts contiguous stereo into clips and turns them into mels, several at a time.
+
+    ``lag`` gives, for a clip's start in seconds, where in this track the clip's sound starts (for a dub that is off):
+    each clip is cut where it belongs, and stretched back to 3 s where the track runs at another speed.
+    """
+
+    def __init__(
+        self,
+        sink: Callable[[npt.NDArray[np.float16]], None],
+        *,
+        trace: SyncTrace | None = None,
+        gain: float = 1.0,
+        lag: Callable[[float], float] | None = None,
+    ) -> None:
+        self._sink, self.trace, self._gain, self._lag = sink, trace, gain, lag
+        self.level = Level()
+        self._blocks: list[Float] = []
+        self._start = 0  # sample of the track at which the buffered blocks begin
+        self._stop = 0
+        self._clips: list[Float] = []
+        self.n_clips = 0
+
+    def add(self, block: Float) -> None:
+        """Take the next samples, (2, samples)."""
+        if self.trace is not None:
+            self.trace.add(block)
+        self.level.add(block)
+        self._blocks.append(block)
+        self._stop += block.shape[1]
+        while self._bounds(self.n_clips)[1] <= self._stop:
+            self._cut()
+
+    def finish(self, n_clips: int) -> None:
+        """Fill with silence up to ``n_clips`` clips and give out what is left."""
+        if self.trace is not None:
+            self.trace.finish()
+        while self.n_clips < n_clips:
+            missing = self._bounds(self.n_clips)[1] - self._stop
+            if missing > 0:
+                self._blocks.append(np.zeros((2, missing), np.float32))
+                self._stop += missing
+            self._cut()
+        self._give()
+
+    def _bounds(self, clip: int) -> tuple[int, int]:
+        if self._lag is None:
+            return clip * CLIP_SAMPLES, (clip + 1) * CLIP_SAMPLES
+        edges = (3.0 * clip, 3.0 * clip + 3.0)
+        first, stop = (round((edge + self._lag(edge)) * SAMPLE_RATE) for edge in edges)
+        return first, stop
+
+    def _cut(self) -> None:
+        first, stop = self._bounds(self.n_clips)
+        joined = np.concatenate(self._blocks, axis=1) if len(self._blocks) != 1 else self._blocks[0]
+        before = np.zeros((2, max(0, min(stop, self._start) - first)), np.float32)
+        clip = np.concatenate([before, joined[:, max(0, first - self._start) : max(0, stop - self._start)]], axis=1)
+        if clip.shape[1] != CLIP_SAMPLES:
+            clip = _stretched(clip)
+        self._clips.append(clip)
+        self.n_clips += 1
+        keep = max(self._start, min(self._bounds(self.n_clips)[0], self._stop))
+        self._blocks = [joined[:, keep - self._start :]]
+        self._start = keep
+        if len(self._clips) == CLIPS_AT_ONCE:
+            self._give()
+
+    def _give(self) -> None:
+        if self._clips:
+            clips = torch.from_numpy(np.stack(self._clips))
+            self._clips = []
+            self._sink(log_mel(clips * self._gain if self._gain != 1.0 else clips, SAMPLE_RATE).half().numpy())
+
+
+def _stretched(clip: Float) -> Float:
+    """Band-limited resampling of a clip of a track at another speed to exactly 3 s."""
+    spectrum = np.fft.rfft(clip, axis=1)
+    scale = CLIP_SAMPLES / max(1, clip.shape[1])
+    bins = CLIP_SAMPLES // 2 + 1
+    padded = np.zeros((2, bins), spectrum.dtype)
+    padded[:, : min(bins, spectrum.shape[1])] = spectrum[:, :bins]
+    return np.asarray(np.fft.irfft(padded, CLIP_SAMPLES, axis=1) * scale, np.float32)
+
+
+class Level:
+    """Gated mean power, as ITU-R BS.1770 gates it (400 ms blocks, -70 dB, then 10 dB below their mean), unweighted."""
+
+    BLOCK = SAMPLE_RATE * 2 // 5
+
+    def __init__(self) -> None:
+        self._rest = np.zeros((2, 0), np.float32)
+        self._powers: list[Float] = []
+
+    def add(self, block: Float) -> None:
+        """Take the next samples, (2, samples)."""
+        joined = np.concatenate([self._rest, block], axis=1)
+        whole = joined.shape[1] // self.BLOCK * self.BLOCK
+        self._rest = joined[:, whole:]
+        if whole:
+            blocks = joined[:, :whole].reshape(2, -1, self.BLOCK)
+            self._powers.append(np.einsum("cbs,cbs->b", blocks, blocks) / self.BLOCK)
+
+    @property
+    def power(self) -> float:
+        """Mean power of both channels together over the blocks that are loud enough; 0 for silence."""
+        powers = np.concatenate(self._powers) if self._powers else np.zeros(0, np.float32)
+        powers = powers[powers > 1e-7]
+        return float(powers[powers > powers.mean() / 10].mean()) if powers.size else 0.0
+
+
+def valid_clips(first_sample: int | None, end_sample: int, n_clips: int) -> tuple[int, int]:
+    """(first, stop): clips of which at most 0.1 s lies outside the track's sound."""
+    if first_sample is None:
+        return 0, 0
+    first = -(-(first_sample - EDGE_SAMPLES) // CLIP_SAMPLES)
+    stop = (end_sample + EDGE_SAMPLES) // CLIP_SAMPLES
+    first = min(max(0, first), n_clips)
+    return first, max(first, min(stop, n_clips))

@@ -1,0 +1,69 @@
+"""The stage: films of all sources, those that are done left out, the rest side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dubcli.cache import layout
+from dubcli.cache.writer import open_cache
+from dubcli.core.atomic import read_json
+from dubcli.errors import UserError
+from dubcli.jobs.options import JobOptions
+from dubcli.jobs.outcomes import JobSummary
+from dubcli.jobs.progress import SILENT, Progress
+from dubcli.jobs.runner import run_jobs
+from dubcli.media.sources import find_films
+from dubcli.prep.config import PrepConfig
+from dubcli.prep.film import FilmTask, prepare_film
+
+
+def prepare(
+    sources: Sequence[str | Path],
+    config: PrepConfig,
+    options: JobOptions = JobOptions(),
+    progress: Progress = SILENT,
+) -> JobSummary:
+    """Make or complete the clip cache of the films in ``sources`` (files, folders, ``.csv`` manifests).
+
+    What is there is not made again. Raises UserError where the job as a whole cannot go on: no film in the sources, a
+    cache made with other parameters, a full disk, more failures than ``options`` bear.
+    """
+    films = find_films(sources)
+    if not films:
+        raise UserError(f"no film in {', '.join(map(str, sources))}; give video files, folders or a .csv manifest")
+    cache = open_cache(config.cache.absolute(), config.parameters())
+    config = replace(config, cache=cache)
+    made = _movies_by_source(cache)
+    workers = min(options.worker_count, len(films))
+    # a film's decoder gets the cores that no other film uses
+    threads = max(1, JobOptions().worker_count // workers)
+    tasks = [
+        FilmTask(
+            film=film,
+            config=replace(config, cache=cache),
+            threads=threads,
+            replaces=made.get(str(film.video.absolute())),
+        )
+        for film in films
+    ]
+    return run_jobs(
+        prepare_film,
+        tasks,
+        key=lambda task: task.film.name,
+        options=options,
+        log=cache / layout.PREP_LOG,
+        progress=progress,
+        task="films",
+        unit="films",
+    )
+
+
+def _movies_by_source(cache: Path) -> dict[str, str]:
+    """{source path: movie id} of what the cache has."""
+    made = {}
+    for file in (cache / layout.MOVIES_FOLDER).glob(f"*/{layout.MOVIE_FILE}"):
+        meta = read_json(file)
+        made[str(meta.get("source", {}).get("path"))] = str(meta.get("id"))
+    return made

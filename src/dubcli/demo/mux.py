@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 SAMPLE_RATE = 48000
-# with one thread and its macroblock tree x264 writes now and then other bytes for the same pictures
+# with its look-ahead x264 writes, now and then, other bytes for the same pictures
 _X264 = {
     "preset": "veryfast",
     "crf": "23",
@@ -46,9 +46,7 @@ def write_mkv(
     """Encode and write ``path``. Packets are held in memory until all are there, so films of minutes, not of hours."""
     with av.open(os.fspath(path), "w", format="matroska") as container:
         container.flags |= BITEXACT  # else the muxer draws a random identifier
-        picture = container.add_stream(
-            "libx264", rate=rate, options={"preset": "veryfast", "crf": "23", "threads": "1"}
-        )
+        picture = container.add_stream("libx264", rate=rate, options=dict(_X264))
         picture.width, picture.height, picture.pix_fmt = size[0], size[1], "yuv420p"
         picture.codec_context.flags |= _bitexact()
         streams = [(add_audio(container, track), track) for track in tracks]
@@ -80,7 +78,7 @@ def _bitexact() -> int:
 
 def _encode_video(stream: Any, pictures: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Any]:
     for number, picture in enumerate(pictures):
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
         frame.pts, frame.time_base = number, 1 / stream.codec_context.framerate
         yield from stream.encode(frame)
     yield from stream.encode(None)

@@ -50,9 +50,8 @@ def test_fsd50k_has_several_labels_and_leaves_out_the_overlong(tmp_path):
 
 def test_tut18_reads_the_published_fold_without_validation(tmp_path):
     home = tmp_path / "TUT-urban-acoustic-scenes-2018-development"
-    text(home / "meta.csv", "filename\tscene_label\tidentifier\tsource_label",
-         "audio/airport-1-a.wav\tairport\t1\ta", "audio/bus-2-a.wav\tbus\t2\ta",
-         "audio/bus-3-a.wav\tbus\t3\ta")  # fmt: skip
+    rows = [f"audio/{scene}-{i}-a.wav\t{scene}\t{i}\ta" for i, scene in enumerate(("airport", "bus", "bus"), 1)]
+    text(home / "meta.csv", "filename\tscene_label\tidentifier\tsource_label", *rows)
     text(home / "evaluation_setup" / "fold1_train.txt", "audio/airport-1-a.wav\tairport", "audio/bus-2-a.wav\tbus")
     text(home / "evaluation_setup" / "fold1_test.txt", "audio/bus-3-a.wav")
     (home / "audio").mkdir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 
 from dubcli.errors import UserError
@@ -26,11 +25,12 @@ def few_shot(data: TaskData, shots: int, draws: int, seed: int) -> TaskData:
 
 
 def _draw(data: TaskData, split: ClipSplit, shots: int, draw: str) -> tuple[int, ...]:
-    by_class: dict[Sequence[str], list[int]] = defaultdict(list)
+    by_class: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for number in split.train:
         labels = data.clips[number].labels
-        for label in (labels,) if data.kind == "multioutput" else ((label,) for label in labels):
-            by_class[label].append(number)
+        classes = [labels] if data.kind == "multioutput" else [(label,) for label in labels]
+        for own in classes:
+            by_class[own].append(number)
     chosen: set[int] = set()
     for label, numbers in sorted(by_class.items()):
         if len(numbers) < shots:

@@ -127,13 +127,23 @@ def track_blocks(
         track = StereoTrack(source, start, limit, sample_rate)
         held: list[Float] = []
         for packet in _packets(container, source, track.problems):
-            held += track.decode(packet)
-            if sum(block.shape[1] for block in held) >= _BLOCK_SECONDS * sample_rate:
-                yield torch.from_numpy(np.concatenate(held, axis=1))
-                held = []
+            for block in track.decode(packet):
+                held.append(block)
+                if sum(part.shape[1] for part in held) >= _BLOCK_SECONDS * sample_rate:
+                    yield _joined(held, track.problems)
+                    held = []
         if held:
-            yield torch.from_numpy(np.concatenate(held, axis=1))
+            yield _joined(held, track.problems)
         problems += track.problems
+
+
+def _joined(blocks: list[Float], problems: list[str]) -> Tensor:
+    """One block; samples that are no numbers become silence, since one of them would spoil a whole track's mean."""
+    waveform = torch.from_numpy(np.concatenate(blocks, axis=1))
+    if not torch.isfinite(waveform).all():
+        problems.append("samples that are NaN or infinite were taken as silence")
+        waveform = torch.where(torch.isfinite(waveform), waveform, 0.0)
+    return waveform
 
 
 def _first_decodable(container: Any) -> int | None:

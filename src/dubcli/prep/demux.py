@@ -13,7 +13,8 @@ import av.error
 from dubcli.cache import layout
 from dubcli.media.jpeg import JpegWriter
 from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen
-from dubcli.prep.sound import ClipMels, StereoTrack
+from dubcli.media.sound import StereoTrack
+from dubcli.prep.sound import ClipMels
 
 _STEP = Fraction(layout.CLIP_SECONDS, layout.FRAMES_PER_CLIP)
 # FFmpeg's frames wait here for the next thread: small, since a 4K frame has 12 MB.

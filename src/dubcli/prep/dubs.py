@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dubcli.errors import InputError
+from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import open_media, start_of
 from dubcli.prep.config import PrepConfig
-from dubcli.prep.sound import ClipMels, StereoTrack
+from dubcli.prep.sound import ClipMels
 from dubcli.prep.sync import SyncReport, SyncTrace, estimate_sync
 
 Sink = Callable[[npt.NDArray[np.float16]], None]

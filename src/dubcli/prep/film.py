@@ -16,16 +16,18 @@ from dubcli.cache import layout
 from dubcli.cache.reader import Movie
 from dubcli.cache.writer import MovieWriter, new_movie
 from dubcli.errors import InputError
+from dubcli.media.identity import fingerprint
 from dubcli.media.jpeg import JpegWriter, frame_size
+from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack, Film, choose_tracks
 from dubcli.media.streams import MediaInfo, describe, open_media
 from dubcli.prep.config import SHORT_SIDE, PrepConfig
 from dubcli.prep.demux import PictureReport, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
-from dubcli.prep.identity import fingerprint, movie_id
+from dubcli.prep.identity import movie_id
 from dubcli.prep.languages import add_languages
 from dubcli.prep.record import language_warnings, summarise, track_meta, versions
-from dubcli.prep.sound import ClipMels, StereoTrack
+from dubcli.prep.sound import ClipMels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,28 +1,10 @@
-"""What makes a film the same film: a fingerprint of its content, and the folder name made of it."""
+"""The folder name of a film, made of its name and the fingerprint of its content."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from pathlib import Path
 
-_ENDS_BYTES = 1 << 20
 _SLUG_BYTES = 80
-
-
-def fingerprint(path: Path) -> str:
-    """sha256 over the size and the first and last MiB, in hex: quick on any disk, and another cut gets another one.
-
-    Raises OSError.
-    """
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        size = file.seek(0, 2)
-        digest.update(str(size).encode())
-        for start in (0, max(0, size - _ENDS_BYTES)):
-            file.seek(start)
-            digest.update(file.read(_ENDS_BYTES))
-    return digest.hexdigest()
 
 
 def slug(name: str) -> str:

@@ -1,107 +1,25 @@
-"""One sound track, from decoded frames to mels of 3-second clips on the film's own clock.
+"""One sound track, from contiguous stereo to mels of 3-second clips on the film's own clock.
 
-A track is decoded once, from its start (AC-3 decoded after a seek differs). Time stamps place it: a gap is silence, an
-overlap is dropped, and stamps that only jitter (Matroska's clock has 1 ms ticks) move nothing, so a track neither
-tears nor drifts. All positions are integers of samples at 48 kHz.
+``media.sound`` gives the samples; all positions are integers of samples at 48 kHz.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from fractions import Fraction
-from typing import Any
+from collections.abc import Callable
 
-import av
-import av.error
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from dubcli.core.features import SAMPLE_RATE, downmix, log_mel
+from dubcli.core.features import SAMPLE_RATE, log_mel
 from dubcli.prep.sync import SyncTrace
 
 Float = npt.NDArray[np.float32]
 
 CLIP_SAMPLES = 3 * SAMPLE_RATE
 CLIPS_AT_ONCE = 8
-# Stamps nearer than this to where the samples end are taken for jitter; a picture and its sound stay within 10 ms.
-JITTER_SECONDS = Fraction(8, 1000)
 # How much of a clip may lie outside a track and the clip still count as having sound: codecs pad and cut frames.
 EDGE_SAMPLES = SAMPLE_RATE // 10
-
-
-class StereoTrack:
-    """Decodes one stream into contiguous stereo from the film's zero on: (position, block) with silence in gaps."""
-
-    def __init__(self, stream: Any, start_seconds: Fraction, limit_seconds: float | None) -> None:
-        self.stream = stream
-        self.problems: list[str] = []
-        self.layouts: list[str] = []
-        self.first_sample: int | None = None
-        self.position = 0  # the next sample to give out
-        self.start_seconds = start_seconds
-        self._limit = limit_seconds
-        self._resampler: Any = None
-        self._shape: tuple[str, int, str] | None = None
-        self._end: Fraction | None = None  # where the last frame's samples end, on the film's clock
-        self._place = 0  # where the next sample out of the resampler belongs
-
-    def decode(self, packet: Any) -> Iterator[Float]:
-        """Blocks (2, samples) of a packet; of None, the rest. Packets that do not decode go to ``problems``."""
-        try:
-            frames = self.stream.codec_context.decode(packet)
-        except av.error.FFmpegError as error:
-            self.problems.append(str(error).splitlines()[0])
-            frames = []
-        for frame in frames:
-            yield from self._add(frame)
-        if packet is None:
-            yield from self._flush()
-
-    def _add(self, frame: Any) -> Iterator[Float]:
-        shape = (frame.layout.name, frame.sample_rate, frame.format.name)
-        at = self._end if frame.pts is None else frame.pts * Fraction(frame.time_base) - self.start_seconds
-        at = Fraction(0) if at is None else at
-        jumps = self._end is None or abs(at - self._end) > JITTER_SECONDS
-        if jumps and self._limit is not None and at > self._limit:
-            self.problems.append(f"a time stamp of {float(at):.0f} s, beyond the film's end, was not believed")
-            jumps, at = self._end is None, self._end or Fraction(0)
-        if jumps or shape != self._shape:
-            yield from self._flush()
-            self._place = round(at * SAMPLE_RATE) if jumps or self._end is None else round(self._end * SAMPLE_RATE)
-            self._end = at if jumps else self._end
-            self._shape = shape
-            if shape[0] not in self.layouts:
-                self.layouts.append(shape[0])
-            self._resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
-        assert self._end is not None
-        self._end += Fraction(frame.samples, frame.sample_rate)
-        frame.pts = None
-        yield from self._emit(self._resampler.resample(frame))
-
-    def _flush(self) -> Iterator[Float]:
-        if self._resampler is not None:
-            yield from self._emit(self._resampler.resample(None))
-            self._resampler = None
-
-    def _emit(self, frames: list[Any]) -> Iterator[Float]:
-        for frame in frames:
-            samples = torch.from_numpy(frame.to_ndarray())
-            stereo = downmix(samples, frame.layout.name).numpy()
-            place, self._place = self._place, self._place + stereo.shape[1]
-            if place < self.position:
-                stereo = stereo[:, self.position - place :]
-                place = self.position
-            if stereo.shape[1] == 0:
-                continue
-            if self.first_sample is None:
-                self.first_sample = place
-            while self.position < place:
-                silence = min(place - self.position, CLIP_SAMPLES)
-                self.position += silence
-                yield np.zeros((2, silence), np.float32)
-            self.position += stereo.shape[1]
-            yield stereo
 
 
 class ClipMels:

@@ -138,14 +138,13 @@ def _read_yaml(path: Path) -> Any:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
 
 
-def _from_folder(name: str, repo: Path, trust: bool) -> Any:
-    from demucs.apply import BagOfModels
-
+def check_folder(name: str, repo: Path) -> list[Path]:
+    """The files of the model ``name`` in ``repo``, without opening any. Raises UserError where one is missing."""
     if not repo.is_dir():
         raise UserError(f"--model-repo {repo} is no folder; give the one with the .th files. {_what_to_fetch(name)}")
     files = _signatures(repo)
     if name in files:
-        return _load_file(files[name], trust)
+        return [files[name]]
     recipe = repo / f"{name}.yaml"
     if not recipe.is_file():
         there = sorted({*files, *(path.stem for path in repo.glob("*.yaml"))})
@@ -158,7 +157,17 @@ def _from_folder(name: str, repo: Path, trust: bool) -> Any:
     if missing:
         wanted = ", ".join(f"{signature}-<checksum>.th" for signature in missing)
         raise UserError(f"{repo} lacks {wanted}, which {recipe.name} names; put the missing files there")
-    models = [_load_file(files[str(signature)], trust) for signature in bag["models"]]
+    return [files[str(signature)] for signature in bag["models"]]
+
+
+def _from_folder(name: str, repo: Path, trust: bool) -> Any:
+    from demucs.apply import BagOfModels
+
+    models = [_load_file(path, trust) for path in check_folder(name, repo)]
+    recipe = repo / f"{name}.yaml"
+    if name in _signatures(repo):
+        return models[0]
+    bag = _read_yaml(recipe)
     try:
         return BagOfModels(models, bag.get("weights"), bag.get("segment"))
     except (AssertionError, TypeError) as error:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from dubcli.errors import UserError
 from dubcli.separate.chunks import Chunk, Plan, plan_chunks, triangle
 from dubcli.separate.models import Bag
 
+_LOUD = 0.1  # standard deviation, of 1 over the whole track, from which on a chunk tells something of precision
 _TINY = 1e-8  # demucs adds it to the deviation, so that silence can be divided by it
 
 
@@ -80,8 +82,39 @@ class Engine:
             yield
 
 
+class PrecisionCheck:
+    """Measures what half precision costs: on the first loud chunk of every model, computed in float32 as well.
+
+    ``error``: RMS of the difference relative to the float32 output's RMS, the worst of the models; None before.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Measure anew, on another track."""
+        self.error: float | None = None
+        self._measured: set[int] = set()
+
+    def look(self, model: Any, sound: Tensor, outputs: Tensor, engine: Engine) -> None:
+        """Take a batch's input (batch, channels, samples) and outputs; computes only what is still to be measured."""
+        if engine.precision not in ("float16", "bfloat16") or id(model) in self._measured:
+            return
+        if sound[0].std() < _LOUD:
+            return
+        with replace(engine, precision="float32").computing():
+            exact = model(sound[:1])[0]
+        difference = (outputs[0].float() - exact).square().mean().sqrt() / exact.square().mean().sqrt()
+        self.error = max(self.error or 0.0, difference.item())
+        self._measured.add(id(model))
+
+
 def separate_blocks(
-    bag: Bag, blocks: Iterable[Tensor], statistics: Statistics, engine: Engine = Engine()
+    bag: Bag,
+    blocks: Iterable[Tensor],
+    statistics: Statistics,
+    engine: Engine = Engine(),
+    check: PrecisionCheck | None = None,
 ) -> Iterator[Tensor]:
     """Separate a track that comes as (channels, samples) float32 blocks of any sizes.
 
@@ -91,7 +124,7 @@ def separate_blocks(
     mean = torch.tensor(statistics.mean, dtype=torch.float64).float()
     std = torch.tensor(statistics.std, dtype=torch.float64).float() + _TINY
     window = _Window(statistics.samples)
-    streams = [_ModelStream(model, bag, window, engine) for model in bag.models]
+    streams = [_ModelStream(model, bag, window, engine, check or PrecisionCheck()) for model in bag.models]
     for block in blocks:
         window.push((block - mean) / std)
         for stream in streams:
@@ -156,8 +189,8 @@ class _Window:
 class _ModelStream:
     """Overlap-add of one model's chunks."""
 
-    def __init__(self, model: Any, bag: Bag, window: _Window, engine: Engine) -> None:
-        self._model, self._window, self._engine = model, window, engine
+    def __init__(self, model: Any, bag: Bag, window: _Window, engine: Engine, check: PrecisionCheck) -> None:
+        self._model, self._window, self._engine, self._check = model, window, engine, check
         self._plan: Plan = plan_chunks(
             window.total,
             segment_seconds=model.segment,
@@ -205,9 +238,17 @@ class _ModelStream:
 
     def _run(self, batch: list[Chunk]) -> Iterator[Tensor]:
         """The weighted outputs, (sources, channels, length) each, on the CPU."""
-        sound = torch.stack([self._window.read(chunk.start, chunk.stop) for chunk in batch])
-        with self._engine.computing():
-            outputs = self._model(sound.to(self._engine.device))
+        sound = torch.stack([self._window.read(chunk.start, chunk.stop) for chunk in batch]).to(self._engine.device)
+        try:
+            with self._engine.computing():
+                outputs = self._model(sound)
+        except torch.OutOfMemoryError:
+            raise UserError(
+                f"out of memory on {self._engine.device}; give a --batch-size below {len(batch)}"
+                if len(batch) > 1
+                else f"out of memory on {self._engine.device}; give --device cpu"
+            ) from None
+        self._check.look(self._model, sound, outputs, self._engine)
         for chunk, output in zip(batch, outputs, strict=True):
             yield (self._weight[: chunk.length] * output[..., chunk.trimmed].float()).cpu()
 

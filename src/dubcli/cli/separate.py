@@ -1,0 +1,143 @@
+"""``dubav separate``: parse, call ``dubcli.separate.separate``, render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dubcli.cli.options import (
+    CacheOption,
+    DeviceOption,
+    JsonOption,
+    MaxFailuresOption,
+    QuietOption,
+    SchedulerOption,
+    ShardOption,
+    StrictOption,
+)
+
+EPILOG = (
+    "Examples: [bold]dubav separate[/bold] (all films of ./cache); "
+    "[bold]dubav separate --cache /data/cache --source-root /mnt/films --shard 3/16[/bold]; "
+    "[bold]dubav separate film.mkv --out listen/[/bold]; "
+    "[bold]dubav separate fluent/ --out fluent-nospeech/[/bold] (for dubav probe --data-variant nospeech)"
+)
+
+
+def separate(
+    files: Annotated[
+        Optional[list[Path]],
+        typer.Argument(
+            metavar="[FILE...]",
+            help="Sound or video files, or one folder (a data set). [default: the films of the cache]",
+            show_default=False,
+        ),
+    ] = None,
+    cache: CacheOption = Path("cache"),
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="Folder for what is made of files.", show_default=False)
+    ] = None,
+    lang: Annotated[
+        Optional[str],
+        typer.Option(
+            "--lang", metavar="LANG", help="Sound track. [default: of a film the primary, of a file the first]"
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="Model or bag, by demucs's name or signature.")] = "mdx_extra_q",
+    model_repo: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--model-repo",
+            metavar="DIR",
+            help="Folder of .th and .yaml files instead of the hub.",
+            show_default=False,
+        ),
+    ] = None,
+    trust_models: Annotated[
+        bool,
+        typer.Option(
+            "--trust-models",
+            help="Load any Python object from --model-repo's .th files. They are pickles: this can run code.",
+        ),
+    ] = False,
+    source_root: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--source-root",
+            metavar="DIR",
+            help="Where the films lie now, if they were moved since prep; found by path and name, checked by content.",
+            show_default=False,
+        ),
+    ] = None,
+    stems: Annotated[
+        Optional[str],
+        typer.Option(
+            "--stems",
+            metavar="vocals,no_vocals",
+            help="What is written of files. [default: both; of a folder no_vocals]",
+        ),
+    ] = None,
+    file_format: Annotated[
+        Optional[str],
+        typer.Option("--format", metavar="flac|wav", help="24-bit FLAC or float WAV. [default: flac; a folder's own]"),
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            metavar="auto|float32|float16|bfloat16",
+            help="auto: as demucs, TF32 convolutions on CUDA; half precisions report their error.",
+        ),
+    ] = "auto",
+    batch_size: Annotated[
+        Optional[int], typer.Option("--batch-size", help="Chunks at a time. [default: 1 on the CPU, else 4]")
+    ] = None,
+    device: DeviceOption = None,
+    workers: Annotated[
+        Optional[int], typer.Option("--workers", help="Processes on this machine. [default: one per GPU, or one]")
+    ] = None,
+    scheduler: SchedulerOption = None,
+    shard: ShardOption = None,
+    strict: StrictOption = False,
+    max_failures: MaxFailuresOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> int:
+    """Remove the speech (Demucs) and write no-speech mels.
+
+    Of a cache: every film's track, from the film's own file, is separated as a whole and its other stems are mixed
+    back; mel.LANG-nospeech.npy appears beside the other mels, for the variant sep. Of files: FLAC or WAV to listen to,
+    at the file's own rate and with its channels (more than two become stereo). Of a folder: the same tree, its sounds
+    without vocals under their own names and formats, its other files copied. Memory does not grow with length. The
+    same input gives the same bytes; what is done is skipped, and a killed run goes on where it was.
+    """
+    from dubcli.cli.console import make_progress, print_summary
+    from dubcli.jobs.options import JobOptions, parse_shard
+    from dubcli.separate import SeparateConfig
+    from dubcli.separate import separate as run
+
+    config = SeparateConfig(
+        cache=cache,
+        files=tuple(files or ()),
+        out=out,
+        lang=lang,
+        model=model,
+        model_repo=model_repo,
+        trust_models=trust_models,
+        source_root=source_root,
+        device=device,
+        batch_size=batch_size,
+        precision=precision,
+        stems=None if stems is None else tuple(stems.split(",")),
+        file_format=file_format,
+    )
+    options = JobOptions(
+        workers=workers, scheduler=scheduler, shard=parse_shard(shard), strict=strict, max_failures=max_failures
+    )
+    summary = run(config, options, make_progress(quiet=quiet or json))
+    extra = {"cache": str(cache)} if out is None else {"out": str(out)}
+    log = (cache if out is None else out) / "separate.jsonl"
+    print_summary(summary, what="without speech", log=log, as_json=json, extra=extra)
+    return summary.exit_status

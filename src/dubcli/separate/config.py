@@ -1,0 +1,57 @@
+"""What ``dubav separate`` can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubcli.errors import UserError
+
+PRECISIONS = ("auto", "float32", "float16", "bfloat16")
+FORMATS = ("flac", "wav")
+STEMS = ("vocals", "no_vocals")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeparateConfig:
+    """Either the films of ``cache`` get a no-speech mel, or ``files`` become sounds in ``out``.
+
+    ``lang``: the sound track; None is each film's primary one (of a file its first). ``model``, ``model_repo``,
+    ``trust_models``: see ``models.load_bag``. ``source_root``: where the films now lie. ``device``: None is CUDA where
+    there is one. ``batch_size``: chunks at a time; None is 1 on the CPU, else 4. ``precision``: see ``stream.Engine``.
+    ``stems``, ``file_format``: what is written of ``files``; None is both stems as FLAC of a file, and of a folder
+    its sounds without vocals in their own formats. Raises UserError on values that make no sense.
+    """
+
+    cache: Path = Path("cache")
+    files: tuple[Path, ...] = ()
+    out: Path | None = None
+    lang: str | None = None
+    model: str = "mdx_extra_q"
+    model_repo: Path | None = None
+    trust_models: bool = False
+    source_root: Path | None = None
+    device: str | None = None
+    batch_size: int | None = None
+    precision: str = "auto"
+    stems: tuple[str, ...] | None = None
+    file_format: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UserError(f"--precision is {self.precision}; give one of {', '.join(PRECISIONS)}")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UserError(f"--batch-size is {self.batch_size}; give 1 or more")
+        if self.file_format not in (None, *FORMATS):
+            raise UserError(f"--format is {self.file_format}; give {' or '.join(FORMATS)}")
+        unknown = [stem for stem in self.stems or STEMS if stem not in STEMS]
+        if unknown:
+            raise UserError(f"--stems names {unknown[0]}; give {' or '.join(STEMS)}, or both with a comma")
+        if self.files and self.out is None:
+            raise UserError("files are given but no --out DIR for what is made of them")
+        if self.out is not None and not self.files:
+            raise UserError("--out is for files; name some, or leave it away to add no-speech mels to the cache")
+        if not self.files and (self.stems or self.file_format):
+            raise UserError("--stems and --format are for files; of a cache the no-speech mels are made")
+        if self.files and self.source_root is not None:
+            raise UserError("--source-root is for the films of a cache; files are named themselves")

@@ -1,0 +1,209 @@
+"""Sound files without speech, or the speech alone: what becomes of files and folders, and the work on one of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import soundfile
+from torch import Tensor
+
+from dubcli.core.atomic import read_json, temporary_beside, write_json
+from dubcli.errors import InputError, UserError
+from dubcli.media.languages import language_tag
+from dubcli.media.sound import track_blocks
+from dubcli.media.sources import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from dubcli.media.streams import probe
+from dubcli.separate.config import STEMS, SeparateConfig
+from dubcli.separate.device import Machine
+from dubcli.separate.run import separator_for
+from dubcli.separate.sound import Shape, sound_file, stem_of
+
+SETTINGS_FILE = "separate.json"
+LOG_FILE = "separate.jsonl"
+# Formats of a data set that libsndfile writes again under the same name. The others are read, but not kept.
+_KEPT = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF", ".au": "AU"}
+_SOUND_SUFFIXES = AUDIO_SUFFIXES | set(_KEPT)
+_SUBTYPES = {"flac": "PCM_24", "wav": "FLOAT"}
+
+Report = Callable[..., None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileTask:
+    """One file: what is written of it, as (stem, path); ``keep`` keeps the source's format; ``copy`` copies it."""
+
+    source: Path
+    targets: tuple[tuple[str, Path], ...]
+    keep: bool = False
+    copy: bool = False
+
+
+def plan_files(config: SeparateConfig) -> list[FileTask]:
+    """What becomes of ``config.files``. Raises UserError when it cannot be said without writing over something.
+
+    A file gives ``<stem>.vocals.flac`` and ``<stem>.no_vocals.flac``. A folder (a data set, given alone) keeps its
+    layout: sounds under their own names without vocals, other files as copies, so that its readers still work.
+    """
+    assert config.out is not None
+    folders = [path for path in config.files if path.is_dir()]
+    if not folders:
+        tasks = [_file_task(path, config) for path in config.files]
+        _refuse_collisions(tasks)
+        return tasks
+    if len(config.files) > 1:
+        raise UserError(f"{folders[0]} is a folder; give a folder alone, since its layout is kept in --out")
+    stems = config.stems or ("no_vocals",)
+    if len(stems) > 1 or config.file_format is not None:
+        raise UserError(
+            f"{folders[0]} is a folder, whose sounds keep name and format; give one of --stems, no --format"
+        )
+    return list(_folder_tasks(folders[0], config.out, stems[0]))
+
+
+def _file_task(path: Path, config: SeparateConfig) -> FileTask:
+    assert config.out is not None
+    if not path.is_file():
+        raise UserError(f"{path} is not there; give sound or video files, or one folder")
+    suffix = config.file_format or "flac"
+    targets = tuple((stem, config.out / f"{path.stem}.{stem}.{suffix}") for stem in config.stems or STEMS)
+    return FileTask(source=path, targets=targets)
+
+
+def _refuse_collisions(tasks: Sequence[FileTask]) -> None:
+    owners: dict[Path, Path] = {}
+    for task in tasks:
+        for _, target in task.targets:
+            if target in owners:
+                raise UserError(
+                    f"{owners[target]} and {task.source} would both become {target}; give each its own --out"
+                )
+            owners[target] = task.source
+
+
+def _folder_tasks(folder: Path, out: Path, stem: str) -> Iterator[FileTask]:
+    if out.resolve() == folder.resolve():
+        raise UserError(f"--out {out} is the folder itself; give another, such as {folder.name}-nospeech")
+    for root, folders, files in os.walk(folder, followlinks=True):
+        keep = (name for name in folders if not name.startswith(".") and Path(root, name).resolve() != out.resolve())
+        folders[:] = sorted(keep)
+        for name in sorted(files):
+            if not name.startswith("."):
+                source = Path(root, name)
+                target = out / source.relative_to(folder)
+                media = source.suffix.lower() in _SOUND_SUFFIXES | VIDEO_SUFFIXES
+                yield FileTask(source=source, targets=((stem, target),), keep=True, copy=not media)
+
+
+def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, machine: Machine) -> dict[str, Any]:
+    """Write a file's stems, or copy it. Returns details for the log.
+
+    Raises InputError when it cannot be read or written, UserError when the model cannot be used or ``out`` holds the
+    work of another one.
+    """
+    if all(_is_newer(target, task.source) for _, target in task.targets):
+        return {"status": "skipped"}
+    if task.copy:
+        _copy(task.source, task.targets[0][1])
+        return {"copied": True}
+    separator = separator_for(config, machine)
+    assert config.out is not None
+    _settle(config.out, separator.recipe())
+    shape = _shape(task, config)
+    rate = separator.bag.sample_rate
+    stream = _stream(task.source, config.lang)
+    problems: list[str] = []
+
+    def sound() -> Iterator[Tensor]:
+        problems.clear()
+        return track_blocks(task.source, stream, None, rate, problems)
+
+    with ExitStack() as stack:
+        writers = {stem: stack.enter_context(sound_file(path, rate, shape)) for stem, path in task.targets}
+        seconds = 0.0
+        for stems in separator.stems(sound, report):
+            seconds += stems.shape[-1] / rate
+            for stem, writer in writers.items():
+                writer.add(stem_of(stems, separator.bag.vocals, stem))
+    clipped = sum(writer.clipped for writer in writers.values())
+    if clipped:
+        problems.append(f"{clipped} samples were louder than {shape.subtype} holds and are clipped")
+    details = {"seconds": round(seconds, 3)} | separator.errors()
+    return details | ({"warning": "; ".join(problems[:3])} if problems else {})
+
+
+def _is_newer(target: Path, source: Path) -> bool:
+    try:
+        return target.stat().st_mtime_ns >= source.stat().st_mtime_ns
+    except OSError:
+        return False
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(target)
+    try:
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _settle(out: Path, recipe: dict[str, Any]) -> None:
+    """Let one folder hold the work of one model. Raises UserError where it holds another's."""
+    path = out / SETTINGS_FILE
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, recipe)
+    made_with = read_json(path)
+    for name, value in recipe.items():
+        if made_with.get(name) != value:
+            raise UserError(f"{out} was made with {name} {made_with.get(name)}, now it is {value}; give another --out")
+
+
+def _shape(task: FileTask, config: SeparateConfig) -> Shape:
+    """The source's rate, its channels (more than two become two) and, in a data set, its format."""
+    known = _libsndfile_info(task.source)
+    if known is None:
+        if task.keep:
+            raise InputError("cannot be written again in its own format; give the file itself, not its folder")
+        tracks = [track for track in probe(task.source).audio if track.decodable]
+        if not tracks:
+            raise InputError("has no sound track that can be decoded")
+        chosen = next((track for track in tracks if track.index == _stream(task.source, config.lang)), tracks[0])
+        rate, channels, samples = chosen.sample_rate, chosen.channels, None
+    else:
+        rate, channels, samples = known.samplerate, known.channels, known.frames
+    if task.keep:
+        assert known is not None
+        file_format, subtype = known.format, known.subtype
+    else:
+        file_format, subtype = (config.file_format or "flac").upper(), _SUBTYPES[config.file_format or "flac"]
+    return Shape(
+        sample_rate=rate, channels=min(channels, 2), format=file_format, subtype=subtype, samples=samples or None
+    )
+
+
+def _libsndfile_info(path: Path) -> Any:
+    """What libsndfile says of a file that it can also write; None of any other."""
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.SoundFileError, OSError):
+        return None
+    return info if soundfile.check_format(info.format, info.subtype) else None
+
+
+def _stream(path: Path, language: str | None) -> int | None:
+    """Index of the track in the language asked for. Raises InputError when the file has none."""
+    if language is None:
+        return None
+    wanted = language_tag(language)
+    tracks = [track for track in probe(path).audio if track.decodable and track.language == wanted]
+    if not tracks:
+        raise InputError(f"has no sound track in {language}")
+    return min(tracks, key=lambda track: (track.special, not track.default, track.index)).index

@@ -1,0 +1,176 @@
+"""The no-speech mel of one film of a cache: the function that a worker process runs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dubcli.cache import layout
+from dubcli.cache.reader import Movie
+from dubcli.cache.writer import ArrayWriter, added_mel, update_movie
+from dubcli.core.features import log_mel
+from dubcli.errors import InputError, UserError
+from dubcli.media.identity import fingerprint
+from dubcli.media.sound import track_blocks
+from dubcli.separate.config import SeparateConfig
+from dubcli.separate.device import Machine
+from dubcli.separate.run import separator_for
+from dubcli.separate.sound import stem_of
+
+SAMPLE_RATE = 44100
+CLIP_SAMPLES = layout.CLIP_SECONDS * SAMPLE_RATE
+CLIPS_AT_ONCE = 8
+
+Report = Callable[..., None]
+
+
+def separate_movie(folder: str, report: Report, *, config: SeparateConfig, machine: Machine) -> dict[str, Any]:
+    """Write the no-speech mel of the film in ``folder``. Returns details for the log.
+
+    Raises InputError when its source is gone, changed or does not decode, UserError when the model cannot be used.
+    """
+    movie = Movie(Path(folder))
+    language = config.lang or movie.primary
+    if not movie.has(language):
+        return {"status": "skipped", "warning": f"lacks {language}"}
+    separator = separator_for(config, machine)
+    if separator.bag.sample_rate != SAMPLE_RATE:
+        rate = separator.bag.sample_rate
+        raise UserError(f"the model {config.model} is for {rate} Hz, the no-speech mels are for {SAMPLE_RATE} Hz")
+    recipe = separator.recipe()
+    if _is_done(movie, language, recipe):
+        return {"status": "skipped"}
+    track = movie.tracks[language]
+    if "fixed" in track:
+        raise InputError(f"the {language} track runs beside the film and was moved by prep; its sound is not separated")
+    source, start = _source(movie, language, config.source_root)
+    _forget(config.cache, movie, language)
+    begun = time.monotonic()
+    problems: list[str] = []
+
+    def sound() -> Iterator[Tensor]:
+        problems.clear()
+        samples = movie.n_clips * CLIP_SAMPLES
+        return exactly(track_blocks(source, track["stream"], start, SAMPLE_RATE, problems), samples)
+
+    gain = float(track.get("level_gain", 1.0))
+    with added_mel(movie.folder, language, nospeech=True) as writer:
+        mels = _ClipMels(writer, gain)
+        for stems in separator.stems(sound, report):
+            mels.add(stem_of(stems, separator.bag.vocals, "no_vocals"))
+        mels.finish()
+    entry = recipe | separator.circumstances() | {"problems": problems[:10]}
+    update_movie(config.cache, movie.folder, lambda meta: meta.setdefault("nospeech", {}).update({language: entry}))
+    seconds = movie.n_clips * layout.CLIP_SECONDS
+    details = {"language": language, "clips": movie.n_clips, "speed": round(seconds / (time.monotonic() - begun), 3)}
+    return details | separator.errors() | ({"warning": problems[0]} if problems else {})
+
+
+def _is_done(movie: Movie, language: str, recipe: dict[str, Any]) -> bool:
+    entry = movie.meta.get("nospeech", {}).get(language)
+    if entry is None or any(entry.get(name) != value for name, value in recipe.items()):
+        return False
+    try:
+        movie.mel(language, nospeech=True)
+    except UserError:
+        return False
+    return True
+
+
+def _forget(cache: Path, movie: Movie, language: str) -> None:
+    """Take a mel of another recipe out of ``movie.json`` before its file is replaced: a kill between leaves no lie."""
+    if language in movie.meta.get("nospeech", {}):
+        update_movie(cache, movie.folder, lambda meta: meta["nospeech"].pop(language, None))
+
+
+def _source(movie: Movie, language: str, root: Path | None) -> tuple[Path, Fraction | None]:
+    """The file of a track, and its film's zero; None where the track has a file, and so a clock, of its own."""
+    track = movie.tracks[language]
+    film = movie.meta["source"]
+    recorded = Path(track["path"])
+    own_file = str(recorded) != film["path"]
+    wanted = None if own_file else str(film["fingerprint"])
+    start = None if own_file else Fraction(str(movie.meta.get("start_seconds", 0)))
+    if root is None:
+        if not recorded.is_file():
+            raise InputError(f"its source {recorded} is not there; if it was moved, give --source-root DIR")
+        if wanted is not None and fingerprint(recorded) != wanted:
+            raise InputError(f"its source {recorded} has changed since it was prepared; prepare it again")
+        return recorded, start
+    candidates = _candidates(root, recorded)
+    for path in candidates:
+        if wanted is None or fingerprint(path) == wanted:
+            return path, start
+    if candidates:
+        raise InputError(f"{candidates[0]} is another film than the {recorded} that was prepared")
+    raise InputError(f"no file {recorded.name} in {root}")
+
+
+def _candidates(root: Path, recorded: Path) -> list[Path]:
+    """Files in ``root`` that may be the recorded one: by the longest part of its path first, then by its name."""
+    parts = recorded.parts[1:] if recorded.is_absolute() else recorded.parts
+    by_path = [root.joinpath(*parts[first:]) for first in range(len(parts))]
+    found = [path for path in by_path if path.is_file()]
+    return list(dict.fromkeys(found + _files_by_name(root).get(recorded.name, [])))
+
+
+@lru_cache(maxsize=4)
+def _files_by_name(root: Path) -> dict[str, list[Path]]:
+    if not root.is_dir():
+        raise UserError(f"--source-root {root} is no folder; give the one in which the films now lie")
+    names: dict[str, list[Path]] = {}
+    for folder, _, files in os.walk(root, followlinks=True):
+        for name in files:
+            names.setdefault(name, []).append(Path(folder, name))
+    return {name: sorted(paths) for name, paths in names.items()}
+
+
+def exactly(blocks: Iterator[Tensor], samples: int) -> Iterator[Tensor]:
+    """The first ``samples`` of a (2, ...) track; silence after its end."""
+    left = samples
+    for block in blocks:
+        if left == 0:
+            return
+        yield block[:, :left]
+        left -= min(left, block.shape[-1])
+    while left:
+        silence = min(left, CLIP_SAMPLES)
+        yield torch.zeros(2, silence)
+        left -= silence
+
+
+class _ClipMels:
+    """Cuts stereo into whole clips and writes their mels, several at a time."""
+
+    def __init__(self, writer: ArrayWriter, gain: float) -> None:
+        self._writer, self._gain = writer, gain
+        self._blocks: list[Tensor] = []
+        self._held = 0
+
+    def add(self, block: Tensor) -> None:
+        """Take the next (2, samples)."""
+        self._blocks.append(block)
+        self._held += block.shape[-1]
+        if self._held >= CLIPS_AT_ONCE * CLIP_SAMPLES:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write the whole clips that are there."""
+        joined = torch.cat(self._blocks, dim=-1)
+        clips = joined.shape[-1] // CLIP_SAMPLES
+        for first in range(0, clips, CLIPS_AT_ONCE):
+            stop = min(clips, first + CLIPS_AT_ONCE)
+            part = joined[:, first * CLIP_SAMPLES : stop * CLIP_SAMPLES] * self._gain
+            waveforms = part.reshape(2, stop - first, CLIP_SAMPLES).transpose(0, 1)
+            self._writer.append(log_mel(waveforms, SAMPLE_RATE).numpy().astype(np.float16))
+        self._blocks = [joined[:, clips * CLIP_SAMPLES :].clone()]
+        self._held = self._blocks[0].shape[-1]

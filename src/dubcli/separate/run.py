@@ -1,0 +1,81 @@
+"""A loaded model on its device: a track in, stems out, and what has to be recorded of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dubcli.errors import InputError
+from dubcli.separate.chunks import OVERLAP
+from dubcli.separate.config import SeparateConfig
+from dubcli.separate.device import Machine, claim
+from dubcli.separate.models import Bag, load_bag
+from dubcli.separate.stream import Engine, PrecisionCheck, measure, separate_blocks
+
+BATCH_ON_ACCELERATOR = 4
+_SHARE_OF_STATISTICS = 0.05  # of an item's progress
+
+
+class Separator:
+    """A bag of models and how it runs. One per process."""
+
+    def __init__(self, bag: Bag, engine: Engine) -> None:
+        self.bag, self._engine = bag, engine
+        self._check = PrecisionCheck()
+
+    def stems(self, sound: Callable[[], Iterator[Tensor]], report: Callable[..., None]) -> Iterator[Tensor]:
+        """Separate a track that ``sound`` gives twice, as (2, samples) blocks at the bag's sample rate.
+
+        Yields (sources, 2, samples) blocks. Raises InputError when there are no samples.
+        """
+        self._check.reset()
+        statistics = measure(sound())
+        if statistics.samples == 0:
+            raise InputError("its track holds no samples that can be decoded")
+        report(_SHARE_OF_STATISTICS)
+        begun, done = time.monotonic(), 0
+        for stems in separate_blocks(self.bag, sound(), statistics, self._engine, self._check):
+            yield stems
+            done += stems.shape[-1]
+            speed = done / self.bag.sample_rate / max(1e-3, time.monotonic() - begun)
+            share = _SHARE_OF_STATISTICS + (1 - _SHARE_OF_STATISTICS) * done / statistics.samples
+            report(share, speed=f"{speed:.2f}x real time")
+
+    def recipe(self) -> dict[str, Any]:
+        """What makes two results the same kind of result."""
+        precision = self._engine.precision
+        half = precision if precision in ("float16", "bfloat16") else "float32"
+        return {"model": self.bag.name, "digest": self.bag.digest, "overlap": OVERLAP, "shifts": 0, "precision": half}
+
+    def circumstances(self) -> dict[str, Any]:
+        """What may move the last bits of a result, for the record."""
+        from importlib.metadata import version
+
+        made_by = {"torch": torch.__version__, "demucs": version("demucs")}
+        device = torch.device(self._engine.device).type
+        return {"device": device, "batch_size": self._engine.batch, "versions": made_by, **self.errors()}
+
+    def errors(self) -> dict[str, float]:
+        """What half precision cost on the last track: its error against float32, relative to the stems' RMS."""
+        error = self._check.error
+        return {} if error is None else {"precision_error": float(f"{error:.3g}")}
+
+
+def separator_for(config: SeparateConfig, machine: Machine) -> Separator:
+    """This process's Separator, loaded on first use."""
+    return _loaded(
+        config.model, config.model_repo, config.trust_models, config.batch_size, config.precision, claim(machine)
+    )
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str, repo: Any, trust: bool, batch: int | None, precision: str, device: str) -> Separator:
+    bag = load_bag(name, repo, trust=trust, device=device)
+    if batch is None:
+        batch = 1 if torch.device(device).type == "cpu" else BATCH_ON_ACCELERATOR
+    return Separator(bag, Engine(device=device, batch=batch, precision=precision))

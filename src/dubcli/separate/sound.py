@@ -1,0 +1,120 @@
+"""Write a stem as a sound file: any rate and channels, block by block, the same bytes every time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import torch
+from torch import Tensor
+
+from dubcli.core.atomic import atomic_write
+
+_PEAK_REACH = 4096  # bytes of a WAV file among which its PEAK chunk begins, if it has one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """How a sound is stored: Hz, 1 or 2 channels, libsndfile's format and subtype; ``samples`` where they are known."""
+
+    sample_rate: int
+    channels: int
+    format: str
+    subtype: str
+    samples: int | None = None
+
+
+class SoundWriter:
+    """Takes (2, samples) float32 blocks at ``source_rate`` and writes them in ``shape``."""
+
+    def __init__(self, file: soundfile.SoundFile, source_rate: int, shape: Shape) -> None:
+        self._file, self._shape, self._source_rate = file, shape, source_rate
+        self._resampler = av.AudioResampler(format="fltp", layout="stereo", rate=shape.sample_rate)
+        self._taken = 0
+        self._written = 0
+        self.clipped = 0
+
+    def add(self, block: Tensor) -> None:
+        """Write the next samples."""
+        self._taken += block.shape[-1]
+        if self._source_rate == self._shape.sample_rate:
+            self._write(block.numpy())
+            return
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.numpy()), format="fltp", layout="stereo")
+        frame.sample_rate = self._source_rate
+        self._write_frames(self._resampler.resample(frame))
+
+    def finish(self) -> None:
+        """Write the end, to the length that the source had."""
+        if self._source_rate != self._shape.sample_rate:
+            self._write_frames(self._resampler.resample(None))
+        missing = self._length() - self._written
+        if missing > 0:
+            self._write(np.zeros((2, missing), np.float32))
+
+    def _length(self) -> int:
+        if self._shape.samples is not None:
+            return self._shape.samples
+        return round(self._taken * self._shape.sample_rate / self._source_rate)
+
+    def _write_frames(self, frames: list[Any]) -> None:
+        for frame in frames:
+            self._write(frame.to_ndarray())
+
+    def _write(self, stereo: npt.NDArray[np.float32]) -> None:
+        limit = self._length() - self._written if self._shape.samples is not None else stereo.shape[1]
+        samples = stereo[:, : max(0, limit)]
+        if self._shape.channels == 1:
+            samples = samples.mean(axis=0, keepdims=True)
+        if self._shape.subtype not in ("FLOAT", "DOUBLE"):
+            self.clipped += int((np.abs(samples) > 1).sum())
+        self._file.write(samples.T)
+        self._written += samples.shape[1]
+
+
+@contextmanager
+def sound_file(path: Path, source_rate: int, shape: Shape) -> Iterator[SoundWriter]:
+    """A SoundWriter whose file takes ``path``'s place when the block ends without an exception."""
+    with atomic_write(path) as file:
+        with soundfile.SoundFile(
+            file, "w", shape.sample_rate, shape.channels, subtype=shape.subtype, format=shape.format
+        ) as sound:
+            writer = SoundWriter(sound, source_rate, shape)
+            yield writer
+            writer.finish()
+        if shape.format == "WAV" and shape.subtype in ("FLOAT", "DOUBLE"):
+            _forget_time(file)
+
+
+def _forget_time(file: Any) -> None:
+    """libsndfile writes into float WAV files when they were made; the same sound shall give the same bytes."""
+    file.flush()
+    descriptor = os.open(file.name, os.O_RDWR)
+    try:
+        place = os.pread(descriptor, _PEAK_REACH, 0).find(b"PEAK")
+        if place >= 0:
+            os.pwrite(descriptor, bytes(4), place + 12)
+    finally:
+        os.close(descriptor)
+
+
+def stem_of(stems: Tensor, vocals: int, name: str) -> Tensor:
+    """``vocals``, or ``no_vocals``: the sum of the others in their order, as demucs's ``--two-stems`` adds them.
+
+    stems: (sources, channels, samples).
+    """
+    if name == "vocals":
+        return stems[vocals]
+    rest = torch.zeros_like(stems[0])
+    for source, stem in enumerate(stems):
+        if source != vocals:
+            rest += stem
+    return rest

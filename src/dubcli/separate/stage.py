@@ -1,0 +1,92 @@
+"""The stage: films of a cache, or files, side by side on the devices there are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dubcli.cache import layout
+from dubcli.cache.reader import Cache
+from dubcli.core.atomic import remove_leftovers
+from dubcli.errors import UserError
+from dubcli.jobs.options import JobOptions
+from dubcli.jobs.outcomes import JobSummary
+from dubcli.jobs.progress import SILENT, Progress
+from dubcli.jobs.runner import run_jobs
+from dubcli.separate.config import SeparateConfig
+from dubcli.separate.device import Machine, device_count, resolve_device, threads_for
+from dubcli.separate.files import LOG_FILE, plan_files, separate_file
+from dubcli.separate.models import check_folder
+from dubcli.separate.movies import separate_movie
+
+
+def separate(config: SeparateConfig, options: JobOptions = JobOptions(), progress: Progress = SILENT) -> JobSummary:
+    """Write the no-speech mels of a cache's films, or the stems of files (paper section 3.4, variant 4; appendix D).
+
+    What is there already, made with the same model, is not made again. ``options.workers`` None is one process per
+    GPU, or one on the CPU, whose cores all work on one film. Raises UserError where the job as a whole cannot go on:
+    a model that is not to be had, no cache, a full disk, more failures than ``options`` bear.
+    """
+    if config.model_repo is not None:
+        repo = config.model_repo.absolute()
+        check_folder(config.model, repo)
+        config = replace(config, model_repo=repo)
+        if config.trust_models:
+            progress.message(f"the .th files in {config.model_repo} are pickles and can run code: only trusted ones")
+    device = resolve_device(config.device) if options.scheduler is None else config.device or "cpu"
+    workers = options.workers or device_count(device)
+    threads = threads_for(workers) if device == "cpu" and options.scheduler is None else None
+    with tempfile.TemporaryDirectory(prefix="dubav-devices-") as locks:
+        machine = Machine(device=device, locks=None if options.scheduler else locks, threads=threads)
+        options = replace(options, workers=workers)
+        return (
+            _files(config, machine, options, progress) if config.files else _movies(config, machine, options, progress)
+        )
+
+
+def _movies(config: SeparateConfig, machine: Machine, options: JobOptions, progress: Progress) -> JobSummary:
+    config = replace(config, cache=config.cache.absolute())
+    movies = Cache(config.cache).movies
+    if not movies:
+        raise UserError(f"{config.cache} holds no films; add some with dubav prep")
+    if config.lang is not None and not any(movie.has(config.lang) for movie in movies):
+        languages = sorted({language for movie in movies for language in movie.languages})
+        raise UserError(f"no film of {config.cache} has {config.lang}; there are {', '.join(languages)}")
+    for movie in movies:
+        remove_leftovers(movie.folder)
+    function: Callable[[str, Any], dict[str, Any]] = partial(separate_movie, config=config, machine=machine)
+    return run_jobs(
+        function,
+        [str(movie.folder) for movie in movies],
+        key=lambda folder: Path(folder).name,
+        options=options,
+        log=config.cache / layout.SEPARATE_LOG,
+        progress=progress,
+    )
+
+
+def _files(config: SeparateConfig, machine: Machine, options: JobOptions, progress: Progress) -> JobSummary:
+    assert config.out is not None
+    config = replace(config, out=config.out.absolute())
+    tasks = plan_files(config)
+    assert config.out is not None
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {config.out}: {error.strerror}; choose another --out") from None
+    for folder in {target.parent for task in tasks for _, target in task.targets}:
+        remove_leftovers(folder)
+    return run_jobs(
+        partial(separate_file, config=config, machine=machine),
+        tasks,
+        key=lambda task: str(task.source),
+        options=options,
+        log=config.out / LOG_FILE,
+        progress=progress,
+        task="files",
+        unit="files",
+    )

@@ -70,12 +70,13 @@ class DemoConfig:
 class DubConfig:
     """Dubs for one film. ``speech``: what happens to the voices that are there: ``duck`` lowers the whole track while
     a line is spoken, ``centre`` lowers only the centre channel (5.1) or the part common to both channels (stereo) for
-    the whole film. ``duck_db``: by how much. ``gain_db``: level of the spoken lines over the film's own loudness.
+    the whole film. ``duck_db``: by how much. ``gain_db``: level of the new lines over the film's own voices.
+    ``original``: the language of the track to start from; None is the first track that can be decoded.
     """
 
     speech: str = "duck"
     duck_db: float = -15.0
-    gain_db: float = 6.0
+    gain_db: float = 0.0
     original: str | None = None
 
     def __post_init__(self) -> None:

@@ -95,7 +95,7 @@ def _wave(samples: int, hertz: float, phase: float, power: float = 1.0) -> Sound
 def _street(samples: int, rates: Rates, generator: Generator) -> Sound:
     rumble = coloured(_noise(samples, generator), lambda f: (100 / f) ** 0.8)
     cars = coloured(_noise(samples, generator), _band(300, 2500)) * _wave(samples, 0.55 * rates.slow, rates.phase, 4)
-    return _unit(rumble) + np.float32(3.0) * _unit(cars)
+    return np.asarray(_unit(rumble) + 3 * _unit(cars), np.float32)
 
 
 def _forest(samples: int, rates: Rates, generator: Generator) -> Sound:
@@ -111,13 +111,14 @@ def _forest(samples: int, rates: Rates, generator: Generator) -> Sound:
 
 def _shore(samples: int, rates: Rates, generator: Generator) -> Sound:
     surf = coloured(_noise(samples, generator), lambda f: (500 / f) ** 0.5)
-    return _unit(surf) * (np.float32(0.15) + _wave(samples, 0.33 * rates.slow, rates.phase, 2))
+    return np.asarray(_unit(surf) * (0.15 + _wave(samples, 0.33 * rates.slow, rates.phase, 2)), np.float32)
 
 
 def _hall(samples: int, rates: Rates, generator: Generator) -> Sound:
     murmur = coloured(_noise(samples, generator), _band(250, 900))
-    flutter = coloured(np.abs(_noise(samples, generator)) - 0.8, lambda f: np.where(f < 25, 1.0, 0.0))
-    return _unit(murmur) * (1 + np.float32(0.6) * _unit(flutter)).clip(0.1, 3)
+    bursts = np.asarray(np.abs(_noise(samples, generator)) - 0.8, np.float32)
+    flutter = coloured(bursts, lambda f: np.where(f < 25, 1.0, 0.0))
+    return np.asarray(_unit(murmur) * (1 + 0.6 * _unit(flutter)).clip(0.1, 3), np.float32)
 
 
 def _rain(samples: int, rates: Rates, generator: Generator) -> Sound:
@@ -126,13 +127,13 @@ def _rain(samples: int, rates: Rates, generator: Generator) -> Sound:
     drops[where] = generator.exponential(1.0, len(where)).astype(np.float32)
     pattering = coloured(drops, _band(800, 9000))
     hiss = coloured(_noise(samples, generator), _band(2000, 12000))
-    return _unit(pattering) + np.float32(0.35) * _unit(hiss)
+    return np.asarray(_unit(pattering) + 0.35 * _unit(hiss), np.float32)
 
 
 def _workshop(samples: int, rates: Rates, generator: Generator) -> Sound:
     machine = coloured(_noise(samples, generator), _band(400, 4000)) * _wave(samples, 5.5 * rates.slow, rates.phase, 3)
     hum = sum(np.sin(2 * np.pi * 100 * rates.pitch * k * _seconds(samples)) / k for k in (1, 2, 3, 5))
-    return _unit(machine) + np.asarray(0.5 * hum, np.float32)
+    return np.asarray(_unit(machine) + 0.5 * np.asarray(hum), np.float32)
 
 
 def _decay(seconds: float, half_life: float) -> Sound:

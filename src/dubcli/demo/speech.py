@@ -21,6 +21,7 @@ from dubcli.errors import UserError
 Sound = npt.NDArray[np.float32]
 SAMPLE_RATE = 48000
 PEAK = 0.9
+KEPT_IN_MEMORY = 500
 _PICO_VOICES = {"en": ("en-US", "en-GB"), "es": ("es-ES",), "fr": ("fr-FR",), "de": ("de-DE",), "it": ("it-IT",)}
 
 
@@ -98,7 +99,7 @@ def _missing(package: str) -> UserError:
 class Speaker:
     """Chooses the engine by language, brings sound to 48 kHz and below full scale, keeps every line it has spoken.
 
-    ``folder``: where lines are kept as ``.npy`` between runs and shared by processes; None keeps them in memory.
+    ``folder``: where lines are kept as ``.npy`` between runs and shared by processes. The last ones are in memory.
     """
 
     def __init__(self, engines: Sequence[Engine] | None = None, folder: Path | None = None) -> None:
@@ -121,6 +122,8 @@ class Speaker:
         if key not in self._spoken:
             kept = self._kept(key)
             self._spoken[key] = self._speak(engine, text, language, voice, key) if kept is None else kept
+        while len(self._spoken) > KEPT_IN_MEMORY:
+            del self._spoken[next(iter(self._spoken))]
         return self._spoken[key]
 
     def _speak(self, engine: Engine, text: str, language: str, voice: Voice, key: str) -> Sound:
@@ -139,7 +142,7 @@ class Speaker:
 
 
 def to_48k(samples: Sound, rate: int) -> Sound:
-    """(samples,) at ``rate`` -> 48 kHz, band-limited: its spectrum is padded or cut (lines begin and end in silence)."""
+    """(samples,) at ``rate`` -> 48 kHz, band-limited: its spectrum padded or cut (lines begin and end in silence)."""
     if rate == SAMPLE_RATE or samples.size == 0:
         return samples.astype(np.float32)
     length = round(len(samples) * SAMPLE_RATE / rate)

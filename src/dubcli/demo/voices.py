@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.demo.plan import MOODS, FilmPlan, Line, lines
-from dubcli.demo.speech import SAMPLE_RATE, Sound, Speaker, Voice
+from dubcli.demo.plan import MOODS, FilmPlan, lines
+from dubcli.demo.speech import NORMAL, SAMPLE_RATE, Sound, Speaker, Voice
 
 LOUDNESS_RMS = 0.05
 MAX_SPEED_UP = 1.7
@@ -23,7 +23,7 @@ def speak(plan: FilmPlan, language: str, speaker: Speaker, level_db: float) -> n
         for line in scene.lines:
             mood = MOODS[scene.mood]
             voice = Voice(speed=mood.speed, pitch=round(mood.pitch * plan.pitches[line.who], 3), which=line.who)
-            sound = fitted(line, language, voice, speaker)
+            sound = fitted(lines()[line.text][language], language, line.room_seconds, speaker, voice)
             if sound.size == 0:
                 continue
             sound = sound * np.float32(LOUDNESS_RMS * gain / (np.sqrt(np.mean(sound**2)) + 1e-9))
@@ -32,11 +32,10 @@ def speak(plan: FilmPlan, language: str, speaker: Speaker, level_db: float) -> n
     return total
 
 
-def fitted(line: Line, language: str, voice: Voice, speaker: Speaker) -> Sound:
-    """The line spoken within its room: faster where the language needs longer, as dubbing actors do; cut at last."""
-    text = lines()[line.text][language]
+def fitted(text: str, language: str, room_seconds: float, speaker: Speaker, voice: Voice = NORMAL) -> Sound:
+    """A line spoken within its room: faster where the language needs longer, as dubbing actors do; cut at last."""
     sound = speaker.say(text, language, voice)
-    room = int(line.room_seconds * SAMPLE_RATE)
+    room = int(room_seconds * SAMPLE_RATE)
     if len(sound) > room:
         # a coarse grid of rates, so that a line is not synthesised anew for every few milliseconds of room
         factor = min(MAX_SPEED_UP, np.ceil(len(sound) / room * 10) / 10)
@@ -44,5 +43,6 @@ def fitted(line: Line, language: str, voice: Voice, speaker: Speaker) -> Sound:
         sound = speaker.say(text, language, faster)
     if len(sound) > room:
         sound = sound[:room].copy()
-        sound[-960:] *= np.linspace(1, 0, min(960, len(sound)), dtype=np.float32)
+        fade = min(960, len(sound))
+        sound[len(sound) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     return sound

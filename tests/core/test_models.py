@@ -58,7 +58,7 @@ def test_sizes(preset, video_parameters, audio_parameters, video_gflop, audio_gf
     crop = PRESETS[preset].crop
     assert count_parameters(model.video) == video_parameters
     assert count_parameters(model.audio) == audio_parameters
-    assert count_parameters(model.heads) == 3 * (1024 * 512 + 512 + 512 * 128 + 128)
+    assert count_parameters(model.heads) == 3 * (1024 * 512 + 2 * 512 + 512 * 128 + 128)
     assert flops(model.embed_video, (1, 3, 16, crop, crop)) == pytest.approx(video_gflop, abs=1e-3)
     assert flops(model.embed_audio, (1, 2, 96, 280)) == pytest.approx(audio_gflop, abs=1e-3)
     for frames in (280, 257, 1000):
@@ -150,6 +150,17 @@ def test_primary_and_secondary_share_the_backbone_and_nothing_else():
     assert not torch.allclose(projections["primary"], projections["secondary"])
     assert torch.equal(projections["primary"], model.heads["primary"](model.embed_audio(given["primary"])))
     assert torch.equal(projections["secondary"], model.heads["secondary"](model.embed_audio(given["primary"])))
+
+
+def test_projections_of_different_clips_differ_from_the_start():
+    """Or training with negatives of both modalities maps every clip to one point and stays there."""
+    torch.manual_seed(0)
+    model = DubModel(variant("mono"), "tiny").train()
+    projections = model(**inputs(["video", "primary", "secondary"], batch=16))
+    for name, rows in projections.items():
+        unit = nn.functional.normalize(rows, dim=1)
+        mean_cosine = ((unit @ unit.T).sum() - 16) / (16 * 15)
+        assert mean_cosine < 0.5, name
 
 
 def test_in_training_each_audio_is_normalised_by_its_own_batch():

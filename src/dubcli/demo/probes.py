@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,7 +51,17 @@ def _label(scene: Scene, factor: str) -> str:
 def _write(
     folder: Path, plan: FilmPlan, clip: int, language: str, versions: Mapping[str, npt.NDArray[np.float32]]
 ) -> None:
+    """One clip; the same sound under several factors is one file on disk with several names, where links are there."""
     folder.mkdir(parents=True, exist_ok=True)
-    first = clip * CLIP_SECONDS * SAMPLE_RATE
-    part = versions[language][:, first : first + CLIP_SECONDS * SAMPLE_RATE]
-    soundfile.write(folder / f"{plan.name}-{clip:03d}-{language}.wav", part.T, SAMPLE_RATE, subtype="PCM_16")
+    store = folder.parents[2] / ".sounds"
+    target, kept = (place / f"{plan.name}-{clip:03d}-{language}.wav" for place in (folder, store))
+    if not kept.exists():
+        store.mkdir(exist_ok=True)
+        first = clip * CLIP_SECONDS * SAMPLE_RATE
+        part = versions[language][:, first : first + CLIP_SECONDS * SAMPLE_RATE]
+        soundfile.write(kept, part.T, SAMPLE_RATE, subtype="PCM_16")
+    target.unlink(missing_ok=True)
+    try:
+        os.link(kept, target)
+    except OSError:
+        shutil.copyfile(kept, target)

@@ -77,7 +77,8 @@ class StereoTrack:
             self._shape = shape
             if shape[0] not in self.layouts:
                 self.layouts.append(shape[0])
-            self._resampler = av.AudioResampler(format="fltp", rate=self._rate)
+            # packed samples: of planar frames with 8 channels PyAV 18.1 counts 9 planes and reads beyond the last
+            self._resampler = av.AudioResampler(format="flt", rate=self._rate)
         assert self._end is not None
         self._end += Fraction(frame.samples, frame.sample_rate)
         frame.pts = None
@@ -90,7 +91,7 @@ class StereoTrack:
 
     def _emit(self, frames: list[Any]) -> Iterator[Float]:
         for frame in frames:
-            samples = torch.from_numpy(frame.to_ndarray())
+            samples = torch.from_numpy(frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T)
             stereo = downmix(samples, frame.layout.name).numpy()
             place, self._place = self._place, self._place + stereo.shape[1]
             if place < self.position:

@@ -44,7 +44,7 @@ class _Open:
     sums: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
-    padded_seconds: float = 0.0
+    padded_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0.0))
     seen: Counter[str] = field(default_factory=Counter)
 
 
@@ -165,7 +165,7 @@ class Pipeline:
         modality = "video" if chunk.kind == "frames" else "audio"
         opened.done += 1
         opened.counts[modality] += 1
-        opened.padded_seconds += chunk.padded_seconds
+        opened.padded_seconds[modality] += chunk.padded_seconds
         if not np.isfinite(row).all():
             opened.failure = opened.failure or "its features are not finite; are its samples within [-1, 1]?"
         elif self._per_chunk:
@@ -195,7 +195,7 @@ class Pipeline:
             "status": "failed" if failed else "ok",
             "reason": opened.failure if failed else (opened.reading.warning or ""),
             **{f"{modality}_chunks": counts[modality] for modality in MODALITIES},
-            "padded_seconds": 0.0 if failed else round(opened.padded_seconds, 6),
+            "padded_seconds": 0.0 if failed else round(max(opened.padded_seconds.values()), 6),
             "rows": number,
         }
         return Block([record], chunks, features)

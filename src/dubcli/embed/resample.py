@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -23,14 +22,10 @@ _LARGEST_KERNEL = 1 << 22
 """Taps of the polyphase kernel that are still sensible: 44099 -> 48000 Hz would need 2e9."""
 
 
-class Resampler(Protocol):
-    """Takes (channels, samples) blocks and gives resampled ones, then the rest."""
-
-    def push(self, block: Tensor) -> Tensor:
-        """Resample what can be resampled by now."""
-
-    def finish(self) -> Tensor:
-        """The samples at the end of the stream."""
+def can_resample(source_rate: int, target_rate: int) -> bool:
+    """Whether the polyphase kernel of this pair of rates is of a sensible size; FFmpeg does the others."""
+    step, phases, width = _sizes(source_rate, target_rate)
+    return phases * (2 * width + step) <= _LARGEST_KERNEL
 
 
 def resample_blocks(blocks: Iterable[Tensor], source_rate: int, target_rate: int) -> Iterator[Tensor]:
@@ -38,18 +33,19 @@ def resample_blocks(blocks: Iterable[Tensor], source_rate: int, target_rate: int
     if source_rate == target_rate:
         yield from blocks
         return
-    common = math.gcd(source_rate, target_rate)
-    step, phases = source_rate // common, target_rate // common
-    width = math.ceil(_ZERO_CROSSINGS * step / (min(step, phases) * _ROLLOFF))
-    sensible = phases * (2 * width + step) <= _LARGEST_KERNEL
-    resampler: Resampler = (
-        _SincResampler(step, phases, width) if sensible else _LibraryResampler(source_rate, target_rate)
-    )
+    resampler = _SincResampler(*_sizes(source_rate, target_rate))
     for block in blocks:
         out = resampler.push(block)
         if out.shape[-1]:
             yield out
     yield resampler.finish()
+
+
+def _sizes(source_rate: int, target_rate: int) -> tuple[int, int, int]:
+    """Input samples and output samples of one period, and the filter's reach in input samples."""
+    common = math.gcd(source_rate, target_rate)
+    step, phases = source_rate // common, target_rate // common
+    return step, phases, math.ceil(_ZERO_CROSSINGS * step / (min(step, phases) * _ROLLOFF))
 
 
 @lru_cache(maxsize=64)
@@ -85,7 +81,8 @@ class _SincResampler:
         """Resample the end, which has silence for neighbours."""
         total = -(-self._taken * self._phases // self._step)
         rest = total - self._given
-        assert self._held is not None
+        if self._held is None:
+            return torch.zeros(2, 0)
         return self._resample(torch.zeros(self._held.shape[0], self._context + self._step))[..., :rest]
 
     def _resample(self, block: Tensor) -> Tensor:
@@ -100,29 +97,3 @@ class _SincResampler:
         self._held = held[:, groups * self._step :]
         self._given += out.shape[-1]
         return out
-
-
-class _LibraryResampler:
-    """FFmpeg's resampler, for pairs of rates whose polyphase kernel would not fit into memory."""
-
-    def __init__(self, source_rate: int, target_rate: int) -> None:
-        import av
-
-        self._av = av
-        self._source_rate = source_rate
-        self._resampler = av.AudioResampler(format="fltp", layout="stereo", rate=target_rate)
-
-    def push(self, block: Tensor) -> Tensor:
-        """Resample a block as far as the library gives samples out."""
-        frame = self._av.AudioFrame.from_ndarray(np.ascontiguousarray(block.numpy()), format="fltp", layout="stereo")
-        frame.sample_rate = self._source_rate
-        return self._joined(self._resampler.resample(frame))
-
-    def finish(self) -> Tensor:
-        """What the library still holds."""
-        return self._joined(self._resampler.resample(None))
-
-    @staticmethod
-    def _joined(frames: list[Any]) -> Tensor:
-        arrays = [torch.from_numpy(frame.to_ndarray()) for frame in frames]
-        return torch.cat(arrays, dim=-1) if arrays else torch.zeros(2, 0)

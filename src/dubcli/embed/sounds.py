@@ -1,13 +1,16 @@
 """Sound files as a stream of stereo float32 blocks at the model's sample rate, whatever they are.
 
-libsndfile reads wav, flac, ogg and mp3 with one or two channels (it is fastest for many small files); FFmpeg, through
-PyAV, reads the rest, and all files of more channels, because it knows their layout by name.
+libsndfile reads what it knows with one or two channels: it is fastest for many small files. FFmpeg reads the rest, and
+all files of more channels, because it knows their layout by name.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +19,16 @@ import torch
 from torch import Tensor
 
 from dubcli.core.features import downmix
-from dubcli.embed.resample import resample_blocks
-from dubcli.errors import InputError, UserError
+from dubcli.embed.resample import can_resample, resample_blocks
+from dubcli.errors import InputError
+from dubcli.media.sound import track_blocks
+from dubcli.media.streams import probe
 
 if TYPE_CHECKING:
-    import av
+    import soundfile
 
 SNDFILE_SUFFIXES = frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf"})
-_BLOCK_SECONDS = 15
+_BLOCK_SECONDS = 6
 
 
 @dataclass
@@ -35,7 +40,7 @@ class Heard:
     sample_rate: int = 0
     not_finite: int = 0
     peak: float = 0.0
-    damage: str | None = None
+    problems: list[str] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
@@ -45,11 +50,24 @@ class Heard:
     @property
     def warning(self) -> str | None:
         """What the user should know of a sound that was usable."""
-        if self.damage:
-            return f"damaged after {self.seconds:.2f} s ({self.damage}); what comes before was used"
+        texts = list(dict.fromkeys(self.problems))[:3]
         if self.not_finite:
-            return f"{self.not_finite} samples are NaN or infinite and were taken as 0"
-        return "silent" if self.peak == 0 else None
+            texts.append(f"{self.not_finite} samples are NaN or infinite and were taken as 0")
+        if self.peak == 0:
+            texts.append("silent")
+        return "; ".join(texts) or None
+
+    def listen(self, waveform: Tensor) -> Tensor:
+        """Count a (channels, samples) block and make its samples finite."""
+        self.samples += waveform.shape[-1]
+        peak = float(waveform.abs().amax()) if waveform.numel() else 0.0
+        if not np.isfinite(peak):
+            finite = torch.isfinite(waveform)
+            self.not_finite += int((~finite).sum())
+            waveform = torch.where(finite, waveform, 0.0)
+            peak = float(waveform.abs().amax())
+        self.peak = max(self.peak, peak)
+        return waveform
 
 
 def stereo_blocks(path: str | Path, sample_rate: int, heard: Heard) -> Iterator[Tensor]:
@@ -64,26 +82,44 @@ def stereo_blocks(path: str | Path, sample_rate: int, heard: Heard) -> Iterator[
             raise InputError("the file is empty")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}") from None
-    source = _sndfile_blocks(file, heard) if file.suffix.lower() in SNDFILE_SUFFIXES else None
-    first = None if source is None else next(source, None)
-    if first is None:
-        source = av_blocks(file, heard)
-        first = next(source, None)
-    if first is None:
-        raise InputError(f"cannot be decoded: {heard.damage}" if heard.damage else "holds no samples")
-    assert source is not None
-
-    def all_blocks() -> Iterator[Tensor]:
-        yield first
-        yield from source
-
-    yield from resample_blocks(all_blocks(), heard.sample_rate, sample_rate)
+    source = _sndfile_blocks(file, sample_rate, heard)
+    first = next(source, None)
+    if first is not None:
+        yield from chain([first], source)
+    elif heard.sample_rate and not heard.problems:
+        raise InputError("holds no samples")
+    else:
+        # FFmpeg knows more formats, and gets more out of what is damaged
+        heard.problems.clear()
+        yield from film_blocks(file, None, None, sample_rate, heard)
     if heard.not_finite and heard.peak == 0:
         raise InputError(f"no usable sample: {heard.not_finite} are NaN or infinite, the others 0")
 
 
-def _sndfile_blocks(path: Path, heard: Heard) -> Iterator[Tensor]:
-    """Blocks of a mono or stereo file; nothing at all where libsndfile does not know it or it has more channels."""
+def film_blocks(
+    path: Path, stream: int | None, start_seconds: Fraction | None, sample_rate: int, heard: Heard
+) -> Iterator[Tensor]:
+    """The same of a track of a container, on the film's clock (``dubcli.media.sound``); None is the first track."""
+    heard.sample_rate = sample_rate
+    if heard.expect is not None:
+        heard.expect(probe(path).duration_seconds or 0.0)
+    problems: list[str] = []
+    for block in track_blocks(path, stream, start_seconds, sample_rate, problems):
+        yield heard.listen(block)
+    if problems:
+        heard.problems.append(f"not all of the sound decodes ({summary(problems)})")
+    if not heard.samples:
+        raise InputError(f"no sound that decodes ({summary(problems)})" if problems else "holds no samples")
+
+
+def summary(problems: list[str]) -> str:
+    """FFmpeg's complaints in few words: how many, and the first without its number and function."""
+    first = re.sub(r"^\[Errno \d+\] |: '[^']*'$", "", problems[0])
+    return first if len(problems) == 1 else f"{len(problems)} times, first: {first}"
+
+
+def _sndfile_blocks(path: Path, sample_rate: int, heard: Heard) -> Iterator[Tensor]:
+    """Resampled blocks of a mono or stereo file; nothing at all where that is better left to FFmpeg."""
     import soundfile
 
     try:
@@ -91,81 +127,22 @@ def _sndfile_blocks(path: Path, heard: Heard) -> Iterator[Tensor]:
     except (soundfile.SoundFileError, OSError):
         return
     with file:
-        if file.channels > 2:
+        if file.channels > 2 or not can_resample(file.samplerate, sample_rate):
             return
         heard.sample_rate = file.samplerate
         if heard.expect is not None:
             heard.expect(file.frames / file.samplerate)
-        while True:
-            try:
-                block = file.read(_BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)
-            except soundfile.SoundFileError as error:
-                heard.damage = str(error)
-                return
-            if not len(block):
-                return
-            yield prepare_block(np.ascontiguousarray(block.T), f"{file.channels} channels", heard)
+        yield from resample_blocks(_read(file, heard), file.samplerate, sample_rate)
 
 
-def prepare_block(block: np.ndarray, layout: str, heard: Heard) -> Tensor:
-    """Count, clean and downmix one (channels, samples) float32 block -> (2, samples)."""
-    waveform = torch.from_numpy(block)
-    heard.samples += waveform.shape[-1]
-    peak = float(waveform.abs().amax()) if waveform.numel() else 0.0
-    if not np.isfinite(peak):
-        finite = torch.isfinite(waveform)
-        heard.not_finite += int((~finite).sum())
-        waveform = torch.where(finite, waveform, 0.0)
-        peak = float(waveform.abs().amax())
-    heard.peak = max(heard.peak, peak)
-    try:
-        return downmix(waveform, layout)
-    except (UserError, ValueError) as error:
-        raise InputError(str(error)) from None
-
-
-def av_blocks(path: Path, heard: Heard) -> Iterator[Tensor]:
-    """Blocks of the first sound track, read by FFmpeg, by the layout that each frame names."""
-    import av
-
-    try:
-        # Tags that are not UTF-8 would raise; nobody here reads them.
-        container = av.open(str(path), metadata_errors="ignore")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"no sound file that can be read ({_one_line(error)})") from None
-    with container:
-        streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
-        if not streams:
-            raise InputError("has no sound track that can be decoded")
-        held: list[Tensor] = []
+def _read(file: soundfile.SoundFile, heard: Heard) -> Iterator[Tensor]:
+    layout = f"{file.channels} channels"
+    while True:
         try:
-            for frame in container.decode(streams[0]):
-                if heard.sample_rate and frame.sample_rate != heard.sample_rate:
-                    heard.damage = f"the sample rate changes from {heard.sample_rate} to {frame.sample_rate} Hz"
-                    break
-                heard.sample_rate = frame.sample_rate
-                held.append(prepare_block(_planar(frame), frame.layout.name, heard))
-                if sum(block.shape[-1] for block in held) >= _BLOCK_SECONDS * heard.sample_rate:
-                    yield torch.cat(held, dim=-1)
-                    held = []
-        except (av.FFmpegError, OSError, ValueError) as error:
-            heard.damage = _one_line(error)
-        if held:
-            yield torch.cat(held, dim=-1)
-
-
-def _planar(frame: av.AudioFrame) -> np.ndarray:
-    """A decoded frame as float32 (channels, samples), full scale 1."""
-    samples: np.ndarray = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    if samples.dtype.kind == "f":
-        return np.ascontiguousarray(samples, dtype=np.float32)
-    bits = 8 * samples.dtype.itemsize
-    offset = 128 if samples.dtype.kind == "u" else 0
-    return ((samples.astype(np.float64) - offset) / (1 << (bits - 1))).astype(np.float32)
-
-
-def _one_line(error: BaseException) -> str:
-    # FFmpeg's errors repeat the path, which stands beside the reason already
-    return " ".join(str(getattr(error, "strerror", None) or error).split())
+            block = file.read(_BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)
+        except RuntimeError as error:  # libsndfile's errors
+            heard.problems.append(f"damaged after {heard.seconds:.2f} s ({error}); what comes before was used")
+            return
+        if not len(block):
+            return
+        yield downmix(heard.listen(torch.from_numpy(np.ascontiguousarray(block.T))), layout)

@@ -1,0 +1,170 @@
+"""Films and other containers: the picture and one sound track, each decoded once, on the film's own clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av.error
+import torch
+from av.video.reformatter import VideoReformatter
+from torch import Tensor
+
+from dubcli.core.models import FRAMES, ModelSizes
+from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, chunk_count, cut
+from dubcli.embed.decode import Reading, Wanted
+from dubcli.embed.sounds import Heard, film_blocks, summary
+from dubcli.errors import InputError
+from dubcli.media.jpeg import frame_size
+from dubcli.media.languages import language_tag
+from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen
+from dubcli.media.streams import AudioTrack, MediaInfo, VideoTrack, open_media, probe
+
+_STEP = Fraction(CHUNK_SECONDS, FRAMES)
+
+
+def decode_film(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+    """Chunks of the sound, then of the picture, of those that are wanted and there.
+
+    What is not there is a warning, as long as something is. Raises InputError when nothing can be used.
+    """
+    info = probe(path)
+    if info.duration_seconds:
+        count = chunk_count(round(1000 * info.duration_seconds), 1000 * CHUNK_SECONDS)
+        reading.expected.update({"wave": count} if info.audio else {}, **({"frames": count} if info.video else {}))
+    problems = []
+    given = 0
+    for modality, part in (("audio", _sound), ("video", _picture)):
+        if modality not in wanted.modalities:
+            continue
+        try:
+            for chunk in part(info, wanted, reading):
+                given += 1
+                yield chunk
+        except InputError as error:
+            problems.append(str(error))
+    if not given:
+        raise InputError("; ".join(problems) or "holds no samples and no frames")
+    # a sound file has no picture, and nobody missed it
+    reading.warnings += [text for text in problems if info.video is not None or text != _NO_PICTURE]
+
+
+_NO_PICTURE = "no picture"
+
+
+def _sound(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+    track = choose_track(info, wanted.lang)
+    heard = Heard()
+    blocks = film_blocks(info.path, track.index, info.start_seconds, wanted.sample_rate, heard)
+    yield from cut(blocks, wanted.sample_rate)
+    reading.seconds = max(reading.seconds, heard.seconds)
+    if heard.warning:
+        reading.warnings.append(heard.warning)
+
+
+def choose_track(info: MediaInfo, lang: str | None) -> AudioTrack:
+    """The sound track of a language, else the default one; commentary only where there is nothing else.
+
+    Raises InputError when there is none that can be decoded.
+    """
+    usable = [track for track in info.audio if track.decodable]
+    if not usable:
+        raise InputError("no sound track that can be decoded" if info.audio else "no sound track")
+    if lang is not None:
+        usable = [track for track in usable if track.language == language_tag(lang)]
+        if not usable:
+            there = ", ".join(track.language or "untagged" for track in info.audio)
+            raise InputError(f"no sound track in {lang} (there are: {there})")
+    return min(usable, key=lambda track: (track.special, not track.default, track.index))
+
+
+def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+    if info.video is None:
+        raise InputError(_NO_PICTURE)
+    cropper = _Cropper(info.video, wanted.sizes)
+    clock = _Clock(info)
+    problems: list[str] = []
+    held: list[Tensor] = []
+    index = 0
+    with open_media(info.path) as container:
+        stream = container.streams[info.video.index]
+        stream.thread_type = "AUTO"
+        first = info.start_seconds + _STEP / 2
+        # the empty packet at the end is the demuxer's sign to flush, which decode_pictures does itself
+        demuxed = (packet for packet in container.demux(stream) if packet.size)
+        packets = FrameSkipper(stream, first, _STEP).packets(demuxed)
+        pictures = decode_pictures(stream, packets, problems)
+        for _, frame in on_screen(clock.timed(pictures, Fraction(stream.time_base)), first, _STEP):
+            held.append(cropper(frame))
+            if len(held) == FRAMES:
+                yield _clip(held, index, 0)
+                held, index = [], index + 1
+    seconds = clock.seconds
+    if clock.last is None:
+        raise InputError(f"no picture that decodes ({summary(problems)})" if problems else "no frames")
+    reading.seconds = max(reading.seconds, float(seconds))
+    if problems:
+        reading.warnings.append(f"not all of the picture decodes ({summary(problems)})")
+    if chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS) > index:
+        held = held or [cropper(clock.last)]
+        yield _clip(held + [held[-1]] * (FRAMES - len(held)), index, CHUNK_SECONDS * (index + 1) - seconds)
+
+
+def _clip(frames: list[Tensor], index: int, padded_seconds: Fraction | int) -> Chunk:
+    """16 frames (3, size, size) as a chunk."""
+    times = (float(index * CHUNK_SECONDS), float(CHUNK_SECONDS), float(max(0, padded_seconds)))
+    return Chunk("frames", index, *times, torch.stack(frames, dim=1))
+
+
+class _Clock:
+    """Gives decoded frames their times on the container's clock, and remembers where the film ends."""
+
+    def __init__(self, info: MediaInfo) -> None:
+        self._start = info.start_seconds
+        rate = info.video.frame_rate if info.video else None
+        self._usual = 1 / Fraction(rate) if rate else Fraction(1, 25)
+        self.last: Any = None
+        self._end = self._start
+
+    @property
+    def seconds(self) -> Fraction:
+        """Where the last frame ends, from the film's start."""
+        return self._end - self._start
+
+    def timed(self, frames: Iterator[Any], time_base: Fraction) -> Iterator[tuple[Fraction, Fraction, Any]]:
+        """(start_seconds, duration_seconds, frame); a frame without a time follows the one before."""
+        for frame in frames:
+            start = self._end if frame.pts is None else frame.pts * time_base
+            duration = frame.duration * time_base if frame.duration else self._usual
+            self.last = frame
+            self._end = max(self._end, start + duration)
+            yield start, duration, frame
+
+
+class _Cropper:
+    """A decoded frame -> uint8 (3, crop, crop): square pixels, upright, short side 256, the centre."""
+
+    def __init__(self, video: VideoTrack, sizes: ModelSizes) -> None:
+        self._ratio = video.sample_aspect_ratio
+        self._sizes = sizes
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: Any) -> Tensor:
+        rotation = round(frame.rotation) % 360
+        width, height = frame_size(frame.width, frame.height, self._ratio, rotation, self._sizes.eval_short_side)
+        if rotation % 180:
+            width, height = height, width
+        try:
+            scaled = self._reformatter.reformat(
+                frame, width=width, height=height, format="rgb24", interpolation="BICUBIC"
+            )
+        except (av.error.FFmpegError, ValueError) as error:
+            raise InputError(f"the picture's pixels cannot be converted ({error})") from None
+        pixels = torch.from_numpy(scaled.to_ndarray())
+        if rotation % 90 == 0:
+            pixels = torch.rot90(pixels, rotation // 90)
+        crop = self._sizes.crop
+        top, left = (pixels.shape[0] - crop) // 2, (pixels.shape[1] - crop) // 2
+        return pixels[top : top + crop, left : left + crop].permute(2, 0, 1).contiguous()

@@ -63,7 +63,7 @@ def check_parts(data: TaskData) -> TaskData:
         absent = sorted(_labels(data, (*split.test, *split.valid)) - _labels(data, split.train))
         if absent:
             notes.append(f"{split.name}: {len(absent)} classes are tested but absent from training: {some(absent)}")
-    return data.with_notes(*notes)
+    return data.with_notes(*(note for note in notes if note not in data.notes))
 
 
 def find_leaks(data: TaskData) -> list[Leak]:

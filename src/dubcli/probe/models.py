@@ -55,6 +55,10 @@ class Model:
         """The task's clips and labels where the model brings them along, else None."""
         return None
 
+    def brings(self, task: Task) -> bool:
+        """Whether ``own_task`` would have this task."""
+        return False
+
     def features(self, data: TaskData, modalities: Sequence[str], progress: Progress) -> ClipFeatures:
         """Features of the task's clips, float32 (clips, dim)."""
         raise NotImplementedError
@@ -159,6 +163,11 @@ class StoredModel(Model):
         data, self._array = read_kit(folder)
         self._hash = array_hash(self._array)
         return data
+
+    def brings(self, task: Task) -> bool:
+        """Whether the kit's embeddings of this task are among the folder's."""
+        found = None if self.embedded or not task.hear else find_kit_folder(self.folder, task.hear, task.hear_mode)
+        return found is not None
 
     def identity(self) -> dict[str, Any]:
         """The hash of the numbers themselves."""

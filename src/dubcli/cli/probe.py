@@ -1,0 +1,189 @@
+"""``dubav probe``: parse, call ``dubcli.probe``, render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from dubcli.cli.options import DeviceOption, JsonOption, QuietOption
+
+EPILOG = (
+    "Examples: [bold]dubav probe --list[/bold]; [bold]dubav probe esc50 runs/efj/ckpt.pt[/bold]; "
+    "[bold]dubav probe esc50 runs/mono runs/efj random --data ESC-50-master[/bold]; "
+    "[bold]dubav probe all runs/efj --data datasets/[/bold]; "
+    "[bold]dubav probe folder random --data my-sounds/ --protocol logreg --shots 1,5,10[/bold]; "
+    "[bold]dubav probe fsd50k features:embeddings/hearbaseline[/bold]"
+)
+
+
+def probe(
+    task: Annotated[
+        Optional[str],
+        typer.Argument(metavar="TASK", help="One of --list, folder (clips of your own), or all.", show_default=False),
+    ] = None,
+    models: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="CKPT...",
+            help="Checkpoints or run folders; random (:SEED); hear:MODULE[:WEIGHTS]; features:FOLDER.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--data",
+            help="The dataset as published, or a HEAR task folder; for all, what holds several. "
+            "[default: $DUBAV_DATA/TASK, data/TASK]",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.")] = Path("results"),
+    protocol: Annotated[
+        Optional[str],
+        typer.Option(
+            "--protocol", metavar="hear|linear|hares|sgd|logreg|knn", help="How heads train. [default: the paper's]"
+        ),
+    ] = None,
+    data_variant: Annotated[
+        str,
+        typer.Option(
+            "--data-variant",
+            metavar="speech|nospeech",
+            help="nospeech: DATA-nospeech, made by dubav separate, for training and test.",
+        ),
+    ] = "speech",
+    shots: Annotated[
+        Optional[str], typer.Option("--shots", metavar="N,...", help="Train on so many clips per class, e.g. 1,5,10.")
+    ] = None,
+    draws: Annotated[int, typer.Option("--draws", help="Draws of clips for each number of shots.")] = 5,
+    modality: Annotated[
+        Optional[str],
+        typer.Option("--modality", metavar="audio|video|audio,video", help="[default: what the task is about]"),
+    ] = None,
+    features: Annotated[
+        Optional[Path], typer.Option("--features", help="Folder that keeps features. [default: OUT/features]")
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Go on without clips that are not there or damaged.")
+    ] = False,
+    check_leakage: Annotated[
+        bool,
+        typer.Option("--check-leakage/--no-check-leakage", help="Look for the same clip in training and test."),
+    ] = True,
+    again: Annotated[bool, typer.Option("--again", help="Compute results that are there already.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Of heads and draws.")] = 0,
+    preset: Annotated[str, typer.Option("--preset", metavar="paper|small|tiny", help="Of the model random.")] = "paper",
+    precision: Annotated[
+        str,
+        typer.Option("--precision", metavar="auto|float32|bfloat16", help="Of features. auto: bfloat16 on CUDA."),
+    ] = "auto",
+    device: DeviceOption = None,
+    list_tasks: Annotated[
+        bool, typer.Option("--list", help="The tasks: types, classes, protocols, licences, and what is there.")
+    ] = False,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> int:
+    """Measure models with heads on frozen features.
+
+    Features are made once per model and dataset and kept; heads train by the paper's protocol for the task. Results go
+    to OUT/TASK/MODEL.json with the raw predictions beside; what is there already is not computed again. Several models
+    at once are compared.
+    """
+    from dubcli.errors import UserError
+    from dubcli.probe.config import ProbeConfig, parse_shots
+
+    config = ProbeConfig(
+        data=data,
+        out=out,
+        features=features,
+        protocol=protocol,
+        data_variant=data_variant,
+        shots=parse_shots(shots),
+        draws=draws,
+        modalities=None if modality is None else tuple(modality.split(",")),
+        allow_missing=allow_missing,
+        check_leakage=check_leakage,
+        again=again,
+        seed=seed,
+        preset=preset,
+        device=device,
+        precision=precision,
+    )
+    if list_tasks:
+        return _show_tasks(config, json)
+    if task is None or not models:
+        raise UserError(
+            "give a task and a model, as in: dubav probe esc50 runs/efj/ckpt.pt (tasks: dubav probe --list)"
+        )
+    return _run(task, models, config, quiet=quiet, json=json)
+
+
+def _run(task: str, models: list[str], config: Any, *, quiet: bool, json: bool) -> int:
+    from dubcli.cli.console import make_progress, print_json, warn
+    from dubcli.probe.stage import probe_tasks
+
+    results, failures = probe_tasks(task, models, config, make_progress(quiet=quiet or json))
+    if json:
+        print_json({"results": [result.summary() for result in results], "failures": failures})
+    else:
+        _show_results(results)
+        for name, reason in failures.items():
+            warn(f"failed: {name}: {reason}")
+    if failures:
+        return 1 if results else 2
+    return 0
+
+
+def _show_results(results: Any) -> None:
+    from dubcli.cli.console import print_table
+
+    rows = [
+        (
+            result.task,
+            result.model,
+            result.protocol_name,
+            result.metric,
+            result.text,
+            result.interval_text,
+            result.n_splits,
+            result.path,
+        )
+        for result in results
+    ]
+    print_table(None, ("task", "model", "protocol", "metric", "score", "95 %", "splits", "result"), rows)
+
+
+def _show_tasks(config: Any, json: bool) -> int:
+    from dubcli.cli.console import print_json, print_table
+    from dubcli.probe.listing import list_tasks
+
+    rows = list_tasks(config)
+    if json:
+        print_json({"tasks": rows})
+        return 0
+    columns = ("task", "type", "N in the paper", "N in the data", "metric", "protocol", "suite", "licence", "source")
+    print_table(
+        "Tasks of the paper's table B5",
+        columns,
+        [
+            (
+                row["task"],
+                f"{row['kind']} ({'+'.join(row['modalities'])})",
+                "/".join(map(str, row["classes_in_paper"])) or "-",
+                row["classes_in_data_text"],
+                row["metric"],
+                row["protocol"],
+                row["suite"],
+                row["licence"],
+                row["source"],
+            )
+            for row in rows
+        ],
+    )
+    for row in rows:
+        if row["difference"]:
+            print(f"{row['task']}: {row['difference']}")
+    return 0

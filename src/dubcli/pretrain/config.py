@@ -1,0 +1,154 @@
+"""What ``dubav pretrain`` can be told. Defaults are the paper's (section 3.4) to the letter.
+
+Where the paper leaves something open the reading is an option too: ``negatives``, ``local_negatives``, ``k``'s groups,
+the masks' widths, RandAugment's form, where dropout stands, validation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from dubcli.errors import UserError
+
+
+def option(default: Any, help: str, *, result: bool = True) -> Any:
+    """A field with its help. ``result`` False: it changes how fast or where, not what is learnt."""
+    return field(default=default, metadata={"help": help, "result": result})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """One training run. Raises UserError on values that make no sense."""
+
+    variant: str = option("efj", "mono, es, fr, ja, efj, sep, a, a-efj, or any list: multi:de,it, multi:all.")
+    cache: str = option("cache", "The clip cache's folder.", result=False)
+    out: str = option("", "The run's folder. [default: runs/VARIANT]", result=False)
+    preset: str = option("paper", "Sizes of the models: paper, small or tiny.")
+    epochs: int = option(10, "Epochs (paper: 10).")
+    max_steps: int = option(0, "Stop after so many steps; 0 is all epochs. The schedule is that of these steps.")
+    batch_size: int = option(26, "Clips per process and forward pass (paper: 26 per GPU).")
+    k: int = option(12, "Clips of one movie side by side in a batch (paper: 12 per GPU).")
+    accumulate: int = option(1, "Forward passes per step, with the exact gradient of the one large batch.")
+    learning_rate: float = option(1e-3, "AdamW's highest learning rate (paper: 0.001).")
+    weight_decay: float = option(0.05, "AdamW's weight decay (paper: 0.05).")
+    beta1: float = option(0.9, "AdamW's first beta (paper: 0.9).")
+    beta2: float = option(0.999, "AdamW's second beta (paper: 0.999).")
+    warmup_epochs: float = option(0.5, "Linear warm-up before the cosine, in epochs (paper: half an epoch).")
+    clip_gradient: float = option(0.0, "Largest norm of the gradient; 0 is no limit (the paper names none).")
+    temperature: float = option(0.1, "NT-Xent's temperature (not in the paper; SimCLR's usual 0.1).")
+    negatives: str = option("both", "both: the 2N-1 others (Eq. 1 read literally); cross: the other modality only.")
+    local_negatives: bool = option(False, "Negatives of the own process only, not gathered from all.")
+    dropout: float = option(0.0, "Dropout before the backbones' last layer (not in the paper).")
+    mask_time_frames: int = option(70, "Widest time mask, in mel frames (the paper gives only its rate).")
+    mask_mel_bins: int = option(24, "Widest frequency mask, in mel bins (the paper gives only its rate).")
+    mask_probability: float = option(0.5, "How often each mask is applied (paper: 0.5).")
+    randaugment_layers: int = option(1, "RandAugment's layers, one draw per clip (paper: 1).")
+    randaugment_magnitude: int = option(9, "RandAugment's magnitude (paper: 9).")
+    sync_bn: bool = option(False, "BatchNorm statistics over all processes (the paper does not say).")
+    val_fraction: float = option(-1.0, "Share of films held out; -1 is 0.05 where there are 20 films, else none.")
+    val_clips: int = option(1024, "At most so many held-out clips are used, evenly spaced.")
+    seed: int = option(0, "Seed of weights, order and augmentation.")
+    precision: str = option("auto", "auto (bf16 where the device computes it fast), bf16 or fp32.")
+    max_bad_clips: int = option(
+        100, "Clips whose frames do not decode are replaced and named; more of them stop the run."
+    )
+    save_every: int = option(
+        0, "Steps between checkpoints beside those at each epoch; 0 is by minutes only.", result=False
+    )
+    save_minutes: float = option(10.0, "Minutes between checkpoints.", result=False)
+    keep: int = option(0, "Keep the last so many epoch-NN.pt; 0 keeps all.", result=False)
+    log_every: int = option(10, "Steps between lines in metrics.jsonl.", result=False)
+    loader_workers: int = option(-1, "Processes that read and decode; -1 chooses by the cores.", result=False)
+    compile: str = option("auto", "torch.compile: auto (on CUDA), yes or no.", result=False)
+    wandb: str = option("", "Log to this Weights & Biases project too (the wandb extra).", result=False)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "k", "accumulate", "log_every"):
+            self._require(name, getattr(self, name) >= 1, "give 1 or more")
+        for name in ("max_steps", "seed", "save_every", "keep", "max_bad_clips", "weight_decay", "warmup_epochs",
+                     "clip_gradient", "mask_time_frames", "mask_mel_bins", "randaugment_layers"):  # fmt: skip
+            self._require(name, getattr(self, name) >= 0, "give 0 or more")
+        self._require("learning_rate", self.learning_rate > 0, "give more than 0")
+        self._require("temperature", self.temperature >= 0.003, "give 0.003 or more")
+        self._require("negatives", self.negatives in ("both", "cross"), "give both or cross")
+        self._require("precision", self.precision in ("auto", "bf16", "fp32"), "give auto, bf16 or fp32")
+        self._require("compile", self.compile in ("auto", "yes", "no"), "give auto, yes or no")
+        self._require("dropout", 0 <= self.dropout < 1, "give 0 to below 1")
+        self._require("mask_probability", 0 <= self.mask_probability <= 1, "give 0 to 1")
+        self._require("val_fraction", self.val_fraction == -1 or 0 <= self.val_fraction < 1, "give 0 to below 1")
+        if self.batch_size * self.accumulate < 2:
+            raise UserError("--batch-size is 1: a single clip has no negatives; give 2 or more")
+
+    def _require(self, name: str, holds: bool, what_to_do: str) -> None:
+        if not holds:
+            raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}; {what_to_do}")
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder: as asked, else ``runs/<variant>``."""
+        return Path(self.out or f"runs/{self.variant.replace(':', '-').replace(',', '-')}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they stand in ``config.json`` and in checkpoints."""
+        return asdict(self)
+
+    def results(self) -> dict[str, Any]:
+        """The options that decide what is learnt: a run that goes on must have the same."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["result"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchConfig:
+    """Processes: on GPUs of this machine, on several machines, or (``gpus`` 0) on the CPU."""
+
+    gpus: int | None = None  # None: all there are
+    procs: int = 1
+    nnodes: int = 1
+    node_rank: int = 0
+    rdzv_endpoint: str | None = None
+    max_restarts: int = 3
+
+    def __post_init__(self) -> None:
+        if (self.gpus is not None and self.gpus < 0) or self.procs < 1 or self.nnodes < 1:
+            raise UserError("--gpus is 0 or more, --procs and --nnodes are 1 or more")
+        if self.procs > 1 and self.gpus:
+            raise UserError("--procs is for the CPU: give --gpus 0 --procs N, or --gpus N alone")
+        if self.nnodes > 1 and self.rdzv_endpoint is None:
+            raise UserError("--nnodes needs --rdzv-endpoint HOST:PORT of the first node")
+
+
+def resolve(toml: Path | None, given: Mapping[str, Any]) -> PretrainConfig:
+    """The command line's options over those of a TOML file over the defaults. Raises UserError."""
+    values = {} if toml is None else _read_toml(toml)
+    known = {f.name: f for f in fields(PretrainConfig)}
+    for name, value in values.items():
+        if name not in known:
+            raise UserError(f"{toml}: unknown option {name}; there are {', '.join(known)}")
+        default = known[name].default
+        kind = float if isinstance(default, float) else type(default)
+        if default is not MISSING and not (isinstance(value, kind) or (kind is float and isinstance(value, int))):
+            raise UserError(f"{toml}: {name} is {value!r}; give a value such as {default!r}")
+    return PretrainConfig(**{**values, **{name: value for name, value in given.items() if value is not None}})
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    import sys
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path} cannot be read as TOML: {error}") from None
+    return {name.replace("-", "_"): value for name, value in values.items()}
+
+
+def from_json(text: str) -> PretrainConfig:
+    """The inverse of ``to_dict`` through JSON."""
+    return PretrainConfig(**json.loads(text))

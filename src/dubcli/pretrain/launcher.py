@@ -1,0 +1,137 @@
+"""Start the processes of a run: in this one, or through torch.distributed's elastic launch (torchrun's engine)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dubcli.errors import UserError
+from dubcli.jobs.progress import SILENT, Progress
+from dubcli.pretrain.config import LaunchConfig, PretrainConfig
+from dubcli.pretrain.trainer import RunSummary, train
+
+
+def launch(
+    config: PretrainConfig, where: LaunchConfig, progress: Progress = SILENT, *, fresh: bool = False
+) -> RunSummary:
+    """Train on the GPUs or processes of ``where``; under torchrun (its variables are set) as one rank of its world.
+
+    A worker that dies is started again with all others, up to ``max_restarts`` times, and goes on from the last
+    checkpoint. Raises UserError where the GPUs asked for are not there, KeyboardInterrupt after Ctrl-C.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ or {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
+        return train_rank(config, _device_kind(where), progress, fresh=fresh)
+    gpus = _gpus(where)
+    processes = gpus or where.procs
+    if processes == 1 and where.nnodes == 1:
+        return train(config, progress, device="cuda" if gpus else "cpu", fresh=fresh)
+    return _elastic(config, where, processes, "cuda" if gpus else "cpu", fresh=fresh, quiet=progress is SILENT)
+
+
+def _gpus(where: LaunchConfig) -> int:
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    wanted = there if where.gpus is None else where.gpus
+    if where.gpus is None and where.procs > 1:
+        return 0
+    if wanted > there:
+        raise UserError(
+            f"--gpus {wanted}, but this machine has {there}; "
+            f"give --gpus {there}{' to train on the CPU (--procs N for several processes)' if there == 0 else ''}"
+        )
+    return wanted
+
+
+def _device_kind(where: LaunchConfig) -> str:
+    import torch
+
+    return "cpu" if where.gpus == 0 or not torch.cuda.is_available() else "cuda"
+
+
+def train_rank(config: PretrainConfig, device: str, progress: Progress = SILENT, *, fresh: bool = False) -> RunSummary:
+    """One rank: join the process group that torchrun's variables describe, train, leave it."""
+    import torch
+    import torch.distributed as dist
+
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if device == "cuda":
+        torch.cuda.set_device(local)
+        device = f"cuda:{local}"
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    # a run that was restarted goes on; only its first start may throw the former run away
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    try:
+        return train(config, progress, device=device, fresh=fresh and not restarted)
+    finally:
+        dist.destroy_process_group()
+
+
+def _elastic(
+    config: PretrainConfig, where: LaunchConfig, processes: int, device: str, *, fresh: bool, quiet: bool
+) -> RunSummary:
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig as ElasticConfig
+    from torch.distributed.launcher.api import elastic_launch
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    one_node = where.nnodes == 1
+    settings = ElasticConfig(
+        min_nodes=where.nnodes,
+        max_nodes=where.nnodes,
+        nproc_per_node=processes,
+        run_id=f"dubav-{os.getpid()}" if one_node else "dubav",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0" if one_node else str(where.rdzv_endpoint),
+        rdzv_configs={} if one_node else {"rank": where.node_rank, "is_host": where.node_rank == 0},
+        max_restarts=where.max_restarts,
+        monitor_interval=0.2,
+        start_method="spawn",
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="dubav-") as folder:
+            note = str(Path(folder) / "error")
+            try:
+                results = elastic_launch(settings, _worker)(asdict(config), device, fresh, quiet, note)
+            except ChildFailedError:
+                if Path(note).exists():
+                    raise UserError(Path(note).read_text(encoding="utf-8")) from None
+                raise
+            text = Path(note).read_text(encoding="utf-8") if Path(note).exists() else ""
+    except SignalException as error:
+        # the workers were told, finished their step and saved
+        if error.sigval == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        return _stopped(config, int(error.sigval))
+    summary = results[min(results)]
+    if summary is None:
+        raise UserError(text)
+    return RunSummary(**summary)
+
+
+def _worker(options: dict[str, Any], device: str, fresh: bool, quiet: bool, note: str) -> dict[str, Any] | None:
+    """A rank started by the elastic agent. A user's error is noted for the launcher; restarts do not run into it."""
+    if Path(note).exists():
+        return None
+    progress: Progress = SILENT
+    if not quiet and os.environ.get("RANK") == "0":
+        from dubcli.cli.console import make_progress
+
+        progress = make_progress()
+    try:
+        return asdict(train_rank(PretrainConfig(**options), device, progress, fresh=fresh))
+    except UserError as error:
+        Path(note).write_text(str(error), encoding="utf-8")
+        return None
+
+
+def _stopped(config: PretrainConfig, number: int) -> RunSummary:
+    from dubcli.pretrain.run_folder import RunFolder
+
+    state = RunFolder(config.folder).load() or {"step": 0}
+    return RunSummary(folder=config.folder, step=int(state["step"]), total_steps=0, stopped_by=number)

@@ -1,0 +1,206 @@
+"""Batches from the cache: JPEGs decoded and, without a GPU, augmented in worker processes; uint8 and float16 till then.
+
+A batch is a pure function of its request, so the number of workers changes nothing but the speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from dubcli.cache.reader import Movie
+from dubcli.core.models import preset_sizes
+from dubcli.core.sampler import SameMovieBatchSampler
+from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video, eval_video
+from dubcli.core.variants import Variant
+from dubcli.pretrain.config import PretrainConfig
+from dubcli.pretrain.corpus import Part
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to load: the clips of one rank's step. ``secondary`` is a language, "" (the primary again) or None."""
+
+    epoch: int
+    step: int
+    clips: tuple[int, ...]
+    secondary: str | None
+
+
+@dataclass
+class Batch:
+    """One rank's step. ``primary`` and ``secondary``: float16 (batch, 2, 96, frames), not normalised, not masked.
+
+    ``video``: uint8 (batch, 16, 3, crop, crop), augmented; or ``clips``: decoded frames of each clip, uint8
+    (16, 3, height, width), with their ``draws``, to be augmented on the device. ``bad``: what was replaced and why.
+    """
+
+    request: Request
+    primary: Tensor
+    primary_masks: Tensor
+    secondary: Tensor | None = None
+    secondary_masks: Tensor | None = None
+    video: Tensor | None = None
+    clips: list[Tensor] = field(default_factory=list)
+    draws: list[VideoDraw] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+
+    def pin_memory(self) -> Batch:
+        """Called by the DataLoader where a GPU waits."""
+        for name in ("primary", "primary_masks", "secondary", "secondary_masks", "video"):
+            value = getattr(self, name)
+            if value is not None:
+                setattr(self, name, value.pin_memory())
+        self.clips = [clip.pin_memory() for clip in self.clips]
+        return self
+
+
+class BadClip(Exception):
+    """A clip's frames do not decode; the text names it."""
+
+
+def decode_clip(movie: Movie, number: int) -> Tensor:
+    """uint8 (16, 3, height, width). Raises BadClip that names the film, the clip and the frame."""
+    frames = []
+    for index, data in enumerate(movie.frame_bytes(number)):
+        try:
+            encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+            frames.append(decode_jpeg(encoded, mode=ImageReadMode.RGB))
+        except (RuntimeError, ValueError) as error:
+            raise BadClip(f"{movie.id}: clip {number}, frame {index} does not decode: {_first_line(error)}") from None
+    if any(frame.shape != frames[0].shape for frame in frames):
+        raise BadClip(f"{movie.id}: clip {number} has frames of different sizes")
+    return torch.stack(frames)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+class ClipDataset(Dataset[Batch]):
+    """Loads whole batches: item = a Request. ``on_device``: leave the augmentation of frames to the GPU."""
+
+    def __init__(self, part: Part, variant: Variant, config: PretrainConfig, *, on_device: bool) -> None:
+        self.part, self.variant, self.seed, self.on_device = part, variant, config.seed, on_device
+        self.sizes = preset_sizes(config.preset)
+        self.augmentation = VideoAugmentation(
+            crop=self.sizes.crop,
+            short_sides=self.sizes.short_sides,
+            layers=config.randaugment_layers,
+            magnitude=config.randaugment_magnitude,
+        )
+
+    def __len__(self) -> int:
+        return self.part.clips
+
+    def __getitem__(self, request: Request) -> Batch:
+        bad: list[str] = []
+        clips = list(request.clips)
+        frames = self._frames(clips, bad) if self.variant.uses_video else []
+        batch = Batch(
+            request=request,
+            primary=self._mels(clips, self.variant.primary),
+            primary_masks=draw_masks(self.seed, request.epoch, clips, "primary"),
+            bad=bad,
+        )
+        if request.secondary is not None:
+            batch.secondary = self._mels(clips, request.secondary or self.variant.primary)
+            batch.secondary_masks = draw_masks(self.seed, request.epoch, clips, "secondary")
+        if frames:
+            draws = [
+                draw_video(self.seed, request.epoch, clip, frame.shape[-2], frame.shape[-1], self.augmentation)
+                for clip, frame in zip(clips, frames, strict=True)
+            ]
+            if self.on_device:
+                batch.clips, batch.draws = frames, draws
+            else:
+                batch.video = augment_videos(frames, draws, self.sizes.crop)
+        return batch
+
+    def _frames(self, clips: list[int], bad: list[str]) -> list[Tensor]:
+        """Decode each clip; one that does not decode is replaced in ``clips`` by the next of its film that does."""
+        frames = []
+        for place, clip in enumerate(clips):
+            first, count = self._film_of(clip)
+            for offset in range(count):
+                candidate = first + (clip - first + offset) % count
+                if offset and candidate in clips:
+                    continue
+                movie, number = self.part.locate(candidate)
+                try:
+                    frames.append(decode_clip(movie, number))
+                    clips[place] = candidate
+                    break
+                except BadClip as error:
+                    bad.append(str(error))
+            else:
+                raise BadClip(f"no other clip of {self.part.locate(clip)[0].id} can replace it: {bad[-1]}")
+        return frames
+
+    def _film_of(self, clip: int) -> tuple[int, int]:
+        ends = np.cumsum(self.part.clips_per_movie)
+        movie = int(np.searchsorted(ends, clip, side="right"))
+        count = self.part.clips_per_movie[movie]
+        return int(ends[movie]) - count, count
+
+    def _mels(self, clips: list[int], language: str) -> Tensor:
+        nospeech = self.variant.primary_kind == "nospeech"
+        rows = []
+        for clip in clips:
+            movie, number = self.part.locate(clip)
+            rows.append(np.array(movie.mel(language, nospeech=nospeech)[number]))
+        return torch.from_numpy(np.stack(rows))
+
+    def eval_batch(self, clips: list[int], languages: list[str]) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """The plain view: uint8 (batch, 16, 3, crop, crop) or None, and float16 mels by language."""
+        video = None
+        if self.variant.uses_video:
+            video = torch.stack([eval_video(frame, self.sizes) for frame in self._frames(clips, [])])
+        return video, {language: self._mels(clips, language) for language in languages}
+
+
+class Requests(Sampler[Request]):
+    """The steps of an epoch from ``start`` on, as requests; ``stop`` ends them early."""
+
+    def __init__(self, sampler: SameMovieBatchSampler, variant: Variant, epoch: int, start: int, stop: int) -> None:
+        self._sampler, self._variant = sampler, variant
+        self._epoch, self._start, self._stop = epoch, start, stop
+
+    def __len__(self) -> int:
+        return max(0, self._stop - self._start)
+
+    def __iter__(self) -> Iterator[Request]:
+        self._sampler.set_epoch(self._epoch)
+        for step in range(self._start, self._stop):
+            secondary = self._variant.secondary_at(self._epoch, step)
+            yield Request(self._epoch, step, tuple(self._sampler.batch(step)), secondary)
+
+
+def make_loader(dataset: ClipDataset, requests: Requests, workers: int, *, pin: bool) -> DataLoader[Any]:
+    """Batches of ``requests`` in order, loaded ahead by ``workers`` processes (0: in this one)."""
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=requests,
+        num_workers=workers,
+        pin_memory=pin,
+        prefetch_factor=2 if workers else None,
+        multiprocessing_context="forkserver" if workers else None,
+        worker_init_fn=_one_thread,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    import signal
+
+    torch.set_num_threads(1)
+    # Ctrl-C and pre-emption go to the whole process group: the trainer finishes its step and ends the workers itself
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,124 @@
+"""A run's folder: ``config.json``, ``metrics.jsonl``, TensorBoard events, ``ckpt.pt`` and ``epoch-NN.pt``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from dubcli.core.atomic import atomic_write, read_json, remove_leftovers, write_json
+from dubcli.core.checkpoint import load_checkpoint, save_checkpoint
+from dubcli.errors import UserError
+from dubcli.pretrain.config import PretrainConfig
+
+CONFIG_FILE, METRICS_FILE, CHECKPOINT_FILE = "config.json", "metrics.jsonl", "ckpt.pt"
+_OURS = (CONFIG_FILE, METRICS_FILE, CHECKPOINT_FILE, "tensorboard")
+
+
+class RunFolder:
+    """The files of one run. Only rank 0 writes; every rank may read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._board: Any = None
+
+    @property
+    def checkpoint(self) -> Path:
+        """The latest complete state."""
+        return self.path / CHECKPOINT_FILE
+
+    def clear(self) -> None:
+        """``--fresh``: remove what a run wrote, and nothing else."""
+        for name in _OURS:
+            path = self.path / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        for path in self.path.glob("epoch-*.pt"):
+            path.unlink()
+
+    def check(self, config: PretrainConfig, world_size: int) -> None:
+        """Raise UserError, with both values, where a run with another config is in the folder."""
+        file = self.path / CONFIG_FILE
+        if not file.exists():
+            return
+        saved = read_json(file)
+        wanted = {**config.results(), "world_size": world_size}
+        for name, value in wanted.items():
+            if name in saved and saved[name] != value:
+                raise UserError(
+                    f"the run in {self.path} has {name} {saved[name]}, this one {value}; give the same to go on, "
+                    "another --out, or --fresh to start over"
+                )
+
+    def begin(self, config: PretrainConfig, extra: dict[str, Any]) -> None:
+        """Make the folder and write ``config.json``. Raises UserError where it cannot be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.path)
+            write_json(self.path / CONFIG_FILE, {**config.to_dict(), **extra})
+        except OSError as error:
+            raise UserError(
+                f"cannot write the run folder {self.path}: {error.strerror}; choose another --out"
+            ) from None
+
+    def load(self) -> dict[str, Any] | None:
+        """The latest state, or None. Raises UserError where it is damaged."""
+        return load_checkpoint(self.checkpoint) if self.checkpoint.exists() else None
+
+    def save(self, state: dict[str, Any], *, epoch_done: int | None, keep: int) -> None:
+        """Write ``ckpt.pt``, and ``epoch-NN.pt`` (without what only a resume needs) when an epoch ended.
+
+        Raises UserError on a full disk; the former checkpoint stays.
+        """
+        try:
+            if epoch_done is not None:
+                model = {name: value for name, value in state.items() if name not in _RESUME_ONLY}
+                save_checkpoint(self.path / f"epoch-{epoch_done:02d}.pt", model)
+            save_checkpoint(self.checkpoint, state)
+        except (OSError, RuntimeError) as error:  # torch turns a failed write into a RuntimeError
+            raise UserError(
+                f"cannot write a checkpoint into {self.path}: {str(error).splitlines()[0]}; "
+                f"make room and run the command again to go on from {self.checkpoint}"
+            ) from error
+        if keep:
+            for old in sorted(self.path.glob("epoch-*.pt"))[:-keep]:
+                old.unlink()
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop the lines after ``step``: they will be written again."""
+        file = self.path / METRICS_FILE
+        if not file.exists():
+            return
+        kept = []
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (json.JSONDecodeError, KeyError):
+                continue  # half a line of a run that was killed
+        with atomic_write(file, "w") as out:
+            out.writelines(line + "\n" for line in kept)
+
+    def log(self, metrics: dict[str, Any]) -> None:
+        """Append a line of metrics, and show the numbers to TensorBoard."""
+        with open(self.path / METRICS_FILE, "a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics, allow_nan=False) + "\n")
+        if self._board is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(self.path / "tensorboard"))
+        for name, value in metrics.items():
+            if isinstance(value, (int, float)) and name != "step":
+                self._board.add_scalar(name, value, metrics["step"])
+
+    def close(self) -> None:
+        """Flush TensorBoard's events."""
+        if self._board is not None:
+            self._board.close()
+            self._board = None
+
+
+_RESUME_ONLY = ("optimizer", "rng", "sampler")

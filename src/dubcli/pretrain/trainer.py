@@ -1,0 +1,327 @@
+"""The training loop: resumable after any step, stopped by signals, the same on one process and on many."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from dubcli.core import distributed
+from dubcli.core.checkpoint import model_entries, restore_rng, rng_state
+from dubcli.core.models import DubModel, count_parameters, preset_sizes
+from dubcli.core.sampler import SameMovieBatchSampler
+from dubcli.errors import UserError
+from dubcli.jobs.progress import SILENT, Progress
+from dubcli.pretrain.config import PretrainConfig
+from dubcli.pretrain.corpus import Corpus, mel_statistics, read_corpus
+from dubcli.pretrain.loader import BadClip, Batch, ClipDataset, Requests, make_loader
+from dubcli.pretrain.run_folder import RunFolder
+from dubcli.pretrain.signals import StopRequests
+from dubcli.pretrain.step import Stepper
+from dubcli.pretrain.validation import validate
+
+TASK = "steps"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """How a run ended. ``stopped_by``: the signal's number, None where all steps are done."""
+
+    folder: Path
+    step: int
+    total_steps: int
+    stopped_by: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    bad_clips: int = 0
+
+
+def learning_rate_at(step: int, total: int, warmup: int, highest: float) -> float:
+    """Linear warm-up over ``warmup`` steps, then a cosine to 0 at step ``total`` (paper section 3.4)."""
+    if step < warmup:
+        return highest * (step + 1) / warmup
+    return highest * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def train(
+    config: PretrainConfig, progress: Progress = SILENT, *, device: str | None = None, fresh: bool = False
+) -> RunSummary:
+    """Train in this process, which may be one rank of a process group that is set up already.
+
+    An existing run folder is gone on with, to the same result as if it had never been interrupted; ``fresh`` starts
+    over. Raises UserError where nothing can be trained, the folder holds a run with another config, or the loss is
+    no number.
+    """
+    corpus = read_corpus(config.cache, config.variant, config.val_fraction)
+    trainer = Trainer(config, corpus, _device(device), progress)
+    with StopRequests() as stop:
+        return trainer.run(stop, fresh=fresh)
+
+
+def _device(name: str | None) -> torch.device:
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+class Trainer:
+    """One rank's part of a run."""
+
+    def __init__(self, config: PretrainConfig, corpus: Corpus, device: torch.device, progress: Progress) -> None:
+        self.config, self.corpus, self.device = config, corpus, device
+        self.progress = progress if distributed.is_main() else SILENT
+        self.folder = RunFolder(config.folder)
+        self.sampler = SameMovieBatchSampler(
+            corpus.train.clips_per_movie,
+            config.batch_size * config.accumulate,
+            config.k,
+            seed=config.seed,
+            rank=distributed.rank(),
+            world_size=distributed.world_size(),
+        )
+        self.epoch_steps = len(self.sampler)
+        if self.epoch_steps == 0:
+            need = config.batch_size * config.accumulate * distributed.world_size()
+            raise UserError(
+                f"variant {corpus.variant.name} has {corpus.train.clips} clips to train on, a step takes {need}; "
+                f"prepare more films or give --batch-size {max(2, corpus.train.clips // distributed.world_size())}"
+            )
+        everything = config.epochs * self.epoch_steps
+        self.total_steps = min(config.max_steps, everything) if config.max_steps else everything
+        self.warmup_steps = max(1, min(round(config.warmup_epochs * self.epoch_steps), self.total_steps // 2))
+        self.step = 0
+        self.bad_clips = 0
+        self.metrics: dict[str, float] = {}
+        self._recent: deque[tuple[int, tuple[int, ...], Tensor]] = deque(maxlen=max(config.log_every, 1))
+        self._last_save = time.monotonic()
+
+    def run(self, stop: StopRequests, *, fresh: bool) -> RunSummary:
+        """Train from where the folder stands to the end, or until a signal."""
+        if fresh and distributed.is_main():
+            self.folder.clear()
+        distributed.barrier()
+        self.folder.check(self.config, distributed.world_size())
+        state = self.folder.load()
+        statistics = (
+            (state["mel_mean"], state["mel_std"]) if state else mel_statistics(self.corpus.train, self.corpus.variant)
+        )
+        self._build(statistics)
+        if state is not None:
+            self._restore(state)
+        if distributed.is_main():
+            self.folder.begin(self.config, self._extra())
+            self.folder.cut_metrics(self.step)
+        self.progress.start(TASK, self.total_steps, "steps")
+        try:
+            stopped = self._epochs(stop)
+        finally:
+            self.progress.finish(TASK)
+            self.folder.close()
+        return RunSummary(
+            folder=self.folder.path,
+            step=self.step,
+            total_steps=self.total_steps,
+            stopped_by=stopped,
+            metrics=self.metrics,
+            bad_clips=self.bad_clips,
+        )
+
+    def _extra(self) -> dict[str, Any]:
+        """What ``config.json`` records beside the options."""
+        train, held_out = self.corpus.train, self.corpus.held_out
+        return {
+            "world_size": distributed.world_size(),
+            "languages": list(self.corpus.variant.languages),
+            "train_films": len(train.movies),
+            "train_hours": round(train.hours, 4),
+            "held_out_films": [movie.id for movie in held_out.movies],
+            "steps": self.total_steps,
+            "warmup_steps": self.warmup_steps,
+            "parameters": count_parameters(self.model),
+            "precision_used": self.stepper.precision,
+        }
+
+    def _build(self, statistics: tuple[float, float]) -> None:
+        config, device = self.config, self.device
+        torch.manual_seed(config.seed)
+        model = DubModel(self.corpus.variant, config.preset, config.dropout)
+        if config.sync_bn and distributed.world_size() > 1:
+            if device.type != "cuda":
+                raise UserError("--sync-bn needs GPUs: torch's SyncBatchNorm has no CPU form; leave it away")
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        self.model: DubModel = model.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        wrapped: nn.Module = self.model
+        if distributed.world_size() > 1:
+            wrapped = DistributedDataParallel(
+                self.model, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
+            )
+        if config.compile == "yes" or (config.compile == "auto" and device.type == "cuda"):
+            wrapped = torch.compile(wrapped)  # type: ignore[assignment]
+        crop = preset_sizes(config.preset).crop
+        self.stepper = Stepper(wrapped, self.corpus.variant, config, device, statistics, crop)
+        # ranks draw different dropout
+        torch.manual_seed(config.seed * 4099 + 1 + distributed.rank())
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if "optimizer" not in state:
+            raise UserError(f"{self.folder.checkpoint} holds a model but no training state; use --fresh to start over")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sampler.load_state_dict(state["sampler"])
+        restore_rng(state["rng"][distributed.rank()])
+        self.step, self.bad_clips = int(state["step"]), int(state["bad_clips"])
+
+    def _state(self) -> dict[str, Any]:
+        rng: list[Any] = [rng_state()]
+        if distributed.world_size() > 1:
+            everyone: list[Any] = [None] * distributed.world_size()
+            torch.distributed.all_gather_object(everyone, rng[0])
+            rng = everyone
+        epoch, step = divmod(self.step, self.epoch_steps)
+        self.sampler.set_epoch(epoch)
+        entries = model_entries(
+            self.model, mel_mean=self.stepper.mel_mean, mel_std=self.stepper.mel_std, config=self.config.to_dict()
+        )
+        return entries | {
+            "epoch": epoch,
+            "step": self.step,
+            "bad_clips": self.bad_clips,
+            "optimizer": self.optimizer.state_dict(),
+            "sampler": self.sampler.state_dict(step),
+            "rng": rng,
+        }
+
+    def _epochs(self, stop: StopRequests) -> int | None:
+        dataset = ClipDataset(self.corpus.train, self.corpus.variant, self.config, on_device=self.device.type == "cuda")
+        while self.step < self.total_steps:
+            epoch, first = divmod(self.step, self.epoch_steps)
+            last = min(self.epoch_steps, first + self.total_steps - self.step)
+            requests = Requests(self.sampler, self.corpus.variant, epoch, first, last)
+            loader = make_loader(dataset, requests, self._loader_workers(), pin=self.device.type == "cuda")
+            stopped = self._steps(iter(loader), last - first, stop)
+            if stopped is not None:
+                return stopped
+        return None
+
+    def _loader_workers(self) -> int:
+        if self.config.loader_workers >= 0:
+            return self.config.loader_workers
+        from dubcli.jobs.options import JobOptions
+
+        cores = JobOptions().worker_count
+        local = max(1, distributed.world_size())
+        # on the CPU the model itself keeps the cores busy
+        return min(2, cores // 2) if self.device.type == "cpu" else max(1, min(12, cores // local))
+
+    def _steps(self, batches: Any, count: int, stop: StopRequests) -> int | None:
+        for _ in range(count):
+            asked = time.monotonic()
+            try:
+                batch: Batch = next(batches)
+            except BadClip as error:
+                raise UserError(f"{error}; prepare that film again, or leave it out of the cache") from None
+            waited = time.monotonic() - asked
+            self._note_bad(batch)
+            self._train_on(batch)
+            self.step += 1
+            self._after_step(batch, waited, time.monotonic() - asked)
+            signal_number = stop.agreed(self.device)
+            epoch_done = self.step // self.epoch_steps if self.step % self.epoch_steps == 0 else None
+            finished = self.step == self.total_steps
+            if signal_number is not None or epoch_done or finished or self._due():
+                self._check_losses()
+                self._save(epoch_done)
+            if epoch_done or finished or self.step == self._half_epoch:
+                self._validate()
+            if signal_number is not None and not finished:
+                return signal_number
+        return None
+
+    @property
+    def _half_epoch(self) -> int:
+        return self.epoch_steps // 2
+
+    def _train_on(self, batch: Batch) -> None:
+        self.learning_rate = learning_rate_at(self.step, self.total_steps, self.warmup_steps, self.config.learning_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self.stepper.backward(self.stepper.inputs(batch))
+        if self.config.clip_gradient:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
+        self.optimizer.step()
+        self._terms = terms
+        self._recent.append((self.step, batch.request.clips, torch.stack(list(terms.values())).sum()))
+
+    def _note_bad(self, batch: Batch) -> None:
+        for text in batch.bad:
+            self.bad_clips += 1
+            self.progress.message(f"replaced: {text}")
+        if self.bad_clips > self.config.max_bad_clips:
+            raise UserError(
+                f"{self.bad_clips} clips did not decode, more than --max-bad-clips {self.config.max_bad_clips}; "
+                f"the last: {batch.bad[-1]}; dubav ls {self.config.cache} --check names them all"
+            )
+
+    def _after_step(self, batch: Batch, waited: float, took: float) -> None:
+        if self.device.type == "cpu":
+            self._check_losses()
+        if self.step % self.config.log_every and self.step != self.total_steps:
+            return
+        self._check_losses()
+        clips = len(batch.request.clips) * distributed.world_size()
+        losses = {name: float(distributed.mean_over_ranks(value)) for name, value in self._terms.items()}
+        self.metrics = {"loss": sum(losses.values()), **{f"loss/{name}": value for name, value in losses.items()}}
+        speed = {"clips_per_second": clips / took, "data_wait": waited / took}
+        if distributed.is_main():
+            epoch = self.step / self.epoch_steps
+            line = {"step": self.step, "epoch": round(epoch, 4), **self.metrics, "lr": self.learning_rate, **speed}
+            self.folder.log(line | {"secondary": batch.request.secondary} if batch.request.secondary else line)
+        self.progress.update(TASK, self.step, loss=self.metrics["loss"], lr=self.learning_rate, **speed)
+
+    def _check_losses(self) -> None:
+        """A loss that is no number ends the run before anything of it is saved."""
+        for step, clips, loss in self._recent:
+            if not bool(torch.isfinite(loss)):
+                names = ", ".join(self.corpus.train.name(clip) for clip in clips)
+                good = self.folder.checkpoint if self.folder.checkpoint.exists() else "none yet"
+                raise UserError(
+                    f"the loss of step {step + 1} is {float(loss)}; the batch: {names}; last good checkpoint: {good}; "
+                    "a lower --learning-rate or --precision fp32 may help"
+                )
+        self._recent.clear()
+
+    def _due(self) -> bool:
+        if self.config.save_every and self.step % self.config.save_every == 0:
+            return True
+        due = time.monotonic() - self._last_save > self.config.save_minutes * 60
+        # rank 0's clock decides for all: saving gathers the generators' states from every rank
+        return bool(distributed.broadcast_object(due)) if self.step % self.config.log_every == 0 else False
+
+    def _save(self, epoch_done: int | None) -> None:
+        state = self._state()
+        if distributed.is_main():
+            self.folder.save(state, epoch_done=epoch_done, keep=self.config.keep)
+        self._last_save = time.monotonic()
+        distributed.barrier()
+
+    def _validate(self) -> None:
+        if not self.corpus.held_out.movies:
+            return
+        dataset = ClipDataset(self.corpus.held_out, self.corpus.variant, self.config, on_device=False)
+        metrics = validate(self.stepper, self.model, dataset, self.config.val_clips)
+        self.metrics |= metrics
+        if distributed.is_main():
+            numbers = {name: value for name, value in metrics.items() if math.isfinite(value)}
+            self.folder.log({"step": self.step, "epoch": round(self.step / self.epoch_steps, 4), **numbers})

@@ -49,7 +49,13 @@ def load_command(name: str) -> Any:
     module = importlib.import_module(f"dubcli.cli.{name}")
     single = typer.Typer(add_completion=False, rich_markup_mode="rich", context_settings=_CONTEXT)
     single.command(name, epilog=getattr(module, "EPILOG", None))(_with_exit_status(getattr(module, name)))
-    return typer.main.get_command(single)
+    command = typer.main.get_command(single)
+    for parameter in command.params:
+        text = getattr(parameter, "help", None)
+        if text:
+            # rich would take "[default: ...]" for a style and drop it
+            parameter.help = text.replace("[", "\\[")  # type: ignore[attr-defined]
+    return command
 
 
 def _with_exit_status(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,17 +6,22 @@ is part of the backbone: its 1024 outputs are the features.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import torch
-from pytorchvideo.models.resnet import create_acoustic_resnet
-from pytorchvideo.models.x3d import create_x3d
 from torch import Tensor, nn
 
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
+
+with warnings.catch_warnings():
+    # pytorchvideo scripts a function when it is imported, and torch warns of that in every process
+    warnings.simplefilter("ignore")
+    from pytorchvideo.models.resnet import create_acoustic_resnet
+    from pytorchvideo.models.x3d import create_x3d
 
 FEATURES = 1024
 PROJECTION_HIDDEN = 512

@@ -93,7 +93,9 @@ class _SincResampler:
             return held[:, :0]
         used = 2 * self._context + groups * self._step
         first = self._context // self._step * self._phases
-        out: Tensor = _kernel(self._step, self._phases)(held[:, :used])[:, first : first + groups * self._phases]
+        # forward() and not a call: while another thread traces a backbone, torch.fx intercepts every Module.__call__
+        out: Tensor = _kernel(self._step, self._phases).forward(held[:, :used])
+        out = out[:, first : first + groups * self._phases]
         self._held = held[:, groups * self._step :]
         self._given += out.shape[-1]
         return out

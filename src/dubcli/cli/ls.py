@@ -1,0 +1,88 @@
+"""``dubav ls``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dubcli.cli import console
+from dubcli.cli.options import JsonOption, QuietOption
+
+if TYPE_CHECKING:
+    from dubcli.ls import Listing
+
+EPILOG = (
+    "Examples:\n\n"
+    "dubav ls movies/   (what prep would find)\n\n"
+    "dubav ls cache   (what it made)\n\n"
+    "dubav ls cache --check   (reads everything: sizes, offsets, every JPEG, no NaN; exit status 1 if not all is well)"
+)
+
+
+def ls(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE_OR_CACHE...", help="Video files, folders, manifests, or one cache.")
+    ],
+    check: Annotated[bool, typer.Option("--check", help="Verify a cache deeply.")] = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Show what films or a clip cache hold: titles, languages, codecs, hours, and the table of language subsets."""
+    from dubcli.errors import UserError
+    from dubcli.ls.listing import is_cache, list_cache, list_sources
+
+    progress = console.make_progress(quiet=quiet)
+    if len(sources) == 1 and is_cache(sources[0]):
+        listing = list_cache(sources[0], check=check, progress=progress)
+    elif check:
+        raise UserError(f"--check is for a clip cache; {sources[0]} is none")
+    else:
+        listing = list_sources(sources, progress=progress)
+    if as_json:
+        console.print_json(_as_dict(listing))
+    else:
+        _show(listing, check=check)
+    return 1 if listing.findings else 0
+
+
+def _as_dict(listing: Listing) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from dubcli.ls.title import language_subsets
+
+    subsets = [
+        {"languages": name.split("+"), "titles": titles, "hours": round(hours, 4)}
+        for name, titles, hours in language_subsets(listing.titles, listing.primary)
+    ]
+    titles = [{**asdict(title), "hours": title.hours} for title in listing.titles]
+    return {"primary": listing.primary, "titles": titles, "subsets": subsets}
+
+
+def _show(listing: Listing, *, check: bool) -> None:
+    from dubcli.ls.title import language_subsets
+
+    languages = list(dict.fromkeys(language for title in listing.titles for language in title.languages))
+    rows = []
+    for title in listing.titles:
+        cells = {}
+        for track in title.tracks:
+            cell = f"{track.codec} {track.layout or track.channels}" + (f" ({track.note})" if track.note else "")
+            cells[track.language] = "; ".join([*([cells[track.language]] if track.language in cells else []), cell])
+        tracks = [cells.get(language, "-") for language in languages]
+        rows.append((title.title, _clock(title.duration_seconds), title.video, *tracks, title.problem or title.note))
+    console.print_table(None, ("title", "h:mm:ss", "video", *languages, "note"), rows)
+    subsets = language_subsets(listing.titles, listing.primary)
+    if len(subsets) > 1:
+        table = [(name.upper().replace("+", " + "), titles, f"{hours:.2f}") for name, titles, hours in subsets]
+        console.print_table("titles and hours by languages", ("languages", "titles", "hours"), table)
+    for finding in listing.findings:
+        print(finding)
+    if check and not listing.findings:
+        print(f"checked {len(listing.titles)} titles: all is well")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

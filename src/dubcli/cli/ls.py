@@ -66,7 +66,7 @@ def _show(listing: Listing, *, check: bool) -> None:
     languages = list(dict.fromkeys(language for title in listing.titles for language in title.languages))
     rows = []
     for title in listing.titles:
-        cells = {}
+        cells: dict[str, str] = {}
         for track in title.tracks:
             cell = f"{track.codec} {track.layout or track.channels}" + (f" ({track.note})" if track.note else "")
             cells[track.language] = "; ".join([*([cells[track.language]] if track.language in cells else []), cell])

@@ -49,7 +49,7 @@ def language_subsets(titles: Sequence[TitleRow], primary: str, most: int = 64) -
     """
     usable = [title for title in titles if title.problem is None and primary in title.languages]
     others = sorted({language for title in usable for language in title.languages} - {primary})
-    rows = []
+    rows: list[tuple[str, int, float]] = []
     for size in range(len(others) + 1):
         if size > 3 and len(rows) > most:
             break

@@ -170,9 +170,9 @@ def _shape(task: FileTask, config: SeparateConfig) -> Shape:
     """The source's rate, its channels (more than two become two) and, in a data set, its format."""
     known = _libsndfile_info(task.source)
     if known is None:
+        tracks = [track for track in probe(task.source).audio if track.decodable]
         if task.keep:
             raise InputError("cannot be written again in its own format; give the file itself, not its folder")
-        tracks = [track for track in probe(task.source).audio if track.decodable]
         if not tracks:
             raise InputError("has no sound track that can be decoded")
         chosen = next((track for track in tracks if track.index == _stream(task.source, config.lang)), tracks[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,13 +96,24 @@ def _from_hub(name: str) -> Any:
     from demucs.pretrained import get_model
     from demucs.repo import ModelLoadingError
 
+    check_name(name)
+
+    # without a network it would tell of each of its attempts
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return get_model(name)
-    except ModelLoadingError:
-        raise UserError(f"there is no demucs model named {name}; known are {', '.join(_known_bags())}") from None
+    except ModelLoadingError as error:
+        raise UserError(f"the model {name} cannot be used: {_first_line(error)}") from None
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"the model {name} could not be fetched ({reason}). {_what_to_fetch(name)}") from None
+        raise UserError(f"the model {name} could not be fetched ({reason}){_what_to_fetch(name)}") from None
+
+
+def check_name(name: str) -> None:
+    """Raise UserError for a name that is none of demucs's; ``hf://<namespace>/<name>`` may be anything on the hub."""
+    bags = sorted(path.stem for path in _remote().glob("*.yaml"))
+    if name not in bags and name not in _remote_files() and not name.startswith("hf://"):
+        raise UserError(f"there is no demucs model named {name}; known are {', '.join(bags)}; others with --model-repo")
 
 
 def _remote() -> Path:
@@ -110,25 +122,27 @@ def _remote() -> Path:
     return Path(REMOTE_ROOT)
 
 
-def _known_bags() -> list[str]:
-    return sorted(path.stem for path in _remote().glob("*.yaml"))
+def _remote_files() -> dict[str, str]:
+    from demucs.pretrained import _parse_remote_files
+
+    files: dict[str, str] = _parse_remote_files(_remote() / "files.txt")
+    return files
 
 
 def _what_to_fetch(name: str) -> str:
-    """Which files make the model work without a network, and where they come from."""
-    from demucs.pretrained import ROOT_URL, _parse_remote_files
+    """Which files make the model work without a network, and where they come from; nothing for a foreign name."""
+    from demucs.pretrained import ROOT_URL
 
-    urls = _parse_remote_files(_remote() / "files.txt")
+    urls = _remote_files()
     bag = _remote() / f"{name}.yaml"
     signatures = _read_yaml(bag)["models"] if bag.is_file() else [name]
     files = [urls[signature].removeprefix(ROOT_URL) for signature in signatures if signature in urls]
     if not files:
-        return "Give --model-repo DIR with the model's .th files (and the bag's .yaml)"
+        return ""
     names = ", ".join(Path(file).name for file in files)
-    steps = f"Fetch {names} from {ROOT_URL}{Path(files[0]).parent}/ on a machine with a network, put them"
-    if bag.is_file():
-        steps += f" beside a file {name}.yaml with the text {' / '.join(bag.read_text().strip().splitlines())!r}"
-    return f"{steps} into one folder and give it with --model-repo"
+    recipe = f", and a copy of {bag}" if bag.is_file() else ""
+    where = f"{ROOT_URL}{Path(files[0]).parent.as_posix()}/"
+    return f"; fetch {names} from {where} on a machine with a network and give --model-repo DIR with them{recipe}"
 
 
 def _read_yaml(path: Path) -> Any:
@@ -141,7 +155,7 @@ def _read_yaml(path: Path) -> Any:
 def check_folder(name: str, repo: Path) -> list[Path]:
     """The files of the model ``name`` in ``repo``, without opening any. Raises UserError where one is missing."""
     if not repo.is_dir():
-        raise UserError(f"--model-repo {repo} is no folder; give the one with the .th files. {_what_to_fetch(name)}")
+        raise UserError(f"--model-repo {repo} is no folder; give the one with the .th and .yaml files")
     files = _signatures(repo)
     if name in files:
         return [files[name]]

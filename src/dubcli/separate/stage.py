@@ -20,7 +20,7 @@ from dubcli.jobs.runner import run_jobs
 from dubcli.separate.config import SeparateConfig
 from dubcli.separate.device import Machine, device_count, resolve_device, threads_for
 from dubcli.separate.files import LOG_FILE, plan_files, separate_file
-from dubcli.separate.models import check_folder
+from dubcli.separate.models import check_folder, check_name
 from dubcli.separate.movies import separate_movie
 
 
@@ -37,6 +37,8 @@ def separate(config: SeparateConfig, options: JobOptions = JobOptions(), progres
         config = replace(config, model_repo=repo)
         if config.trust_models:
             progress.message(f"the .th files in {config.model_repo} are pickles and can run code: only trusted ones")
+    else:
+        check_name(config.model)
     device = resolve_device(config.device) if options.scheduler is None else config.device or "cpu"
     workers = options.workers or device_count(device)
     threads = threads_for(workers) if device == "cpu" and options.scheduler is None else None

@@ -1,0 +1,82 @@
+"""``dubav report``: parse, call ``dubcli.report``, render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dubcli.cli.options import DeviceOption, JsonOption, QuietOption
+
+EPILOG = (
+    "Examples: [bold]dubav report results/ runs/ --out report/[/bold]; "
+    "[bold]dubav report results/ --paper --outside --out report/[/bold] (the paper's numbers beside); "
+    "[bold]dubav report results/ runs/efj cache/ --sources movies/ --out report/[/bold] (and a retrieval gallery)"
+)
+
+
+def report(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Results files, run folders, clip caches, or folders that hold them."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the page, tables and plots.")] = Path("report"),
+    paper: Annotated[bool, typer.Option("--paper", help="The paper's values beside ours.")] = False,
+    outside: Annotated[
+        bool, typer.Option("--outside", help="Also the paper's tables A1 to A3 of other people's results.")
+    ] = False,
+    gallery: Annotated[
+        int, typer.Option("--gallery", help="Queries of the retrieval gallery; needs a run and one cache. 0: none.")
+    ] = 6,
+    gallery_clips: Annotated[
+        int, typer.Option("--gallery-clips", help="At most so many clips of the cache are searched.")
+    ] = 240,
+    sources: Annotated[
+        Optional[list[Path]],
+        typer.Option("--sources", help="Folder of the films, for players, if they were moved. May be repeated."),
+    ] = None,
+    title: Annotated[str, typer.Option("--title", help="Of the page.")] = "dubav report",
+    device: DeviceOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Make tables, plots and one HTML page from runs and results.
+
+    Writes OUT/index.html (one file, no network), report.md, a CSV per table and a PNG per plot: the paper's tables 1
+    and 2 with best and worst marked, D6, curves over training, scores by epoch, confusion matrices; from a clip cache
+    the language subsets (B4) and durations (B1), and with a run a gallery of what is near to what.
+    """
+    from dubcli.cli.console import make_progress, print_json, warn
+    from dubcli.report import ReportConfig
+    from dubcli.report import report as make_report
+
+    config = ReportConfig(
+        paper=paper,
+        outside=outside,
+        gallery=gallery,
+        gallery_clips=gallery_clips,
+        sources=tuple(sources or ()),
+        title=title,
+        device=device,
+    )
+    summary = make_report(paths, out, config, make_progress(quiet=quiet or json))
+    for reason in summary.ignored:
+        warn(f"left out: {reason}")
+    if json:
+        print_json(
+            {
+                "page": summary.page,
+                "tables": summary.tables,
+                "plots": summary.plots,
+                "results": summary.results,
+                "runs": summary.runs,
+                "caches": summary.caches,
+                "ignored": summary.ignored,
+            }
+        )
+    else:
+        print(
+            f"{summary.page}: {len(summary.tables)} tables, {len(summary.plots)} plots from {summary.results} results, "
+            f"{summary.runs} runs, {summary.caches} caches"
+        )

@@ -1,0 +1,102 @@
+"""The frames taken while others are skipped are those of a full decode, bit for bit, whatever codec and rate."""
+
+import hashlib
+import itertools
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen
+from helpers.containers import make_film
+
+STEP = Fraction(3, 16)
+CODECS = {
+    "h264": ("libx264", {"x264-params": "log-level=none:bframes=3:b-adapt=0:b-pyramid=normal"}, ".mkv"),
+    "hevc": ("libx265", {"x265-params": "log-level=none:bframes=4:b-adapt=0"}, ".mkv"),
+    "mpeg2": ("mpeg2video", {"bf": "2"}, ".mkv"),
+    "mpeg4": ("mpeg4", {"bf": "2"}, ".mkv"),
+    "mpeg4-avi": ("mpeg4", {"bf": "2"}, ".avi"),
+    "vp9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}, ".webm"),
+    "av1": ("libsvtav1", {"preset": "12"}, ".mkv"),
+}
+
+
+def variable_times(seconds):
+    """Frames 1/60 to 1/5 s apart, in 60ths of a second."""
+    generator = np.random.default_rng(3)
+    times = itertools.accumulate(generator.integers(1, 13, size=2000), initial=0)
+    return [int(time) for time in itertools.takewhile(lambda time: time < seconds * 60, times)]
+
+
+def frames_on_screen(path, *, skip, threads=2):
+    """[(instant, pts, hash of the pixels)] and how many frames were decoded."""
+    decoded = 0
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type, stream.codec_context.thread_count = "FRAME", threads
+        start = Fraction(container.start_time or 0, av.time_base)
+        skipper = FrameSkipper(stream, start + STEP / 2, STEP)
+        packets = (packet for packet in container.demux(stream) if packet.size)
+        packets = skipper.packets(packets) if skip else packets
+
+        def frames():
+            nonlocal decoded
+            for frame in decode_pictures(stream, packets, []):
+                decoded += 1
+                yield frame.pts * stream.time_base - start, Fraction(1, 24), frame
+
+        chosen = [
+            (instant, frame.pts, hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest())
+            for instant, frame in on_screen(frames(), STEP / 2, STEP)
+        ]
+    return chosen, decoded
+
+
+@pytest.mark.parametrize("rate", ["constant", "variable"])
+@pytest.mark.parametrize("name", CODECS)
+def test_skipping_changes_no_frame(tmp_path, name, rate):
+    codec, options, ending = CODECS[name]
+    if rate == "variable" and ending == ".avi":
+        pytest.skip("AVI has no variable rate")
+    times = variable_times(9) if rate == "variable" else None
+    path = tmp_path / f"film{ending}"
+    fps = 24 if ending == ".avi" else Fraction(24000, 1001)
+    make_film(path, seconds=9, fps=fps, size=(96, 64), video_codec=codec, video_options=options, tracks=(),
+              frame_times=times)  # fmt: skip
+    everything, all_frames = frames_on_screen(path, skip=False)
+    for threads in (1, 3):
+        chosen, decoded = frames_on_screen(path, skip=True, threads=threads)
+        assert chosen == everything
+        assert decoded <= all_frames
+    assert len(everything) >= 47
+    if name in ("h264", "hevc") and rate == "constant":
+        assert decoded < 0.85 * all_frames
+
+
+def oracle(starts, duration, step, first):
+    """The rule in words: the largest start <= instant, before the first frame the first one."""
+    end = starts[-1] + duration
+    chosen, instant = [], 0
+    while first + instant * step < end:
+        at = first + instant * step
+        before = [number for number, start in enumerate(starts) if start <= at]
+        chosen.append((instant, before[-1] if before else 0))
+        instant += 1
+    return chosen
+
+
+def test_the_frame_on_screen_is_the_last_one_begun():
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        starts = np.cumsum(generator.integers(1, 400, size=30)) + int(generator.integers(0, 900))
+        starts = [Fraction(int(start), 1000) for start in starts]
+        frames = [(start, Fraction(40, 1000), number) for number, start in enumerate(starts)]
+        assert list(on_screen(frames, STEP / 2, STEP)) == oracle(starts, Fraction(40, 1000), STEP, STEP / 2)
+
+
+def test_no_frames_and_frames_that_go_back_in_time():
+    assert list(on_screen([], STEP / 2, STEP)) == []
+    frames = [(Fraction(0), STEP, "a"), (Fraction(-1), STEP, "b"), (STEP, STEP, "c")]
+    assert list(on_screen(frames, STEP / 2, STEP)) == [(0, "a"), (1, "c")]

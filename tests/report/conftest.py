@@ -1,0 +1,92 @@
+"""A folder as users have it after training and probing: results, a run, and a cache made from a real small film."""
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from dubcli.core.checkpoint import model_entries, save_checkpoint
+from dubcli.core.models import DubModel
+from dubcli.core.variants import parse_variant
+from dubcli.demo.mux import Track, write_mkv
+
+LANGUAGES = ("en", "fr")
+CLIPS = 4
+
+
+def write_result(folder, task, model, mean, *, std=None, variant=None, metric="top1_acc", **more):
+    path = folder / task / f"{model}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "task": task,
+        "model": model,
+        "metric": metric,
+        "mean": mean,
+        "std": std,
+        "scores": [mean],
+        "protocol": {"name": "hear"},
+        "features": {"variant": variant} if variant else {},
+        **more,
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def write_run(folder, variant="fr"):
+    folder.mkdir(parents=True)
+    lines = [{"step": step, "epoch": step / 10, "loss": 5 - step / 10} for step in range(0, 21, 5)]
+    for epoch in (1, 2):
+        lines.append(
+            {
+                "step": epoch * 10,
+                "epoch": epoch,
+                f"val/video->audio/{variant}/r@1": 0.1 * epoch,
+                f"val/alignment/{variant}/same": 0.3 * epoch,
+                "val/loss/en": 4.0 - epoch,
+            }
+        )
+    text = "".join(json.dumps(line) + "\n" for line in lines) + '{"step": 30, "lo'  # killed while writing
+    (folder / "metrics.jsonl").write_text(text)
+    (folder / "config.json").write_text(json.dumps({"variant": variant, "held_out_films": []}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory):
+    """Twelve seconds of moving colours, two tagged sound tracks over the same noise."""
+    path = tmp_path_factory.mktemp("films") / "colours.mkv"
+    rng = np.random.default_rng(0)
+    rate = Fraction(8)
+    pictures = [np.full((96, 128, 3), (n * 2 % 256, 80, 255 - n % 256), np.uint8) for n in range(CLIPS * 3 * 8 + 1)]
+    noise = rng.normal(0, 0.05, (2, CLIPS * 3 * 48000)).astype(np.float32)
+    time = np.arange(noise.shape[1]) / 48000
+    tracks = [
+        Track(sound=noise + 0.1 * np.sin(2 * np.pi * pitch * time).astype(np.float32), language=language,
+              layout="stereo", codec="ac3")
+        for language, pitch in zip(LANGUAGES, (300, 700), strict=True)
+    ]  # fmt: skip
+    write_mkv(path, pictures, rate, (128, 96), tracks)
+    return path
+
+
+@pytest.fixture(scope="session")
+def project(film, tmp_path_factory):
+    """results/, runs/fr, cache/: what ``dubav report`` is given."""
+    from dubcli.prep import PrepConfig, prepare
+
+    root = tmp_path_factory.mktemp("project")
+    assert prepare([film], PrepConfig(languages=LANGUAGES, cache=root / "cache")).failed == 0
+    run = write_run(root / "runs" / "fr")
+    model = DubModel(parse_variant("fr", "en", ["fr"]), "tiny")
+    save_checkpoint(run / "ckpt.pt", model_entries(model, mel_mean=-6.0, mel_std=5.0, config={"variant": "fr"}))
+    results = root / "results"
+    matrix = {"classes": ["dog", "<b>rain</b>"], "confusion": [[3, 1], [0, 4]]}
+    for model_name, mean in (("mono-ckpt", 0.5), ("fr-ckpt", 0.75), ("random-seed0", 0.25)):
+        write_result(results, "esc50", model_name, mean, std=0.01, variant=model_name.split("-")[0], **matrix)
+    for epoch, mean in ((2, 0.6), (4, 0.7)):
+        write_result(results, "esc50", f"fr-epoch-{epoch:02d}", mean, std=0.02, variant="fr")
+    write_result(results, "fluent-speech-commands", "fr-ckpt", 0.4, variant="fr")
+    write_result(results, "fluent-speech-commands-nospeech", "fr-ckpt", 0.3, variant="fr")
+    write_result(results, "folder-mine", "fr-ckpt", 0.9, variant="fr")
+    return root

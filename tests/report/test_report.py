@@ -1,0 +1,153 @@
+"""Tables, plots and files: the right numbers in the right places, best and worst marked, damage named."""
+
+import csv
+import json
+import re
+
+import pytest
+
+from dubcli.errors import UserError
+from dubcli.report import ReportConfig, report
+from dubcli.report.collect import collect
+from dubcli.report.paper import KINDS_1, KINDS_2, TABLE_1, TABLE_2, VARIANTS
+from dubcli.report.tables import mark, score_tables, table_b4
+from report.conftest import write_result
+
+
+def cells(table, task):
+    row = next(row for row in table.rows if row[0].text == task)
+    return dict(zip(table.columns, row, strict=True))
+
+
+def test_table_1_has_means_spreads_marks_and_the_papers_values(project):
+    tables = {table.key: table for table in score_tables(collect([project]).results, with_paper=True)}
+    esc50 = cells(tables["table1"], "esc50")
+    assert [name for name in tables["table1"].columns if name not in ("task", "type", "metric")] == [
+        "random", "mono", "fr",
+    ]  # fmt: skip
+    assert (esc50["fr"].text, esc50["fr"].mark, esc50["fr"].paper) == ("0.750±0.010", "best", "0.575±0.031")
+    assert (esc50["random"].mark, esc50["random"].paper) == ("worst", "")
+    assert esc50["mono"].mark == ""
+    assert tables["table2"].rows[0][0].text == "fluent-speech-commands"
+    assert tables["tasks"].rows[0][0].text == "folder-mine"
+
+
+def test_seeds_of_one_run_stand_in_one_column(tmp_path):
+    for seed, mean in enumerate((0.2, 0.4, 0.6)):
+        write_result(tmp_path, "esc50", f"efj-seed{seed}-ckpt", mean, variant="efj")
+    (table,) = score_tables(collect([tmp_path]).results, with_paper=False)
+    assert cells(table, "esc50")["efj"].text == "0.400±0.200"
+    assert "3 seeds" in table.note
+
+
+def test_the_papers_tables_are_whole():
+    assert (len(TABLE_1), len(TABLE_2)) == (8, 7)
+    assert TABLE_1["esc50"]["ja"] == (0.590, 0.036)
+    assert TABLE_2["ucf101"] == dict(zip(("mono", "sep", "es", "fr", "ja", "efj"),
+                                         ((s, None) for s in (0.531, 0.496, 0.540, 0.523, 0.538, 0.542)),
+                                         strict=True))  # fmt: skip
+    # section 4: for all tasks of table 1 one or more dub-augmented models outperform the monolingual one
+    dubbed = [name for name in VARIANTS if name in ("es", "fr", "ja", "efj")]
+    assert all(max(row[name][0] for name in dubbed) > row["mono"][0] for row in TABLE_1.values())
+
+
+def test_the_papers_task_names_are_those_of_probe():
+    from dubcli.probe.tasks.registry import TASKS
+
+    assert {*KINDS_1, *KINDS_2} <= set(TASKS)
+
+
+def test_marks():
+    assert mark({"a": 1.0, "b": 2.0, "c": 2.0}) == {"a": "worst", "b": "best", "c": "best"}
+    assert mark({"a": 1.0}) == {}
+    assert mark({"a": 1.0, "b": 1.0}) == {}
+
+
+def test_language_subsets(project):
+    table = table_b4(collect([project / "cache"]).caches, with_paper=True)
+    assert [[cell.text for cell in row] for row in table.rows] == [["EN+FR", "1", "0.00"]]
+    assert table.rows[0][1].paper == "1767"
+
+
+def test_all_files_are_written(project, tmp_path):
+    summary = report([project], tmp_path / "out", ReportConfig(paper=True, outside=True, gallery=2))
+    wanted = {"table1", "table2", "tableD6", "tableB4", "tableB1", "tableA1", "tableA2", "tableA3", "results"}
+    assert wanted <= set(summary.tables)
+    assert {"loss", "retrieval", "alignment", "epochs-esc50", "durations"} <= set(summary.plots)
+    for key in summary.tables:
+        with open(tmp_path / "out" / f"{key}.csv", newline="") as file:
+            rows = list(csv.reader(file))
+        assert len(rows) > 1
+        assert len({len(row) for row in rows}) == 1
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(summary.plots)
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "**0.750±0.010** (0.575±0.031)" in text
+    assert "| fluent-speech-commands | fr | 0.400 (0.402) | 0.300 (0.284) |" in text
+    d6 = (tmp_path / "out" / "tableD6.csv").read_text()
+    assert d6.splitlines()[0] == "task,model,+Speech,+Speech (paper),-Speech,-Speech (paper)"
+
+
+def test_the_page_needs_no_network_and_escapes_names(project, tmp_path):
+    report([project], tmp_path / "out", ReportConfig(gallery=2, title="<i>mine</i>"))
+    page = (tmp_path / "out" / "index.html").read_text()
+    outside = [url for url in re.findall(r'(?:src|href)="([^"#]+)', page) if not url.startswith("data:")]
+    assert outside == []
+    assert "&lt;i&gt;mine&lt;/i&gt;" in page
+    assert "<b>rain</b>" not in page
+    assert page.count("<audio") >= 6  # 2 x 5 sounds and 2 queries, as far as there are clips
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_gallery_marks_the_same_instant_in_other_languages(project):
+    from dubcli.jobs.progress import SILENT
+    from dubcli.report.gallery import gallery
+
+    found = collect([project])
+    queries = gallery(found.runs[0], found.caches[0], ReportConfig(gallery=1), SILENT)
+    assert [query.direction for query in queries] == ["video -> sounds", "sound -> videos"]
+    sounds = queries[0].nearest
+    assert [s.similarity for s in sounds] == sorted((s.similarity for s in sounds), reverse=True)
+    asked = queries[0].query.caption
+    assert all(sound.same == (sound.caption.rsplit(" ", 1)[0] == asked) for sound in sounds)
+    assert all(sound.audio.startswith("data:audio/") for sound in sounds)
+    assert len(queries[0].query.frames) == 4
+
+
+def test_players_are_found_in_sources_and_missing_without(project, film, tmp_path):
+    from dubcli.cache.reader import Cache
+    from dubcli.report.gallery import Item, _Film
+
+    movie = Cache(project / "cache").movies[0]
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / film.name).symlink_to(film)
+    for track in movie.tracks.values():
+        track["path"] = "/gone/colours.mkv"
+    assert _Film([]).player(Item(movie, 0, "en")) is None
+    assert _Film([tmp_path]).player(Item(movie, 0, "en")).startswith("data:audio/")
+
+
+def test_what_cannot_be_read_is_named(project, tmp_path):
+    with pytest.raises(UserError, match="is not there; give results"):
+        collect([tmp_path / "nothing"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no results, run folders or caches"):
+        collect([tmp_path / "empty"])
+    bad = write_result(tmp_path / "results", "esc50", "efj-ckpt", 0.5)
+    write_result(tmp_path / "results", "esc50", "mono-ckpt", 0.4)
+    bad.write_text(bad.read_text()[:40])
+    found = collect([tmp_path / "results"])
+    assert [result.model for result in found.results] == ["mono-ckpt"]
+    assert "efj-ckpt.json cannot be read as JSON" in found.ignored[0]
+
+
+def test_command(project, tmp_path, dubav):
+    done = dubav("report", project / "results", "--out", tmp_path / "out", "--json", "--gallery", 0)
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert content["results"] == 8
+    assert (tmp_path / "out" / "index.html").is_file()
+    done = dubav("report", tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert "is not there" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,11 +1,10 @@
-"""Prepare one film: the function that a worker process runs."""
+"""Prepare one film that the cache does not have."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -13,72 +12,22 @@ from typing import Any
 import torch
 
 from dubcli.cache import layout
-from dubcli.cache.reader import Movie
 from dubcli.cache.writer import MovieWriter, new_movie
+from dubcli.core.features import SAMPLE_RATE
 from dubcli.errors import InputError
-from dubcli.media.identity import fingerprint
 from dubcli.media.jpeg import JpegWriter, frame_size
 from dubcli.media.sound import StereoTrack
-from dubcli.media.sources import ChosenTrack, Film, choose_tracks
-from dubcli.media.streams import MediaInfo, describe, open_media
+from dubcli.media.sources import ChosenTrack
+from dubcli.media.streams import MediaInfo
 from dubcli.prep.config import SHORT_SIDE, PrepConfig
 from dubcli.prep.demux import PictureReport, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
-from dubcli.prep.identity import movie_id
-from dubcli.prep.languages import add_languages
 from dubcli.prep.record import language_warnings, summarise, track_meta, versions
 from dubcli.prep.sound import ClipMels
+from dubcli.prep.task import FilmTask, Report
 
 
-@dataclass(frozen=True, kw_only=True)
-class FilmTask:
-    """A film to prepare. ``replaces``: id of the movie that was made of an earlier content of the same file."""
-
-    film: Film
-    config: PrepConfig
-    threads: int
-    replaces: str | None = None
-
-
-Report = Callable[..., None]
-
-
-def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
-    """Prepare a film, or what is missing of it. Returns details for the log. Raises InputError with the reason."""
-    torch.set_num_threads(task.threads)
-    film, config = task.film, task.config
-    try:
-        content = fingerprint(film.video)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}") from None
-    identity = movie_id(film.title or film.video.stem, content)
-    folder = layout.movie_folder(config.cache, identity)
-    with open_media(film.video) as container:
-        info = describe(container, film.video)
-        chosen = _choose(film, info, config)
-        if (folder / layout.MOVIE_FILE).exists():
-            return add_languages(task, Movie(folder), info, chosen, report)
-        details = _prepare_new(task, container, info, chosen, identity, content, report)
-    if task.replaces is not None and task.replaces != identity:
-        shutil.rmtree(layout.movie_folder(config.cache, task.replaces), ignore_errors=True)
-        details["note"] = f"the source changed since it was prepared; replaces {task.replaces}"
-    return details
-
-
-def _choose(film: Film, info: MediaInfo, config: PrepConfig) -> dict[str, ChosenTrack]:
-    if info.video is None:
-        what = "only sound" if info.audio else "no stream that FFmpeg can decode"
-        raise InputError(f"no video stream, {what}")
-    chosen = choose_tracks(film, info, config.languages, assume_primary=config.assume_primary)
-    if config.primary not in chosen:
-        tags = ", ".join(track.tag or "untagged" for track in info.audio) or "none"
-        untagged = [track for track in info.audio if track.language is None]
-        hint = "; --assume-primary takes a single untagged track for it" if len(untagged) == 1 else ""
-        raise InputError(f"no {config.primary} track (audio tracks: {tags}){hint}")
-    return chosen
-
-
-def _prepare_new(
+def prepare_new(
     task: FilmTask,
     container: Any,
     info: MediaInfo,
@@ -87,6 +36,8 @@ def _prepare_new(
     content: str,
     report: Report,
 ) -> dict[str, Any]:
+    """Decode a film into a new movie folder. Returns details for the log. Raises InputError with the reason."""
+    torch.set_num_threads(task.threads)
     config = task.config
     assert info.video is not None
     with new_movie(config.cache, identity) as writer:
@@ -108,7 +59,7 @@ def _prepare_new(
         meta = _meta(task, info, passes, left_out, picture, writer, identity, content, n_clips)
         _require_sound(meta, config.primary)
         writer.finish(meta)
-    return _details(meta, config, picture, info)
+    return _details(meta, config, picture, info, passes)
 
 
 def _traced(config: PrepConfig, chosen: dict[str, ChosenTrack]) -> bool:
@@ -206,22 +157,32 @@ def _require_sound(meta: dict[str, Any], primary: str) -> None:
         raise InputError(f"no whole clip of the {primary} track could be decoded" + f"; {problems[0]}" * bool(problems))
 
 
-def _details(meta: dict[str, Any], config: PrepConfig, picture: PictureReport, info: MediaInfo) -> dict[str, Any]:
+def _details(
+    meta: dict[str, Any],
+    config: PrepConfig,
+    picture: PictureReport,
+    info: MediaInfo,
+    passes: dict[str, TrackPass],
+) -> dict[str, Any]:
     details: dict[str, Any] = {
         "movie": meta["id"],
         "clips": meta["n_clips"],
         "seconds": round(meta["duration_seconds"], 3),
         "languages": list(meta["tracks"]),
     }
-    warning = "; ".join(_warnings(meta, config, picture, info))
+    ends = [one.stereo.position / SAMPLE_RATE for one in passes.values() if one.stereo is not None]
+    warning = "; ".join(_warnings(meta, config, picture, info, max(ends)))
     return details | ({"warning": warning} if warning else {})
 
 
-def _warnings(meta: dict[str, Any], config: PrepConfig, picture: PictureReport, info: MediaInfo) -> list[str]:
+def _warnings(
+    meta: dict[str, Any], config: PrepConfig, picture: PictureReport, info: MediaInfo, sound_end_seconds: float
+) -> list[str]:
     found = language_warnings(meta, config)
-    header, decoded = info.duration_seconds or 0.0, float(picture.end_seconds)
-    if picture.problems or header - decoded > layout.CLIP_SECONDS:
-        short = f", {decoded:.1f} s of the {header:.1f} s that its header says" if header - decoded > 1 else ""
+    header, decoded = info.duration_seconds or 0.0, max(float(picture.end_seconds), sound_end_seconds)
+    is_short = header - decoded > 0.5
+    if picture.problems or is_short:
+        short = f", {decoded:.1f} s of the {header:.1f} s that its header says" if is_short else ""
         reason = f" ({meta['problems'][0]})" if meta["problems"] else ""
         found.append(f"damaged or cut short{short}{reason}; its whole clips were kept")
     if meta["video"]["interlaced"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dubcli.cache.reader import Movie
@@ -13,24 +12,22 @@ from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
 from dubcli.prep.record import language_warnings, track_meta
 
 if TYPE_CHECKING:
-    from dubcli.prep.film import FilmTask, Report
+    from dubcli.prep.task import FilmTask, Report
 
 
 def add_languages(
-    task: FilmTask, movie: Movie, info: MediaInfo, chosen: dict[str, ChosenTrack], report: Report
+    task: FilmTask,
+    movie: Movie,
+    info: MediaInfo,
+    chosen: dict[str, ChosenTrack],
+    missing: dict[str, ChosenTrack],
+    report: Report,
 ) -> dict[str, Any]:
-    """Decode and write the languages of ``chosen`` that the movie does not have. Returns details for the log.
+    """Decode and write the languages of ``missing``. Returns details for the log.
 
     Where the dubs' sync is checked the primary track is decoded once more, to compare them with.
     """
     config = task.config
-    meta = movie.meta
-    settled = {**movie.tracks, **meta.get("left_out", {})}
-    missing = {language: choice for language, choice in chosen.items() if language not in settled}
-    details: dict[str, Any] = {"movie": movie.id, "clips": movie.n_clips, "languages": list(movie.tracks)}
-    _follow_moved_source(task, movie)
-    if not missing:
-        return details | {"status": "skipped"}
     left_out: dict[str, str] = {}
     for number, (language, choice) in enumerate(missing.items()):
         report(number / len(missing), adding=language)
@@ -44,7 +41,7 @@ def add_languages(
     now = Movie(movie.folder)
     added = [language for language in missing if language in now.tracks]
     warning = "; ".join(language_warnings(now.meta, config))
-    details |= {"languages": list(now.tracks), "added": added}
+    details: dict[str, Any] = {"languages": list(now.tracks), "added": added}
     return details | ({"warning": warning} if warning else {})
 
 
@@ -75,10 +72,3 @@ def _primary_again(choice: ChosenTrack, info: MediaInfo, n_clips: int) -> TrackP
     one = TrackPass(choice, lambda rows: None, traced=True)
     decode_alone(one, info.start_seconds if choice.path == info.path else None, n_clips)
     return one
-
-
-def _follow_moved_source(task: FilmTask, movie: Movie) -> None:
-    """The same content found under another path, and no longer under the old one: note where it is now."""
-    old, new = movie.meta["source"]["path"], str(task.film.video.absolute())
-    if old != new and not Path(old).exists():
-        update_movie(task.config.cache, movie.folder, lambda meta: meta["source"].update(path=new))

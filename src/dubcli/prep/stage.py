@@ -16,7 +16,7 @@ from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import run_jobs
 from dubcli.media.sources import find_films
 from dubcli.prep.config import PrepConfig
-from dubcli.prep.film import FilmTask, prepare_film
+from dubcli.prep.task import FilmTask, prepare_film
 
 
 def prepare(

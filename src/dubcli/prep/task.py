@@ -1,0 +1,88 @@
+"""One film's task in a worker process: what is there already, what is missing, and no torch until something is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubcli.cache import layout
+from dubcli.cache.reader import Movie
+from dubcli.cache.writer import update_movie
+from dubcli.errors import InputError
+from dubcli.media.identity import fingerprint
+from dubcli.media.sources import ChosenTrack, Film, choose_tracks
+from dubcli.media.streams import MediaInfo, describe, open_media
+from dubcli.prep.config import PrepConfig
+from dubcli.prep.identity import movie_id
+
+Report = Callable[..., None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmTask:
+    """A film to prepare. ``replaces``: id of the movie that was made of an earlier content of the same file."""
+
+    film: Film
+    config: PrepConfig
+    threads: int
+    replaces: str | None = None
+
+
+def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
+    """Prepare a film, or what is missing of it. Returns details for the log. Raises InputError with the reason."""
+    film, config = task.film, task.config
+    try:
+        content = fingerprint(film.video)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}") from None
+    identity = movie_id(film.title or film.video.stem, content)
+    folder = layout.movie_folder(config.cache, identity)
+    with open_media(film.video) as container:
+        info = describe(container, film.video)
+        chosen = _choose(film, info, config)
+        if (folder / layout.MOVIE_FILE).exists():
+            return _complete(task, Movie(folder), info, chosen, report)
+        from dubcli.prep.film import prepare_new
+
+        details = prepare_new(task, container, info, chosen, identity, content, report)
+    if task.replaces is not None and task.replaces != identity:
+        shutil.rmtree(layout.movie_folder(config.cache, task.replaces), ignore_errors=True)
+        details["note"] = f"the source changed since it was prepared; replaces {task.replaces}"
+    return details
+
+
+def _complete(
+    task: FilmTask, movie: Movie, info: MediaInfo, chosen: dict[str, ChosenTrack], report: Report
+) -> dict[str, Any]:
+    _follow_moved_source(task, movie)
+    settled = {**movie.tracks, **movie.meta.get("left_out", {})}
+    missing = {language: choice for language, choice in chosen.items() if language not in settled}
+    details: dict[str, Any] = {"movie": movie.id, "clips": movie.n_clips, "languages": list(movie.tracks)}
+    if not missing:
+        return details | {"status": "skipped"}
+    from dubcli.prep.languages import add_languages
+
+    return details | add_languages(task, movie, info, chosen, missing, report)
+
+
+def _follow_moved_source(task: FilmTask, movie: Movie) -> None:
+    """The same content found under another path, and no longer under the old one: note where it is now."""
+    old, new = movie.meta["source"]["path"], str(task.film.video.absolute())
+    if old != new and not Path(old).exists():
+        update_movie(task.config.cache, movie.folder, lambda meta: meta["source"].update(path=new))
+
+
+def _choose(film: Film, info: MediaInfo, config: PrepConfig) -> dict[str, ChosenTrack]:
+    if info.video is None:
+        what = "only sound" if info.audio else "no stream that FFmpeg can decode"
+        raise InputError(f"no video stream, {what}")
+    chosen = choose_tracks(film, info, config.languages, assume_primary=config.assume_primary)
+    if config.primary not in chosen:
+        tags = ", ".join(track.tag or "untagged" for track in info.audio) or "none"
+        untagged = [track for track in info.audio if track.language is None]
+        hint = "; --assume-primary takes a single untagged track for it" if len(untagged) == 1 else ""
+        raise InputError(f"no {config.primary} track (audio tracks: {tags}){hint}")
+    return chosen

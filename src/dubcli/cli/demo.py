@@ -32,12 +32,12 @@ def demo(
     ] = None,
     films: Annotated[int, typer.Option("--films", help="Films of the corpus.")] = 12,
     heldout: Annotated[int, typer.Option("--heldout", help="More films, of which only probe sounds are cut.")] = 12,
-    minutes: Annotated[float, typer.Option("--minutes", help="Length of each film.")] = 0.75,
+    minutes: Annotated[float, typer.Option("--minutes", help="Length of each film.")] = 0.5,
     lang: Annotated[
         str, typer.Option("--lang", help="Languages spoken, the original first (en, es, fr, ja, de, it).")
     ] = "en,es,fr,ja",
     speech_db: Annotated[float, typer.Option("--speech-db", help="Level of the voices over the background.")] = 6.0,
-    epochs: Annotated[int, typer.Option("--epochs", help="Epochs of each pretraining.")] = 10,
+    epochs: Annotated[int, typer.Option("--epochs", help="Epochs of each pretraining.")] = 6,
     dub: Annotated[
         Optional[Path],
         typer.Option("--dub", metavar="FILE", help="Add synthesised dubs to this film, from --subs."),

@@ -23,7 +23,7 @@ class CorpusConfig:
 
     films: int = 12
     heldout: int = 12
-    minutes: float = 0.75
+    minutes: float = 0.5
     languages: tuple[str, ...] = ("en", "es", "fr", "ja")
     seed: int = 0
     speech_db: float = 6.0
@@ -59,7 +59,7 @@ class DemoConfig:
     variants: tuple[str, ...] = ("mono", "efj")
     factors: tuple[str, ...] = ("place", "event")
     preset: str = "tiny"
-    epochs: int = 10
+    epochs: int = 6
     batch_size: int = 24
     k: int = 12
     seed: int = 0

@@ -27,8 +27,8 @@ from dubcli.core.atomic import atomic_write, write_json
 from dubcli.core.features import downmix
 from dubcli.demo import mux, pictures, sounds, voices
 from dubcli.demo.config import CLIP_SECONDS, CorpusConfig
-from dubcli.demo.plan import FilmPlan, lines, plan_film
-from dubcli.demo.probes import write_probe_sounds
+from dubcli.demo.plan import FilmPlan, lines, plan_film, words_plan
+from dubcli.demo.probes import write_probe_sounds, write_word_sounds
 from dubcli.demo.speech import Engine, Speaker
 from dubcli.demo.subtitles import Subtitle, write_srt
 from dubcli.jobs.options import JobOptions
@@ -127,7 +127,12 @@ def _make_one(
     report(0.4)
     if heldout:
         stereo = {language: downmixed(six) for language, six in mixes.items()}
-        write_probe_sounds(folder / "probes", plan, stereo, split="train" if index % 3 else "test")
+        split = "train" if index % 3 else "test"
+        write_probe_sounds(folder / "probes", plan, stereo, split=split)
+        original = config.languages[0]
+        said = words_plan(plan)
+        spoken = mix(said, {original: voices.speak(said, original, speaker, config.speech_db)})
+        write_word_sounds(folder / "probes", said, downmixed(spoken[original]), split=split)
     else:
         write_film(folder / "films" / f"{plan.name}.mkv", plan, versions, mixes, config)
         for language in config.languages:

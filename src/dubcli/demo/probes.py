@@ -23,8 +23,7 @@ def write_probe_sounds(
 ) -> None:
     """Cut (2, samples) versions into clips: ``folder/<factor>/<split>/<label>/<film>-<clip>.wav``, 16 bits.
 
-    Each clip is taken in one language (in turn), except for ``language``, which takes each spoken one in all, and
-    ``words``, which is the line spoken in the original where exactly one person speaks.
+    Each clip is taken in one language (in turn), except for ``language``, which takes each spoken one in all.
     """
     languages = list(versions)
     for clip in range(plan.n_clips):
@@ -37,10 +36,21 @@ def write_probe_sounds(
         if scene.speakers:
             for language in languages:
                 _write(folder / "language" / split / language, plan, clip, language, versions)
-        if scene.speakers == 1:
-            start = clip * CLIP_SECONDS
-            line = next(line for line in scene.lines if start <= line.start_seconds < start + CLIP_SECONDS)
-            _write(folder / "words" / split / f"line{line.text:02d}", plan, clip, languages[0], versions)
+
+
+def write_word_sounds(folder: Path, plan: FilmPlan, sound: npt.NDArray[np.float32], *, split: str) -> None:
+    """The same for ``words``: (2, samples) of a ``words_plan``, labelled by the line that is said."""
+    for scene in plan.scenes:
+        for line in scene.lines:
+            clip = int(line.start_seconds // CLIP_SECONDS)
+            target = folder / "words" / split / f"line{line.text}"
+            target.mkdir(parents=True, exist_ok=True)
+            soundfile.write(target / f"{plan.name}-{clip:03d}.wav", _cut(sound, clip), SAMPLE_RATE, subtype="PCM_16")
+
+
+def _cut(sound: npt.NDArray[np.float32], clip: int) -> npt.NDArray[np.float32]:
+    first = clip * CLIP_SECONDS * SAMPLE_RATE
+    return sound[:, first : first + CLIP_SECONDS * SAMPLE_RATE].T
 
 
 def _label(scene: Scene, factor: str) -> str:
@@ -57,9 +67,7 @@ def _write(
     target, kept = (place / f"{plan.name}-{clip:03d}-{language}.wav" for place in (folder, store))
     if not kept.exists():
         store.mkdir(exist_ok=True)
-        first = clip * CLIP_SECONDS * SAMPLE_RATE
-        part = versions[language][:, first : first + CLIP_SECONDS * SAMPLE_RATE]
-        soundfile.write(kept, part.T, SAMPLE_RATE, subtype="PCM_16")
+        soundfile.write(kept, _cut(versions[language], clip), SAMPLE_RATE, subtype="PCM_16")
     target.unlink(missing_ok=True)
     try:
         os.link(kept, target)

@@ -12,8 +12,9 @@ from dubcli.core.atomic import atomic_write
 from dubcli.errors import UserError
 
 _TIMES = re.compile(r"(\d+):(\d{2}):(\d{2})[,.](\d{1,3})\s*-->\s*(\d+):(\d{2}):(\d{2})[,.](\d{1,3})")
-# what is not spoken: tags, ASS overrides, sounds in brackets, names of speakers in capitals, music signs
-_UNSPOKEN = re.compile(r"<[^>]*>|\{[^}]*\}|\[[^\]]*\]|\([^)]*\)|^[A-ZÀ-Þ .]+:\s|[♪♫#]|^\s*-\s*", re.MULTILINE)
+# what is not spoken: tags, ASS overrides, sounds in brackets, dashes, music signs; then names of speakers in capitals
+_UNSPOKEN = re.compile(r"<[^>]*>|\{[^}]*\}|\[[^\]]*\]|\([^)]*\)|^\s*-\s*|[♪♫#]", re.MULTILINE)
+_SPEAKER = re.compile(r"^\s*[A-ZÀ-Þ][A-ZÀ-Þ .]+:\s", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,8 @@ def _parse(block: str) -> Subtitle | None:
         return None
     numbers = [int(number) for number in match.groups()]
     start, stop = _seconds(numbers[:4], match[4]), _seconds(numbers[4:], match[8])
-    text = " ".join(html.unescape(_UNSPOKEN.sub(" ", block[match.end() :].split("\n", 1)[-1])).split())
+    spoken = _SPEAKER.sub(" ", _UNSPOKEN.sub(" ", block[match.end() :].split("\n", 1)[-1]))
+    text = " ".join(html.unescape(spoken).split())
     if not re.search(r"\w", text) or stop <= start:
         return None
     return Subtitle(start_seconds=start, stop_seconds=stop, text=text)

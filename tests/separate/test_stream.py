@@ -12,8 +12,7 @@ from torch import nn
 from dubcli.separate.chunks import plan_chunks, triangle
 from dubcli.separate.models import as_bag
 from dubcli.separate.stream import Engine, PrecisionCheck, Statistics, measure, separate_blocks
-
-from .conftest import SOURCES, small_hdemucs
+from helpers.separation import SOURCES, small_hdemucs
 
 RATE = 44100
 SEGMENT = 0.6

@@ -127,7 +127,9 @@ def _run(task: str, models: list[str], config: Any, *, quiet: bool, json: bool) 
 
     results, failures = probe_tasks(task, models, config, make_progress(quiet=quiet or json))
     if json:
-        print_json({"results": [result.summary() for result in results], "failures": failures})
+        print_json(
+            {"results": [{**result.content, "path": str(result.path)} for result in results], "failures": failures}
+        )
     else:
         _show_results(results)
         for name, reason in failures.items():
@@ -141,19 +143,17 @@ def _show_results(results: Any) -> None:
     from dubcli.cli.console import print_table
 
     rows = [
-        (
-            result.task,
-            result.model,
-            result.protocol_name,
-            result.metric,
-            result.text,
-            result.interval_text,
-            result.n_splits,
-            result.path,
-        )
+        (result.task, result.model, result.protocol, result.metric, _score(result), len(result.content["scores"]),
+         result.path)
         for result in results
-    ]
-    print_table(None, ("task", "model", "protocol", "metric", "score", "95 %", "splits", "result"), rows)
+    ]  # fmt: skip
+    print_table(None, ("task", "model", "protocol", "metric", "score", "splits", "result"), rows)
+
+
+def _score(result: Any) -> str:
+    spread = "" if result.std is None else f" ± {result.std:.3f}"
+    interval = "" if result.interval is None else f" [{result.interval[0]:.3f}, {result.interval[1]:.3f}]"
+    return f"{result.mean:.3f}{spread}{interval}"
 
 
 def _show_tasks(config: Any, json: bool) -> int:

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 from dubcli.probe.config import ProbeConfig
 
 if TYPE_CHECKING:
-    from dubcli.probe.stage import list_tasks, probe
+    from dubcli.probe.listing import list_tasks
+    from dubcli.probe.results import ProbeResult
+    from dubcli.probe.stage import probe
 
-__all__ = ["ProbeConfig", "list_tasks", "probe"]
+__all__ = ["ProbeConfig", "ProbeResult", "list_tasks", "probe"]
+
+_HOMES = {"probe": "stage", "list_tasks": "listing", "ProbeResult": "results"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("probe", "list_tasks"):
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.stage"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,6 +94,17 @@ def with_validation(data: TaskData) -> TaskData:
         splits.append(replace(split, train=train, valid=valid))
     note = "no validation set is published: a seeded tenth of the training clips validates"
     return replace(data, splits=tuple(splits)).with_notes(note)
+
+
+def fingerprint(data: TaskData) -> str:
+    """A digest of the clips' names, labels and splits, wherever the folder lies."""
+    digest = hashlib.sha256()
+    for clip in data.clips:
+        name = clip.path.relative_to(data.folder) if clip.path.is_relative_to(data.folder) else clip.path
+        digest.update(json.dumps([str(name), clip.start_seconds, clip.labels]).encode())
+    for split in data.splits:
+        digest.update(json.dumps([split.name, split.train, split.valid, split.test]).encode())
+    return digest.hexdigest()[:16]
 
 
 def label_array(data: TaskData) -> np.ndarray:

@@ -1,0 +1,68 @@
+"""HEAR's scene metrics over test predictions: top-1, macro mAP, d', AUC."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from dubcli.probe.problem import Problem
+
+Array = np.ndarray[Any, Any]
+
+
+def score(problem: Problem, predictions: tuple[Array, ...], rows: Array) -> dict[str, float]:
+    """Every metric of ``problem`` on ``rows``; NaN where it is not defined (a class without positives)."""
+    labels = problem.labels[rows]
+    found: dict[str, float] = {}
+    for name in problem.metrics:
+        if name == "top1_acc":
+            found[name] = top1(labels, predictions, problem.kind)
+        else:
+            one_hot = labels if problem.kind == "multilabel" else np.eye(predictions[0].shape[1])[labels]
+            found[name] = _MACRO[name](one_hot, predictions[0])
+    return found
+
+
+def top1(labels: Array, predictions: tuple[Array, ...], kind: str) -> float:
+    """Share of rows whose best class is right: for multilabel one of theirs, for multioutput all outputs."""
+    best = np.stack([part.argmax(axis=1) for part in predictions], axis=1)
+    if kind == "multilabel":
+        return float(labels[np.arange(len(labels)), best[:, 0]].mean())
+    return float((best == labels.reshape(len(labels), -1)).all(axis=1).mean())
+
+
+def mean_average_precision(labels: Array, scores: Array) -> float:
+    """Macro mean over the classes that occur."""
+    from sklearn.metrics import average_precision_score
+
+    there = labels.any(axis=0)
+    return (
+        float(average_precision_score(labels[:, there], scores[:, there], average="macro")) if there.any() else math.nan
+    )
+
+
+def _aucs(labels: Array, scores: Array) -> Array | None:
+    from sklearn.metrics import roc_auc_score
+
+    if (labels.any(axis=0) & ~labels.all(axis=0)).all():
+        return np.atleast_1d(roc_auc_score(labels, scores, average=None))
+    return None
+
+
+def auc(labels: Array, scores: Array) -> float:
+    """Macro AUC; NaN where a class has no positives or no negatives, as HEAR's."""
+    found = _aucs(labels, scores)
+    return math.nan if found is None else float(found.mean())
+
+
+def d_prime(labels: Array, scores: Array) -> float:
+    """sqrt(2) times the mean normal quantile of the per-class AUC; infinite when a class is separated perfectly."""
+    from scipy.stats import norm
+
+    found = _aucs(labels, scores)
+    return math.nan if found is None else float(math.sqrt(2) * norm.ppf(found).mean())
+
+
+_MACRO = {"mAP": mean_average_precision, "d_prime": d_prime, "aucroc": auc}

@@ -1,0 +1,136 @@
+"""Results files: ``results/<task>/<model>.json`` and ``<model>.predictions.npz`` beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dubcli.core.atomic import atomic_write, read_json, write_json
+from dubcli.errors import UserError
+from dubcli.probe.problem import Problem
+from dubcli.probe.protocols import ProbeScores
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeResult:
+    """One model's scores on one task. ``content`` is the whole results file."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return str(self.content["task"])
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return str(self.content["model"])
+
+    @property
+    def metric(self) -> str:
+        """The metric that decides."""
+        return str(self.content["metric"])
+
+    @property
+    def protocol(self) -> str:
+        """The protocol's name."""
+        return str(self.content["protocol"]["name"])
+
+    @property
+    def mean(self) -> float:
+        """Mean of ``metric`` over the splits."""
+        return float(self.content["mean"])
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation over the splits (ddof 1); None for a single one."""
+        return None if self.content["std"] is None else float(self.content["std"])
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % bootstrap interval over the test predictions, where it was computed."""
+        found = self.content.get("interval")
+        return None if found is None else (float(found[0]), float(found[1]))
+
+
+def existing(path: Path, identity: Mapping[str, Any]) -> ProbeResult | None:
+    """The result in ``path`` if it is there and was made of the same. Raises UserError where something differs."""
+    if not path.exists():
+        return None
+    content = read_json(path)
+    there = content.get("identity", {})
+    for name, value in identity.items():
+        if there.get(name) != value:
+            raise UserError(
+                f"{path} was made with {name} {there.get(name)}, now it is {value}; --again replaces it, another "
+                "--out keeps both"
+            )
+    return ProbeResult(path=path, content=content)
+
+
+def summary(problem: Problem, scores: ProbeScores) -> dict[str, Any]:
+    """The scores part of a results file: mean and std (ddof 1, over the splits where it is defined) of every metric."""
+    metrics = {}
+    for name in problem.metrics:
+        values = np.array([split.metrics[name] for split in scores.splits], dtype=np.float64)
+        finite = values[np.isfinite(values)]
+        metrics[name] = {
+            "mean": finite.mean() if len(finite) == len(values) else None,
+            "std": finite.std(ddof=1) if len(finite) == len(values) > 1 else None,
+            "scores": values.tolist(),
+            "undefined_splits": len(values) - len(finite),
+        }
+    first = metrics[problem.metrics[0]]
+    return {
+        "metric": problem.metrics[0],
+        "mean": first["mean"],
+        "std": first["std"],
+        "scores": first["scores"],
+        "metrics": metrics,
+        "splits": [
+            {"name": split.name, "metrics": split.metrics, "test_clips": len(split.test), "chosen": split.chosen}
+            for split in scores.splits
+        ],
+        "protocol": scores.protocol,
+        "kind": problem.kind,
+        "classes": problem.classes,
+    }
+
+
+def prediction_arrays(problem: Problem, scores: ProbeScores) -> dict[str, np.ndarray[Any, Any]]:
+    """Per split the test rows, their labels and the predicted scores, one array per output."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for split in scores.splits:
+        arrays[f"{split.name}.rows"] = split.test
+        arrays[f"{split.name}.labels"] = problem.labels[split.test]
+        for output, part in enumerate(split.predictions):
+            arrays[f"{split.name}.scores.{output}"] = part
+    return arrays
+
+
+def save_result(path: Path, content: Mapping[str, Any], predictions: Mapping[str, np.ndarray[Any, Any]]) -> ProbeResult:
+    """Write predictions, then the results file, each atomically; numbers that are none become null."""
+    with atomic_write(path.with_suffix(".predictions.npz")) as file:
+        np.savez_compressed(file, **dict(predictions))  # type: ignore[arg-type]
+    strict = _strict({"format": FORMAT, **content})
+    write_json(path, strict)
+    return ProbeResult(path=path, content=strict)
+
+
+def _strict(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {str(key): _strict(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_strict(value) for value in content]
+    if isinstance(content, (float, np.floating)):
+        return float(content) if math.isfinite(content) else None
+    return int(content) if isinstance(content, np.integer) else content

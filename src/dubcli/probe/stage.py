@@ -1,0 +1,243 @@
+"""``probe``: tasks and models -> features -> heads -> results files."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dubcli import __version__
+from dubcli.errors import UserError
+from dubcli.jobs.progress import SILENT, Progress
+from dubcli.probe.checks import check_parts, without_failed
+from dubcli.probe.config import ProbeConfig
+from dubcli.probe.fewshot import few_shot
+from dubcli.probe.models import Model, Settings, open_model
+from dubcli.probe.prepare import (
+    Prepared,
+    fingerprint,
+    label_array,
+    leak_text,
+    prepare_own,
+    prepare_task,
+    with_validation,
+)
+from dubcli.probe.problem import Problem, Split
+from dubcli.probe.protocols import run_protocol
+from dubcli.probe.results import ProbeResult, existing, prediction_arrays, save_result, summary
+from dubcli.probe.tasks.data import TaskData
+from dubcli.probe.tasks.find import places_under
+from dubcli.probe.tasks.registry import FOLDER, TASKS, Task, find_task
+
+NEED_VALIDATION = ("hear", "linear", "logreg", "knn")
+"""Protocols that choose something on validation clips."""
+
+
+def probe(
+    task: str,
+    models: str | Sequence[str],
+    config: ProbeConfig | None = None,
+    progress: Progress = SILENT,
+) -> list[ProbeResult]:
+    """Probe one task, or ``"all"`` that are there, with each model; results are written and returned.
+
+    ``models``: what ``dubav probe`` takes as CKPT. With ``shots`` there is one result per number of shots. Raises
+    UserError for arguments and data that are wrong; with ``"all"`` only when no task could be probed.
+    """
+    given = [models] if isinstance(models, str) else list(models)
+    results, failures = probe_tasks(task, given, config or ProbeConfig(), progress)
+    if failures and not results:
+        raise UserError("; ".join(f"{name}: {reason}" for name, reason in failures.items()))
+    return results
+
+
+def probe_tasks(
+    task: str, models: Sequence[str], config: ProbeConfig, progress: Progress
+) -> tuple[list[ProbeResult], dict[str, str]]:
+    """As ``probe``; with ``"all"`` also why tasks failed, by "<task> <model>". Other tasks' errors are raised."""
+    found = None if task == "all" else find_task(task)
+    opened = [open_model(argument, _settings(config)) for argument in models]
+    if found is not None:
+        return _probe_task(found, config.data, opened, config, progress), {}
+    results: list[ProbeResult] = []
+    failures: dict[str, str] = {}
+    places = _tasks_there(opened, config)
+    for there, place in places:
+        for model in opened:
+            try:
+                results += _probe_task(there, place, [model], config, progress)
+            except UserError as error:
+                failures[f"{there.name} {model.name}"] = str(error)
+    return results, failures
+
+
+def _settings(config: ProbeConfig) -> Settings:
+    return Settings(root=config.feature_root, device=config.device, precision=config.precision, preset=config.preset)
+
+
+def _tasks_there(models: Sequence[Model], config: ProbeConfig) -> list[tuple[Task, Path | None]]:
+    found: list[tuple[Task, Path | None]] = []
+    for task in TASKS.values():
+        places = places_under(task, config.data)
+        if places:
+            found.append((task, places[0]))
+        elif any(model.brings(task) for model in models):
+            found.append((task, None))
+    if not found:
+        where = config.data or "$DUBAV_DATA and data/"
+        raise UserError(f"no task's data is in {where}; it holds folders named as in dubav probe --list")
+    return found
+
+
+def _probe_task(
+    task: Task, place: Path | None, models: Sequence[Model], config: ProbeConfig, progress: Progress
+) -> list[ProbeResult]:
+    shared: Prepared | None = None
+    results = []
+    for model in models:
+        own = model.own_task(task)
+        if own is not None:
+            prepared = prepare_own(task, own, progress)
+        else:
+            shared = shared or prepare_task(task, place, config, progress)
+            prepared = shared
+        results += _probe_model(prepared, model, config, progress)
+    return results
+
+
+def _probe_model(prepared: Prepared, model: Model, config: ProbeConfig, progress: Progress) -> list[ProbeResult]:
+    """Results of one model on one task: one, or one per number of shots. Features are made at most once."""
+    modalities = config.modalities or prepared.task.modalities
+    loaded: tuple[TaskData, np.ndarray] | None = None
+    if not model.needs_sounds:
+        # what is stored is named by its numbers, so they are read before it is known whether the result is there
+        loaded = _features(prepared, model, modalities, config, progress)
+    results = []
+    for shots in config.shots or (None,):
+        name = model.name if shots is None else f"{model.name}-{shots}shot"
+        path = config.out / prepared.data.name / f"{name}.json"
+        identity = _identity(prepared, model, modalities, shots, config)
+        there = None if config.again else existing(path, identity)
+        if there is not None:
+            progress.message(f"{path} is there already; --again computes it again")
+            results.append(there)
+            continue
+        loaded = loaded or _features(prepared, model, modalities, config, progress)
+        results.append(_measure(prepared, loaded, model, identity, shots, path, config, progress))
+    return results
+
+
+def _features(
+    prepared: Prepared, model: Model, modalities: Sequence[str], config: ProbeConfig, progress: Progress
+) -> tuple[TaskData, np.ndarray]:
+    """The task without clips that cannot be embedded, and its features."""
+    found = model.features(prepared.data, modalities, progress)
+    data, array = without_failed(prepared.data, found.array, found.failed, allow=config.allow_missing)
+    if found.failed:
+        progress.message(f"{data.name}: {data.notes[-1]}")
+        data = check_parts(data)
+    return data, array
+
+
+def _measure(
+    prepared: Prepared,
+    loaded: tuple[TaskData, np.ndarray],
+    model: Model,
+    identity: dict[str, Any],
+    shots: int | None,
+    path: Path,
+    config: ProbeConfig,
+    progress: Progress,
+) -> ProbeResult:
+    begun = time.monotonic()
+    data, array = loaded
+    protocol = identity["protocol"]
+    if shots is not None:
+        data = few_shot(data, shots, config.draws, config.seed)
+    if protocol in NEED_VALIDATION:
+        data = with_validation(data)
+    problem = to_problem(data, array)
+    scores = run_protocol(problem, protocol, seed=config.seed, device=config.device, progress=progress)
+    content = {
+        "task": data.name,
+        "model": path.stem,
+        **summary(problem, scores),
+        "features": model.identity(),
+        "identity": identity,
+        "data": describe(prepared, data),
+        "config": asdict(config) | {"data": str(config.data), "out": str(config.out), "features": str(config.features)},
+        "seconds": round(time.monotonic() - begun, 3),
+        "versions": {
+            "dubcli": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    return save_result(path, content, prediction_arrays(problem, scores))
+
+
+def default_protocol(prepared: Prepared) -> str:
+    """The paper's protocol for a task; any other HEAR task folder has HEAR's."""
+    other_hear_task = prepared.task is FOLDER and not prepared.data.name.startswith("folder-")
+    return "hear" if other_hear_task else prepared.task.protocol
+
+
+def to_problem(data: TaskData, array: np.ndarray) -> Problem:
+    """The task as the heads see it: numbers only."""
+    splits = tuple(
+        Split(
+            train=np.array(split.train, dtype=np.int64),
+            valid=np.array(split.valid, dtype=np.int64),
+            test=np.array(split.test, dtype=np.int64),
+            name=split.name,
+        )
+        for split in data.splits
+    )
+    classes: Any = data.classes if data.kind == "multioutput" else data.classes[0]
+    return Problem(
+        name=data.name,
+        features=array,
+        labels=label_array(data),
+        kind=data.kind,
+        classes=classes,
+        splits=splits,
+        metrics=data.metrics,
+    )
+
+
+def describe(prepared: Prepared, data: TaskData) -> dict[str, Any]:
+    """What a results file says of the data: layout, sizes, whose splits, notes, leakage."""
+    leaks = prepared.leaks
+    return {
+        "folder": str(data.folder),
+        "layout": data.layout,
+        "official_splits": data.official,
+        "clips": len(data.clips),
+        "classes": [len(names) for names in data.classes],
+        "classes_in_paper": list(prepared.task.paper_classes),
+        "notes": [*data.notes, *([leak_text(leaks)] if leaks else [])],
+        "leakage": [{"split": leak.split, "paths": list(leak.paths)} for leak in leaks],
+    }
+
+
+def _identity(
+    prepared: Prepared, model: Model, modalities: Sequence[str], shots: int | None, config: ProbeConfig
+) -> dict[str, Any]:
+    """What a result depends on; another value under the same name is not the same result."""
+    return {
+        "content_hash": model.identity()["content_hash"],
+        "data_variant": config.data_variant,
+        "data": fingerprint(prepared.data),
+        "protocol": config.protocol or default_protocol(prepared),
+        "modalities": list(modalities),
+        "shots": shots,
+        "draws": config.draws if shots is not None else None,
+        "seed": config.seed,
+    }

@@ -37,7 +37,10 @@ def embed(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features.", show_default=False)],
     per_chunk: Annotated[
-        bool, typer.Option("--per-chunk", help="A row for each 3-second chunk (chunks.csv has their times).")
+        bool,
+        typer.Option(
+            "--per-chunk", help="A row for each 3-second chunk (chunks.csv has their times); always so for a cache."
+        ),
     ] = False,
     modality: Annotated[
         Optional[str], typer.Option("--modality", metavar="audio|video", help="Only these features. [default: both]")

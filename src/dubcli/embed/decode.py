@@ -19,13 +19,17 @@ from dubcli.errors import InputError, UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What the backbones take: modalities, sound at ``sample_rate``, frames of a preset's size, one sound track."""
+    """What the backbones take: modalities, sound at ``sample_rate``, frames of a preset's size, one sound track.
+
+    ``base``: the folder that relative paths are in; empty is the working folder.
+    """
 
     modalities: tuple[str, ...]
     sample_rate: int
     sizes: ModelSizes
     lang: str | None = None
     nospeech: bool = False
+    base: str = ""
 
 
 @dataclass
@@ -48,14 +52,15 @@ class Reading:
 
 def decode(item: Item, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     """Yield an item's chunks and fill ``reading``. Raises InputError when nothing of it can be used."""
+    path = Path(wanted.base, item.path)
     if item.kind == "movie":
-        yield from _decode_movie(Path(item.path), wanted, reading)
-    elif Path(item.path).suffix.lower() in SNDFILE_SUFFIXES:
-        yield from _decode_sound(Path(item.path), wanted, reading)
+        yield from _decode_movie(path, wanted, reading)
+    elif path.suffix.lower() in SNDFILE_SUFFIXES:
+        yield from _decode_sound(path, wanted, reading)
     else:
         from dubcli.embed.films import decode_film
 
-        yield from decode_film(Path(item.path), wanted, reading)
+        yield from decode_film(path, wanted, reading)
 
 
 def _decode_sound(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:

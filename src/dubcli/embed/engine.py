@@ -70,14 +70,16 @@ class Engine:
         """
         batch = batch.contiguous(memory_format=torch.channels_last_3d)
         shape = tuple(batch.shape)
-        if self._compile is not False and shape not in self._compiled and self._pays(shape, left):
+        if self._pays(shape, left):
             self._try_to_compile(batch)
         full = self._compiled_size(shape)
         if full is None:
             return self._timed(batch)
-        filled = torch.zeros(full, device=batch.device).contiguous(memory_format=torch.channels_last_3d)
-        filled[: shape[0]] = batch
-        return self._run(self._compiled[full], batch if full == shape else filled)[: shape[0]]
+        if full != shape:
+            filled = torch.zeros(full, device=batch.device).contiguous(memory_format=torch.channels_last_3d)
+            filled[: shape[0]] = batch
+            batch = filled
+        return self._run(self._compiled[full], batch)[: shape[0]]
 
     def _compiled_size(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """The compiled shape that serves a batch of ``shape``, if one does."""
@@ -85,8 +87,11 @@ class Engine:
         return min(fitting, default=None)
 
     def _pays(self, shape: tuple[int, ...], left: float) -> bool:
-        if self._compile or self._compiled_size(shape) is not None:
-            return bool(self._compile)
+        largest = max((full[0] for full in self._compiled if full[1:] == shape[1:]), default=0)
+        if self._compile is False or shape[0] <= largest:
+            return False
+        if self._compile:
+            return True
         seconds = self._seconds_per_item.get(shape)
         if seconds is None:
             return False

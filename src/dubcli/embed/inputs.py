@@ -47,7 +47,7 @@ def list_items(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[Item | Igno
     for given in inputs:
         path = Path(given)
         if path.is_dir():
-            yield from _movies(path) if (path / "cache.json").is_file() else _folder(path)
+            yield from _movies(path) if is_cache(path) else _folder(path)
         elif not path.exists():
             raise UserError(f"{given} is not there; give files, folders, a .csv or .txt list, or a clip cache")
         elif path.suffix.lower() == ".txt":
@@ -56,6 +56,11 @@ def list_items(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[Item | Igno
             yield from _listed(path, _csv_cells(path))
         else:
             yield file_item(str(given))
+
+
+def is_cache(path: Path) -> bool:
+    """Whether a folder is a clip cache."""
+    return (path / "cache.json").is_file()
 
 
 def file_item(path: str) -> Item:

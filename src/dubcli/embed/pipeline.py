@@ -11,6 +11,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,22 +90,28 @@ class Pipeline:
                 thread.join()
 
     def _decode_all(self, source: _Shared) -> None:
+        with suppress(_Stopped):
+            try:
+                for item in source:
+                    self._decode(item)
+            except _Stopped:
+                raise
+            except BaseException as error:
+                self._put(error)
+            self._put(None)
+
+    def _decode(self, item: Item) -> None:
+        opened = _Open(item)
+        self._workload.begin(item)
         try:
-            for item in source:
-                opened = _Open(item)
-                self._workload.begin(item)
-                try:
-                    for chunk in decode(item, self._wanted, opened.reading):
-                        opened.waiting += 1
-                        self._put((opened, chunk))
-                except Exception as error:
-                    opened.failure = _reason(error)
-                self._put((opened, None))
-        except _Stopped:
-            return
-        except BaseException as error:
-            self._put(error)
-        self._put(None)
+            for chunk in decode(item, self._wanted, opened.reading):
+                opened.waiting += 1
+                self._put((opened, chunk))
+            if not opened.waiting:
+                opened.failure = "holds no samples and no frames"
+        except Exception as error:
+            opened.failure = _reason(error)
+        self._put((opened, None))
 
     def _put(self, message: _Message | BaseException | None) -> None:
         while not self._stop.is_set():
@@ -266,8 +273,8 @@ class _Workload:
         return max(0.0, unseen) * self._seen_of_shape[key] / max(1, self._seen[kind])
 
 
-class _Stopped(Exception):
-    """The collecting side has ended."""
+class _Stopped(BaseException):
+    """The collecting side has ended; no decoder may take it for a damaged file."""
 
 
 class _Shared:

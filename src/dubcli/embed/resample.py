@@ -38,7 +38,9 @@ def resample_blocks(blocks: Iterable[Tensor], source_rate: int, target_rate: int
         out = resampler.push(block)
         if out.shape[-1]:
             yield out
-    yield resampler.finish()
+    out = resampler.finish()
+    if out.shape[-1]:
+        yield out
 
 
 def _sizes(source_rate: int, target_rate: int) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -9,7 +10,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,13 @@ import torch
 
 from dubcli import __version__
 from dubcli.core.atomic import read_json, remove_leftovers, write_json
-from dubcli.core.checkpoint import TrainedModel
-from dubcli.core.models import preset_sizes
+from dubcli.embed.blocks import Model, make_missing, open_embedder, wanted_of
 from dubcli.embed.config import EmbedConfig
-from dubcli.embed.decode import Wanted
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.features import Features, load_features, read_table
-from dubcli.embed.inputs import Ignored, Item, file_item, list_items
-from dubcli.embed.pipeline import Pipeline
-from dubcli.embed.plan import Plan, PlannedBlock, write_plan
-from dubcli.embed.store import Block, load_block, open_work_folder, save_block, write_features
+from dubcli.embed.inputs import Ignored, Item, file_item, is_cache, list_items
+from dubcli.embed.plan import Plan, write_plan
+from dubcli.embed.store import open_work_folder, write_features
 from dubcli.embed.summary import EmbedSummary, tell
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
@@ -35,8 +33,6 @@ from dubcli.jobs.progress import SILENT, Progress
 
 FORMAT = 1
 DONE_FILE = "embed.json"
-
-Model = str | os.PathLike[str] | TrainedModel | Embedder
 
 
 def embed(
@@ -55,11 +51,15 @@ def embed(
     whose workers load the checkpoint themselves.
 
     Writes ``audio.npy`` and ``video.npy`` (float32, row i belongs to row i of ``items.csv``, or of ``chunks.csv`` with
-    ``per_chunk``), ``items.csv`` and ``embed.json``. A killed run goes on where it was. Raises UserError for inputs
-    that are not there, for a folder that holds features of another checkpoint, and past ``options``' failures.
+    ``per_chunk`` and for a clip cache), ``items.csv`` and ``embed.json``. A killed run goes on where it was. Raises
+    UserError for inputs that are not there, for a folder that holds features of another checkpoint, and past
+    ``options``' failures.
     """
     given = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
-    return _embed_items(list_items(given), ckpt, Path(out), config or EmbedConfig(), options, progress)
+    config = config or EmbedConfig()
+    if any(is_cache(Path(path)) for path in given):
+        config = replace(config, per_chunk=True)  # whoever embeds a cache wants its clips
+    return _embed_items(list_items(given), ckpt, Path(out), config, options, progress)
 
 
 def embed_files(
@@ -98,6 +98,24 @@ def _embed_items(
     progress: Progress,
 ) -> EmbedSummary:
     begun = time.monotonic()
+    try:
+        summary = _run(items, ckpt, out, config, options, progress)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        raise UserError(f"cannot write to {out}: {error.strerror}; make room and run it again") from None
+    summary.elapsed_seconds = time.monotonic() - begun
+    return summary
+
+
+def _run(
+    items: Iterable[Item | Ignored],
+    ckpt: Model,
+    out: Path,
+    config: EmbedConfig,
+    options: JobOptions,
+    progress: Progress,
+) -> EmbedSummary:
     embedder = open_embedder(ckpt, config, progress.message)
     identity = _identity(embedder, config)
     _refuse_other(out, identity)
@@ -114,39 +132,9 @@ def _embed_items(
             tell(summary.add(record, before=True), summary, options, progress)
         shutil.rmtree(work, ignore_errors=True)
     else:
-        _make_blocks(plan, embedder, config, options, progress, summary)
+        make_missing(plan, ckpt, embedder, config, options, progress, summary)
         _finish(out, work, plan, embedder, config, identity, progress)
-    summary.elapsed_seconds = time.monotonic() - begun
     return summary
-
-
-def open_embedder(ckpt: Model, config: EmbedConfig, say: Callable[[str], None]) -> Embedder:
-    """The Embedder of a checkpoint with the options of ``config``."""
-    if isinstance(ckpt, Embedder):
-        return ckpt
-    return Embedder(
-        ckpt,
-        device=config.device,
-        compile=config.compile,
-        precision=config.precision,
-        seed=config.seed,
-        preset=config.preset,
-        say=say,
-    )
-
-
-def wanted_of(embedder: Embedder, config: EmbedConfig) -> Wanted:
-    """What decoding has to deliver for this checkpoint and these options."""
-    modalities = tuple(name for name in config.modalities if name in embedder.modalities)
-    if not modalities:
-        raise UserError(f"{embedder.trained.name} is an audio-only checkpoint; it has no video features")
-    return Wanted(
-        modalities=modalities,
-        sample_rate=embedder.sample_rate,
-        sizes=preset_sizes(embedder.trained.preset),
-        lang=config.lang,
-        nospeech=embedder.trained.variant.primary_kind == "nospeech",
-    )
 
 
 def _identity(embedder: Embedder, config: EmbedConfig) -> dict[str, Any]:
@@ -179,77 +167,6 @@ def _refuse_other(out: Path, identity: dict[str, Any]) -> None:
 
 def _is_complete(out: Path, plan: Plan) -> bool:
     return (out / DONE_FILE).exists() and read_json(out / DONE_FILE).get("key") == plan.key
-
-
-def _make_blocks(
-    plan: Plan,
-    embedder: Embedder,
-    config: EmbedConfig,
-    options: JobOptions,
-    progress: Progress,
-    summary: EmbedSummary,
-) -> None:
-    missing = []
-    total_bytes = 0
-    for planned in plan.blocks(options.shard):
-        if planned.path.exists():
-            for record in load_block(planned.path).items:
-                tell(summary.add(record, before=True), summary, options, progress)
-        else:
-            missing.append(planned.path.name)
-            total_bytes += sum(max(0, item.size) for item in planned.items)
-    progress.start("embed", plan.n_items, "files")
-    seconds, begun = 0.0, time.monotonic()
-
-    def note(record: dict[str, Any]) -> None:
-        nonlocal seconds
-        seconds += record["duration"]
-        speed = f"{seconds / max(1e-6, time.monotonic() - begun):.1f}x real time"
-        tell(summary.add(record, before=False), summary, options, progress)
-        done = summary.ok + summary.skipped + summary.failed
-        progress.update("embed", done, failed=summary.failed, speed=speed)
-
-    names = frozenset(missing)
-    todo = (planned for planned in plan.blocks(options.shard) if planned.path.name in names)
-    try:
-        make_blocks(todo, embedder, config, note, threads=options.worker_count, total_bytes=total_bytes)
-    finally:
-        progress.finish("embed")
-
-
-def make_blocks(
-    todo: Iterable[PlannedBlock],
-    embedder: Embedder,
-    config: EmbedConfig,
-    note: Callable[[dict[str, Any]], None],
-    *,
-    threads: int,
-    total_bytes: int,
-) -> None:
-    """Make the features of the blocks and save each as soon as its last item is there."""
-    open_blocks: dict[int, tuple[PlannedBlock, dict[int, Block]]] = {}
-    home: dict[int, tuple[int, int]] = {}
-
-    def items() -> Iterable[Item]:
-        for number, planned in enumerate(todo):
-            open_blocks[number] = (planned, {})
-            for position, item in enumerate(planned.items):
-                home[id(item)] = (number, position)
-                yield item
-
-    def done(item: Item, block: Block) -> None:
-        number, position = home.pop(id(item))
-        planned, parts = open_blocks[number]
-        parts[position] = block
-        note(block.items[0])
-        if len(parts) == len(planned.items):
-            save_block(planned.path, Block.joined([parts[i] for i in range(len(parts))]))
-            del open_blocks[number]
-
-    pipeline = Pipeline(
-        embedder, wanted_of(embedder, config), per_chunk=config.per_chunk, threads=threads, total_bytes=total_bytes
-    )
-    pipeline.run(items(), done)
 
 
 def _finish(

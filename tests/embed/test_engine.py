@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+import torch
+
+from dubcli.core.checkpoint import random_trained
+from dubcli.core.features import log_mel
+from dubcli.core.models import PRESETS, normalise_pixels
+from dubcli.core.transforms import eval_video, normalise_mels
+from dubcli.embed import Embedder
+from dubcli.embed.engine import Engine, fold
+from dubcli.errors import UserError
+from helpers.sounds import noise
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model whose batch norms are not the identity."""
+    torch.manual_seed(3)
+    model = random_trained(0, "tiny")
+    for module in model.model.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.uniform_(0.5, 2)
+            module.bias.normal_(0, 0.2)
+    return model
+
+
+@pytest.fixture
+def compile_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
+    torch._dynamo.reset()
+    return tmp_path / "inductor"
+
+
+def inputs(modality, batch=3):
+    shape = (2, 280, 1, 96) if modality == "audio" else (3, 16, 112, 112)
+    return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def plain(module, batch):
+    with torch.no_grad():
+        return module(batch)
+
+
+def close(found, expected):
+    scale = expected.abs().max().item()
+    np.testing.assert_allclose(found.numpy() / scale, expected.numpy() / scale, atol=2e-6)
+
+
+@pytest.mark.parametrize("modality", ["audio", "video"])
+def test_folded_backbone_gives_the_same(trained, modality):
+    module = getattr(trained.model, modality)
+    folded = fold(module)
+    assert not any(isinstance(part, torch.nn.BatchNorm3d) and "bn" in name and modality == "audio"
+                   for name, part in folded.named_modules())  # fmt: skip
+    close(plain(folded, inputs(modality)), plain(module, inputs(modality)))
+    close(Engine(module, torch.device("cpu"), torch.float32)(inputs(modality)), plain(module, inputs(modality)))
+
+
+@pytest.mark.slow
+def test_compiled_backbone_gives_the_same_for_full_and_smaller_batches(trained, compile_cache):
+    told = []
+    engine = Engine(trained.model.audio, torch.device("cpu"), torch.float32, compile=True, say=told.append)
+    close(engine(inputs("audio", 4)), plain(trained.model.audio, inputs("audio", 4)))
+    if told[1:]:
+        pytest.skip(f"nothing to compile with here: {told[1]}")
+    assert told[0].startswith("compiling the backbone for batches of 4")
+    close(engine(inputs("audio", 3)), plain(trained.model.audio, inputs("audio", 3)))
+    assert len(told) == 1  # filled up, not compiled again
+    assert list((compile_cache / "marks").iterdir())
+
+
+def test_without_a_compiler_it_says_so_once_and_goes_on(trained, compile_cache, monkeypatch):
+    monkeypatch.setenv("CXX", "/nonexistent/compiler")
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/nonexistent/compiler",))
+    told = []
+    engine = Engine(trained.model.audio, torch.device("cpu"), torch.float32, compile=True, say=told.append)
+    for _ in range(2):
+        close(engine(inputs("audio")), plain(trained.model.audio, inputs("audio")))
+    assert len(told) == 2
+    assert "folded by torch" in told[1]
+
+
+def test_compiles_when_the_work_left_pays(trained, monkeypatch):
+    engine = Engine(trained.model.audio, torch.device("cpu"), torch.float32, compile=None, name="pays")
+    asked = []
+    monkeypatch.setattr(engine, "_try_to_compile", lambda batch: asked.append(tuple(batch.shape)))
+    engine(inputs("audio"), left=1e9)  # the first batch tells what a clip costs
+    assert asked == []
+    engine(inputs("audio"), left=10)
+    assert asked == []
+    engine(inputs("audio"), left=1e9)
+    assert asked == [(3, 2, 280, 1, 96)]
+    never = Engine(trained.model.audio, torch.device("cpu"), torch.float32, compile=False)
+    monkeypatch.setattr(never, "_try_to_compile", lambda batch: pytest.fail("compiled"))
+    never(inputs("audio"))
+    never(inputs("audio"), left=1e9)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+@pytest.mark.parametrize("modality", ["audio", "video"])
+def test_bfloat16_on_cuda_is_near(trained, modality):
+    engine = Engine(getattr(trained.model, modality), torch.device("cuda"), torch.bfloat16)
+    found, expected = engine(inputs(modality).cuda()), plain(getattr(trained.model.cpu(), modality), inputs(modality))
+    cosine = torch.nn.functional.cosine_similarity(found, expected)
+    assert cosine.min() > 0.999
+
+
+def test_bfloat16_on_cpu_is_near(trained):
+    sound = noise(3)[:, 0]
+    wide = Embedder(trained).audio(sound, 48000)
+    narrow = Embedder(trained, precision="bfloat16").audio(sound, 48000)
+    assert narrow.dtype == np.float32
+    cosine = (wide * narrow).sum() / np.linalg.norm(wide) / np.linalg.norm(narrow)
+    assert 0.999 < cosine < 1 - 1e-9
+
+
+def test_embedder_is_the_plain_model(trained):
+    sound = torch.rand(2, 2, 144000) - 0.5
+    mels = normalise_mels(log_mel(sound, 48000), trained.mel_mean, trained.mel_std)
+    with torch.no_grad():
+        close(torch.from_numpy(Embedder(trained).audio(sound, 48000)), trained.model.embed_audio(mels))
+    frames = torch.randint(0, 256, (1, 16, 120, 200, 3), dtype=torch.uint8)
+    pixels = normalise_pixels(eval_video(frames.permute(0, 1, 4, 2, 3), PRESETS["tiny"])).transpose(1, 2)
+    with torch.no_grad():
+        close(torch.from_numpy(Embedder(trained).video(frames)), trained.model.embed_video(pixels))
+
+
+def test_shapes_that_embedder_takes(tiny):
+    mono = noise(4)[:, 0].astype(np.float32)
+    expected = tiny.audio(mono, 48000)
+    assert expected.shape == (1, 1024)
+    assert expected.dtype == np.float32
+    for same in (mono[None], mono[None, None], [mono], [np.stack([mono, mono])], torch.from_numpy(mono)):
+        np.testing.assert_allclose(tiny.audio(same, 48000), expected, atol=1e-7)
+    mixed = tiny.audio([mono, mono[:24000], mono], 48000)
+    np.testing.assert_allclose(mixed[[0, 2]], expected.repeat(2, axis=0), atol=1e-7)
+    assert tiny.audio(np.zeros((2, 9 * 48000)), 48000, per_chunk=True).shape == (6, 1024)
+    assert tiny.audio(np.zeros((0, 100)), 48000).shape == (0, 1024)
+    frames = np.random.default_rng(0).integers(0, 256, (32, 90, 160, 3), dtype=np.uint8)
+    np.testing.assert_allclose(tiny.video(frames), tiny.video(frames[None, 1::2]), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "waveforms", [np.zeros((1, 1, 1, 9)), np.zeros((1, 3, 100)), np.zeros((1, 100), np.int16), np.zeros((1, 0))]
+)
+def test_waveforms_that_are_none(tiny, waveforms):
+    with pytest.raises(UserError):
+        tiny.audio(waveforms, 48000)
+
+
+@pytest.mark.parametrize("frames", [np.zeros((16, 64, 64, 3)), np.zeros((16, 3, 64, 64), np.uint8), np.zeros(3)])
+def test_frames_that_are_none(tiny, frames):
+    with pytest.raises(UserError, match="give uint8"):
+        tiny.video(frames)
+
+
+def test_devices_that_are_not_there():
+    with pytest.raises(UserError, match="--device"):
+        Embedder("random:tiny", device="cuda:99")
+    with pytest.raises(UserError, match="--device"):
+        Embedder("random:tiny", device="abacus")

@@ -104,7 +104,7 @@ def _dry_run(config: PretrainConfig, where: LaunchConfig, as_json: bool) -> int:
     return 0
 
 
-_signature = inspect.signature(pretrain)
+_signature = inspect.signature(pretrain, eval_str=True)
 pretrain.__signature__ = _signature.replace(  # type: ignore[attr-defined]
     parameters=[
         *_run_options(),

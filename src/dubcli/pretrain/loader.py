@@ -194,6 +194,8 @@ def make_loader(dataset: ClipDataset, requests: Requests, workers: int, *, pin: 
         prefetch_factor=2 if workers else None,
         multiprocessing_context="forkserver" if workers else None,
         worker_init_fn=_one_thread,
+        # of its own: it would draw its workers' seed from the generator that dropout draws from, once more on resume
+        generator=torch.Generator(),
     )
 
 

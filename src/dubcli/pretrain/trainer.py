@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -170,8 +172,11 @@ class Trainer:
             wrapped = torch.compile(wrapped)  # type: ignore[assignment]
         crop = preset_sizes(config.preset).crop
         self.stepper = Stepper(wrapped, self.corpus.variant, config, device, statistics, crop)
-        # ranks draw different dropout
-        torch.manual_seed(config.seed * 4099 + 1 + distributed.rank())
+        # ranks draw different dropout; the other generators are seeded so that nothing depends on the moment
+        own_seed = config.seed * 4099 + 1 + distributed.rank()
+        torch.manual_seed(own_seed)
+        random.seed(own_seed)
+        np.random.seed(own_seed % 2**32)
 
     def _restore(self, state: dict[str, Any]) -> None:
         if "optimizer" not in state:

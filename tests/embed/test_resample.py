@@ -40,7 +40,7 @@ def test_what_cannot_be_represented_is_removed():
 @pytest.mark.parametrize(("source", "target"), [(44100, 48000), (16000, 48000), (192000, 48000), (48000, 44100)])
 @pytest.mark.parametrize("size", [1, 160, 997, 40000])
 def test_blocks_do_not_matter(source, target, size):
-    sound = torch.rand(2, 4000 if size == 1 else 50000, generator=torch.Generator().manual_seed(1)) - 0.5
+    sound = torch.rand(2, 1500 if size == 1 else 50000, generator=torch.Generator().manual_seed(1)) - 0.5
     whole = resampled(sound, source, target)
     assert whole.shape[1] == math.ceil(sound.shape[1] * target / source)
     np.testing.assert_allclose(resampled(sound, source, target, size), whole, atol=1e-6)

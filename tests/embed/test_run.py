@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dubcli.embed import EmbedConfig, Embedder, embed, embed_files, load_features
-from dubcli.embed.inputs import Ignored, list_items
+from dubcli.embed.inputs import Ignored, check_inputs, list_items
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from helpers.sounds import noise
@@ -118,7 +118,7 @@ def test_lists(folder, tmp_path):
     with pytest.raises(UserError, match="no text"):
         list(list_items([folder / "binary.txt"]))
     with pytest.raises(UserError, match="is not there"):
-        list(list_items([folder / "gone"]))
+        check_inputs([folder, folder / "gone"])
 
 
 def test_embed_files_keeps_the_order_and_the_features(folder, tmp_path, tiny):

@@ -86,8 +86,7 @@ def embed(
     block of up to 64 inputs and the last one joins them; with --scheduler the cluster's workers run the model.
     """
     from dubcli.cli.console import make_progress, print_summary
-    from dubcli.embed import EmbedConfig
-    from dubcli.embed import embed as run
+    from dubcli.embed.config import EmbedConfig
     from dubcli.errors import UserError
     from dubcli.jobs.options import JobOptions, parse_shard
 
@@ -107,6 +106,8 @@ def embed(
     options = JobOptions(
         workers=workers, scheduler=scheduler, shard=parse_shard(shard), strict=strict, max_failures=max_failures
     )
+    from dubcli.embed import embed as run  # now that the arguments are right: it loads torch
+
     summary = run(inputs[:-1], inputs[-1], out, config, options, make_progress(quiet=quiet or json))
     extra = {"out": str(out)}
     print_summary(summary, what="features", log=out / "items.csv", as_json=json, extra=extra)

@@ -41,21 +41,26 @@ class Ignored:
 def list_items(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[Item | Ignored]:
     """Yield the items of ``inputs`` in their order, folders sorted by name; nothing is opened but lists.
 
-    Raises UserError for an input that is not there and for a list that cannot be read. A file that a list names and
-    that is not there is an item all the same: it fails when it is read.
+    Raises UserError for a list that cannot be read. A file that is not there is an item all the same: it fails when it
+    is read.
     """
     for given in inputs:
         path = Path(given)
         if path.is_dir():
             yield from _movies(path) if is_cache(path) else _folder(path)
-        elif not path.exists():
-            raise UserError(f"{given} is not there; give files, folders, a .csv or .txt list, or a clip cache")
         elif path.suffix.lower() == ".txt":
             yield from _listed(path, _text_lines(path))
         elif path.suffix.lower() == ".csv":
             yield from _listed(path, _csv_cells(path))
         else:
             yield file_item(str(given))
+
+
+def check_inputs(inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """Raises UserError for an input that is not there."""
+    for given in inputs:
+        if not os.path.exists(given):
+            raise UserError(f"{given} is not there; give files, folders, a .csv or .txt list, or a clip cache")
 
 
 def is_cache(path: Path) -> bool:

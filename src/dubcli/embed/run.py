@@ -23,7 +23,7 @@ from dubcli.embed.blocks import Model, make_missing, open_embedder, wanted_of
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.features import Features, load_features, read_table
-from dubcli.embed.inputs import Ignored, Item, file_item, is_cache, list_items
+from dubcli.embed.inputs import Ignored, Item, check_inputs, file_item, is_cache, list_items
 from dubcli.embed.plan import Plan, write_plan
 from dubcli.embed.store import open_work_folder, write_features
 from dubcli.embed.summary import EmbedSummary, tell
@@ -56,6 +56,7 @@ def embed(
     ``options``' failures.
     """
     given = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
+    check_inputs(given)  # before the checkpoint is loaded, which takes longer
     config = config or EmbedConfig()
     if any(is_cache(Path(path)) for path in given):
         config = replace(config, per_chunk=True)  # whoever embeds a cache wants its clips

@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
+from dubcli.cli.app import app
 from dubcli.core.checkpoint import model_entries, random_trained, save_checkpoint
-from dubcli.embed import Embedder
+from dubcli.embed import EmbedConfig, Embedder, embed
 from dubcli.errors import UserError
 from dubcli.probe import ProbeConfig, probe
 from dubcli.probe.stage import probe_tasks
@@ -150,14 +151,46 @@ def test_missing_sounds_stop_unless_allowed(config, tmp_path):
     assert any("1 of 29 clips of esc50 are unusable: audio/2-0-A-0.wav (" in note for note in data["notes"])
 
 
-def test_command_line(dubav, own):
-    done = dubav("probe", "folder", "random", "--data", own, "--preset", "tiny", "--protocol", "logreg", "--json")
-    assert done.returncode == 0, done.stderr
-    (result,) = json.loads(done.stdout)["results"]
+def test_features_of_embed_need_no_sounds(config, tmp_path):
+    data = esc50(tmp_path / "esc50", each=3)
+    features = tmp_path / "features"
+    embed(data / "audio", Embedder("random", preset="tiny", device="cpu"), features, EmbedConfig(modalities=("audio",)))
+    (computed,) = probe("esc50", "random", config(data))
+    for path in (data / "audio").glob("*.wav"):
+        path.unlink()
+    (result,) = probe("esc50", f"features:{features}", config(data))
+    assert result.model == "features-features"
+    assert result.mean == pytest.approx(computed.mean, abs=0.05)
+    (data / "meta" / "esc50.csv").open("a").write("1-9-A-0.wav,1,0,dog,False,9,A\n")
+    with pytest.raises(UserError, match=r"1 of 31 clips .* unusable: audio/1-9-A-0.wav \(not among the features\)"):
+        probe("esc50", f"features:{features}", config(data, again=True))
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Run the command in this process, in an empty folder: ``command("esc50", "random") -> (status, out, err)``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DUBAV_DATA", raising=False)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            app(["probe", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return run
+
+
+def test_command_line(command, own):
+    arguments = ("folder", "random", "--data", own, "--preset", "tiny", "--protocol", "logreg")
+    status, out, err = command(*arguments, "--json")
+    assert status == 0, err
+    (result,) = json.loads(out)["results"]
     assert result["model"] == "random-seed0-tiny"
-    shown = dubav("probe", "folder", "random", "--data", own, "--preset", "tiny", "--protocol", "logreg")
-    assert "random-seed0-tiny" in shown.stdout
-    assert "is there already" in shown.stderr
+    status, out, err = command(*arguments)
+    assert status == 0
+    assert "random-seed0-tiny" in out
+    assert "is there already" in err
 
 
 @pytest.mark.parametrize(
@@ -171,19 +204,19 @@ def test_command_line(dubav, own):
         (("esc50", "random", "--data", "nowhere"), "nowhere is not there; give the folder of ESC-50"),
     ],
 )
-def test_wrong_arguments_are_one_line_and_status_2(dubav, arguments, message):
-    done = dubav("probe", *arguments, DUBAV_DATA="")
-    assert done.returncode == 2
-    assert done.stderr.startswith("dubav: ")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not done.stdout
+def test_wrong_arguments_are_one_line_and_status_2(command, arguments, message):
+    status, out, err = command(*arguments)
+    assert status == 2
+    assert err.startswith("dubav: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not out
 
 
-def test_list(dubav):
-    done = dubav("probe", "--list", "--json", DUBAV_DATA="")
-    assert done.returncode == 0, done.stderr
-    tasks = json.loads(done.stdout)["tasks"]
+def test_list(command):
+    status, out, err = command("--list", "--json")
+    assert status == 0, err
+    tasks = json.loads(out)["tasks"]
     assert [row["task"] for row in tasks][:2] == ["esc50", "fsd50k"]
     assert all(row["licence"] and row["source"] for row in tasks)
-    assert "vocalimitation: multilabel in table B5, multiclass on disk" in dubav("probe", "--list").stdout
+    assert "vocalimitation: multilabel in table B5, multiclass on disk" in command("--list")[1]

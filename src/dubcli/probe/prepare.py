@@ -29,13 +29,21 @@ class Prepared:
     leaks: tuple[Leak, ...]
 
 
-def prepare_task(task: Task, place: Path | None, config: ProbeConfig, progress: Progress) -> Prepared:
-    """Find and check a task's data; tell the user what is odd about it. Raises UserError for what cannot be probed."""
+def prepare_task(
+    task: Task, place: Path | None, config: ProbeConfig, progress: Progress, *, needs_sounds: bool = True
+) -> Prepared:
+    """Find and check a task's data; tell the user what is odd about it. Raises UserError for what cannot be probed.
+
+    With ``needs_sounds`` False the features are there already, and labels without sounds are enough.
+    """
     data = load_task(task, place)
     if config.data_variant == "nospeech":
         data = without_speech(data, place)
-    data = check_parts(without_missing(data, allow=config.allow_missing))
-    leaks = tuple(find_leaks(data)) if config.check_leakage else ()
+    if needs_sounds:
+        data = without_missing(data, allow=config.allow_missing)
+    data = check_parts(data)
+    sounds_there = needs_sounds or all(clip.path.is_file() for clip in data.clips)
+    leaks = tuple(find_leaks(data)) if config.check_leakage and sounds_there else ()
     tell(data, leaks, progress)
     return Prepared(task=task, data=data, leaks=leaks)
 

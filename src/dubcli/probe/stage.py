@@ -98,15 +98,17 @@ def _tasks_there(models: Sequence[Model], config: ProbeConfig) -> list[tuple[Tas
 def _probe_task(
     task: Task, place: Path | None, models: Sequence[Model], config: ProbeConfig, progress: Progress
 ) -> list[ProbeResult]:
-    shared: Prepared | None = None
+    shared: dict[bool, Prepared] = {}
     results = []
     for model in models:
         own = model.own_task(task)
         if own is not None:
             prepared = prepare_own(task, own, progress)
         else:
-            shared = shared or prepare_task(task, place, config, progress)
-            prepared = shared
+            needs = model.needs_sounds
+            if needs not in shared:
+                shared[needs] = prepare_task(task, place, config, progress, needs_sounds=needs)
+            prepared = shared[needs]
         results += _probe_model(prepared, model, config, progress)
     return results
 

@@ -30,6 +30,9 @@ def write_result(folder, task, model, mean, *, std=None, variant=None, metric="t
         **more,
     }
     path.write_text(json.dumps(content))
+    if "labels" in more:
+        arrays = {"test.labels": np.array(more["labels"]), "test.scores.0": np.eye(2)[more["guesses"]]}
+        np.savez(path.with_suffix(".predictions.npz"), **arrays)
     return path
 
 
@@ -81,9 +84,14 @@ def project(film, tmp_path_factory):
     model = DubModel(parse_variant("fr", "en", ["fr"]), "tiny")
     save_checkpoint(run / "ckpt.pt", model_entries(model, mel_mean=-6.0, mel_std=5.0, config={"variant": "fr"}))
     results = root / "results"
-    matrix = {"classes": ["dog", "<b>rain</b>"], "confusion": [[3, 1], [0, 4]]}
+    predicted = {
+        "kind": "multiclass",
+        "classes": ["dog", "<b>rain</b>"],
+        "labels": [0, 0, 0, 1],
+        "guesses": [0, 1, 0, 1],
+    }
     for model_name, mean in (("mono-ckpt", 0.5), ("fr-ckpt", 0.75), ("random-seed0", 0.25)):
-        write_result(results, "esc50", model_name, mean, std=0.01, variant=model_name.split("-")[0], **matrix)
+        write_result(results, "esc50", model_name, mean, std=0.01, variant=model_name.split("-")[0], **predicted)
     for epoch, mean in ((2, 0.6), (4, 0.7)):
         write_result(results, "esc50", f"fr-epoch-{epoch:02d}", mean, std=0.02, variant="fr")
     write_result(results, "fluent-speech-commands", "fr-ckpt", 0.4, variant="fr")

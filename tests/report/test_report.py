@@ -10,6 +10,7 @@ from dubcli.errors import UserError
 from dubcli.report import ReportConfig, report
 from dubcli.report.collect import collect
 from dubcli.report.paper import KINDS_1, KINDS_2, TABLE_1, TABLE_2, VARIANTS
+from dubcli.report.plots import confusion
 from dubcli.report.tables import mark, score_tables, table_b4
 from report.conftest import write_result
 
@@ -69,11 +70,20 @@ def test_language_subsets(project):
     assert table.rows[0][1].paper == "1767"
 
 
+def test_confusion_counts_predictions(project):
+    result = next(result for result in collect([project]).results if result.model == "mono-ckpt")
+    matrix, classes = confusion(result)
+    assert matrix.tolist() == [[2, 1], [0, 1]]
+    assert classes == ["dog", "<b>rain</b>"]
+
+
 def test_all_files_are_written(project, tmp_path):
     summary = report([project], tmp_path / "out", ReportConfig(paper=True, outside=True, gallery=2))
     wanted = {"table1", "table2", "tableD6", "tableB4", "tableB1", "tableA1", "tableA2", "tableA3", "results"}
     assert wanted <= set(summary.tables)
-    assert {"loss", "retrieval", "alignment", "epochs-esc50", "durations"} <= set(summary.plots)
+    assert {"loss", "retrieval", "alignment", "epochs-esc50", "durations", "confusion-esc50-fr-ckpt"} <= set(
+        summary.plots
+    )
     for key in summary.tables:
         with open(tmp_path / "out" / f"{key}.csv", newline="") as file:
             rows = list(csv.reader(file))

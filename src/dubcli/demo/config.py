@@ -59,9 +59,9 @@ class DemoConfig:
     variants: tuple[str, ...] = ("mono", "efj")
     factors: tuple[str, ...] = ("place", "event")
     preset: str = "tiny"
-    epochs: int = 6
-    batch_size: int = 24
-    k: int = 12
+    epochs: int = 5
+    batch_size: int = 12
+    k: int = 6
     seed: int = 0
     workers: int | None = None
 

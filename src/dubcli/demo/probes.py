@@ -50,7 +50,7 @@ def write_word_sounds(folder: Path, plan: FilmPlan, sound: npt.NDArray[np.float3
 
 def _cut(sound: npt.NDArray[np.float32], clip: int) -> npt.NDArray[np.float32]:
     first = clip * CLIP_SECONDS * SAMPLE_RATE
-    return sound[:, first : first + CLIP_SECONDS * SAMPLE_RATE].T
+    return np.ascontiguousarray(sound[:, first : first + CLIP_SECONDS * SAMPLE_RATE].T)
 
 
 def _label(scene: Scene, factor: str) -> str:

@@ -89,7 +89,7 @@ class _Walk:
             films=self.config.corpus.films,
             clips=clips,
             chance={factor: _majority(corpus.probes / factor / "test") for factor in results},
-            scores={factor: {r.model: r.mean for r in found} for factor, found in results.items()},
+            scores={factor: {_short(r.model): r.mean for r in found} for factor, found in results.items()},
             seconds=self.seconds,
         )
 
@@ -158,6 +158,11 @@ class _Walk:
 def _all_done(summary: JobSummary) -> None:
     for failure in summary.failures:
         raise UserError(f"the demo cannot go on: {failure.key}: {failure.reason}")
+
+
+def _short(model: str) -> str:
+    """``efj-ckpt`` -> ``efj``, ``random-seed0-tiny`` -> ``random``."""
+    return "random" if model.startswith("random") else model.removesuffix("-ckpt")
 
 
 def _majority(folder: Path) -> float:

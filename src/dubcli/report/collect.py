@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from dubcli.core.atomic import read_json
 from dubcli.errors import UserError
 
 _EPOCH = re.compile(r"(.+)-epoch-(\d+)$")
-_SEED = re.compile(r"(.*?)[-_.]?seed(\d+)$")
+_SEED = re.compile(r"[-_.]?seed\d+")
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ class Result:
     @property
     def label(self) -> str:
         """The run's name without its seed: runs that differ in nothing else stand in one column."""
-        match = _SEED.fullmatch(self.run)
-        return (match[1] or self.run) if match else self.run
+        return _SEED.sub("", self.run) or self.run
 
     @property
     def predictions(self) -> Path:
@@ -133,7 +132,7 @@ def read_result(path: Path) -> Result | None:
     if not isinstance(content["mean"], (int, float)):
         raise UserError(f"{path} has no mean score; probe it again with --again")
     identity = content.get("identity") or {}
-    about = identity.get("model") if isinstance(identity.get("model"), dict) else content.get("features") or identity
+    about = content.get("features") or {}
     model = str(content["model"])
     protocol = content.get("protocol")
     return Result(
@@ -144,10 +143,9 @@ def read_result(path: Path) -> Result | None:
         metric=str(content.get("metric", "")),
         mean=float(content["mean"]),
         std=_number(content.get("std")),
-        scores=tuple(_numbers(content.get("scores"))),
+        scores=tuple(score for value in content.get("scores") or () if (score := _number(value)) is not None),
         protocol=str(protocol.get("name", "") if isinstance(protocol, dict) else protocol or ""),
-        nospeech="nospeech" in (content.get("data_variant"), identity.get("data_variant"))
-        or str(content["task"]).endswith("-nospeech"),
+        nospeech=identity.get("data_variant") == "nospeech" or str(content["task"]).endswith("-nospeech"),
         content=content,
     )
 
@@ -156,19 +154,11 @@ def variant_of(model: str, about: dict[str, Any]) -> str:
     """``random`` for the baseline, what the features' identity says, else the model's name up to its first dash."""
     if model.startswith("random"):
         return "random"
-    return str(about.get("variant") or _SEED.sub(r"\1", model.removesuffix("-ckpt")))
+    return str(about.get("variant") or _SEED.sub("", model.removesuffix("-ckpt")))
 
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
-
-
-def _numbers(values: Any) -> Iterable[float]:
-    """Scores per split, whether as numbers or as records with a ``score``."""
-    for value in values if isinstance(values, list) else []:
-        number = _number(value.get("score") if isinstance(value, dict) else value)
-        if number is not None:
-            yield number
 
 
 def read_run(path: Path) -> Run:

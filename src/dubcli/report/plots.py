@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dubcli.errors import UserError
 from dubcli.report.collect import Result, Run
 
 if TYPE_CHECKING:
@@ -160,16 +161,23 @@ def confusion_plots(results: Sequence[Result]) -> list[Plot]:
 
 
 def confusion(result: Result) -> tuple[np.ndarray[Any, Any], list[str]] | None:
-    """(classes, classes) counts, rows true, columns predicted, and the classes' names; None where that is not known."""
-    stored, names = result.content.get("confusion"), result.content.get("classes")
-    if isinstance(stored, dict):
-        names, stored = stored.get("classes", names), stored.get("matrix", stored.get("counts"))
-    if isinstance(names, list) and names and isinstance(names[0], list):
-        names = names[0] if len(names) == 1 else None
-    if stored is None or not isinstance(names, list):
+    """(classes, classes) counts over all splits, rows true, columns predicted, and the classes' names.
+
+    None for results that are not multiclass, or whose predictions are not beside them.
+    """
+    classes = result.content.get("classes")
+    if result.content.get("kind") != "multiclass" or not isinstance(classes, list) or not result.predictions.is_file():
         return None
-    matrix = np.asarray(stored)
-    return (matrix, [str(name) for name in names]) if matrix.shape == (len(names), len(names)) else None
+    matrix = np.zeros((len(classes), len(classes)), np.int64)
+    try:
+        with np.load(result.predictions, allow_pickle=False) as arrays:
+            for name in arrays.files:
+                if name.endswith(".labels"):
+                    guesses = arrays[name.removesuffix("labels") + "scores.0"].argmax(axis=1)
+                    np.add.at(matrix, (arrays[name], guesses), 1)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise UserError(f"{result.predictions} cannot be read ({error}); probe it again with --again") from None
+    return matrix, [str(name) for name in classes]
 
 
 def _confusion_painter(matrix: np.ndarray[Any, Any], classes: list[str]) -> Callable[[Axes], None]:

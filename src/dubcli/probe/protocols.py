@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -87,6 +88,7 @@ def _choose(
 
 
 def _logreg(features: Array, labels: Array, c: float, problem: Problem, seed: int) -> Callable[[Array], Any]:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     def one(target: Array, classes: int) -> Callable[[Array], Array]:
@@ -95,7 +97,11 @@ def _logreg(features: Array, labels: Array, c: float, problem: Problem, seed: in
             constant = np.zeros((1, classes), dtype=np.float32)
             constant[0, present[0]] = 1
             return lambda rows: np.repeat(constant, len(rows), axis=0)
-        model = LogisticRegression(C=c, max_iter=200, tol=1e-3, random_state=seed).fit(features, target)
+        model = LogisticRegression(C=c, max_iter=200, tol=1e-3, random_state=seed)
+        with warnings.catch_warnings():
+            # with little regularisation 200 steps need not converge; validation chooses among what they reach
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(features, target)
 
         def predict(rows: Array) -> Array:
             out = np.zeros((len(rows), classes), dtype=np.float32)

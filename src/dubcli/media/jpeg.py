@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,16 @@ QUALITY = 3  # FFmpeg's -q:v: 2 is best, 31 worst
 _TICK = Fraction(1, 1000)
 _LAMBDA = 118  # FF_QP2LAMBDA
 _ROTATIONS = {90: 2, 270: 1, 180: None}  # degrees counter-clockwise -> FFmpeg's transpose direction; 180 is two flips
+
+
+# The long side is at most so many times the short one: a wrong pixel aspect must not make a frame of 100 megapixels.
+_LONGEST = 8
+
+
+def upright(frame: Any) -> int:
+    """Degrees by which a decoded frame is to be turned counter-clockwise: of 0, 90, 180, 270 the nearest to its tag."""
+    degrees = float(frame.rotation)
+    return 90 * round(degrees / 90) % 360 if math.isfinite(degrees) else 0
 
 
 def frame_size(
@@ -25,9 +36,10 @@ def frame_size(
     def even(value: Fraction) -> int:
         return max(2, 2 * round(value / 2))
 
-    if shown_width >= shown_height:
-        return even(shown_width / shown_height * short_side), even(Fraction(short_side))
-    return even(Fraction(short_side)), even(shown_height / shown_width * short_side)
+    ratio = min(max(shown_width / shown_height, Fraction(1, _LONGEST)), Fraction(_LONGEST))
+    if ratio >= 1:
+        return even(ratio * short_side), even(Fraction(short_side))
+    return even(Fraction(short_side)), even(short_side / ratio)
 
 
 class JpegWriter:
@@ -47,7 +59,7 @@ class JpegWriter:
 
     def encode(self, frame: Any) -> bytes:
         """The JPEG of a decoded frame. Raises av.error.FFmpegError where FFmpeg cannot convert its pixels."""
-        rotation = round(frame.rotation) % 360
+        rotation = upright(frame)
         width, height = self.size if rotation % 180 == 0 else self.size[::-1]
         scaled = self._reformatter.reformat(
             frame, width=width, height=height, format="yuvj420p", interpolation="BICUBIC", dst_color_range="JPEG"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dubcli.core.features import SAMPLE_RATE, downmix
+from dubcli.core.features import SAMPLE_RATE, LayoutError, downmix
 from dubcli.errors import InputError
+from dubcli.media.clock import read_packets
 from dubcli.media.streams import open_media, start_of
 
 Float = npt.NDArray[np.float32]
@@ -29,21 +31,19 @@ Float = npt.NDArray[np.float32]
 JITTER_SECONDS = Fraction(8, 1000)
 SILENCE_SECONDS = 3  # of a gap at a time
 _BLOCK_SECONDS = 10
+LOUDEST = 2.0  # 6 dB over full scale, which decoders of lossy sound reach; anything louder is damage
 
 
 class StereoTrack:
     """Decodes one stream into contiguous stereo from the film's zero on: (position, block) with silence in gaps."""
 
-    def __init__(
-        self, stream: Any, start_seconds: Fraction, limit_seconds: float | None, sample_rate: int = SAMPLE_RATE
-    ) -> None:
+    def __init__(self, stream: Any, start_seconds: Fraction, sample_rate: int = SAMPLE_RATE) -> None:
         self.stream = stream
         self.problems: list[str] = []
         self.layouts: list[str] = []
         self.first_sample: int | None = None
         self.position = 0  # the next sample to give out
         self.start_seconds = start_seconds
-        self._limit = limit_seconds
         self._rate = sample_rate
         self._resampler: Any = None
         self._shape: tuple[str, int, str] | None = None
@@ -63,13 +63,12 @@ class StereoTrack:
             yield from self._flush()
 
     def _add(self, frame: Any) -> Iterator[Float]:
+        if frame.sample_rate <= 0 or frame.samples <= 0:
+            return
         shape = (frame.layout.name, frame.sample_rate, frame.format.name)
         at = self._end if frame.pts is None else frame.pts * Fraction(frame.time_base) - self.start_seconds
         at = Fraction(0) if at is None else at
         jumps = self._end is None or abs(at - self._end) > JITTER_SECONDS
-        if jumps and self._limit is not None and at > self._limit:
-            self.problems.append(f"a time stamp of {float(at):.0f} s, beyond the film's end, was not believed")
-            jumps, at = self._end is None, self._end or Fraction(0)
         if jumps or shape != self._shape:
             yield from self._flush()
             self._place = round(at * self._rate) if jumps or self._end is None else round(self._end * self._rate)
@@ -91,9 +90,13 @@ class StereoTrack:
 
     def _emit(self, frames: list[Any]) -> Iterator[Float]:
         for frame in frames:
+            place, self._place = self._place, self._place + frame.samples
             samples = torch.from_numpy(frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T)
-            stereo = downmix(samples, frame.layout.name).numpy()
-            place, self._place = self._place, self._place + stereo.shape[1]
+            try:
+                stereo = self._audible(downmix(samples, frame.layout.name).numpy())
+            except LayoutError as error:
+                self.problems.append(str(error))
+                continue
             if place < self.position:
                 stereo = stereo[:, self.position - place :]
                 place = self.position
@@ -107,6 +110,13 @@ class StereoTrack:
                 yield np.zeros((2, silence), np.float32)
             self.position += stereo.shape[1]
             yield stereo
+
+    def _audible(self, stereo: Float) -> Float:
+        """Samples as they are; of damaged ones (a bit flipped in a float) what is a number, at most ``LOUDEST``."""
+        if stereo.size == 0 or float(np.abs(stereo).max()) <= LOUDEST:  # false for NaN
+            return stereo
+        self.problems.append("samples that are no numbers or far over full scale were taken out")
+        return np.clip(np.nan_to_num(stereo, nan=0.0, posinf=0.0, neginf=0.0), -LOUDEST, LOUDEST)
 
 
 def track_blocks(
@@ -123,40 +133,19 @@ def track_blocks(
         if index is None or not 0 <= index < len(container.streams) or container.streams[index].type != "audio":
             raise InputError("has no sound track that can be decoded")
         source = container.streams[index]
-        limit = None if not container.duration else container.duration / av.time_base + 60
         start = start_of(container) if start_seconds is None else start_seconds
-        track = StereoTrack(source, start, limit, sample_rate)
+        track = StereoTrack(source, start, sample_rate)
         held: list[Float] = []
-        for packet in _packets(container, source, track.problems):
+        for packet in chain(read_packets(container, [source], start, track.problems), [None]):
             for block in track.decode(packet):
                 held.append(block)
                 if sum(part.shape[1] for part in held) >= _BLOCK_SECONDS * sample_rate:
-                    yield _joined(held, track.problems)
+                    yield torch.from_numpy(np.concatenate(held, axis=1))
                     held = []
         if held:
-            yield _joined(held, track.problems)
+            yield torch.from_numpy(np.concatenate(held, axis=1))
         problems += track.problems
-
-
-def _joined(blocks: list[Float], problems: list[str]) -> Tensor:
-    """One block; samples that are no numbers become silence, since one of them would spoil a whole track's mean."""
-    waveform = torch.from_numpy(np.concatenate(blocks, axis=1))
-    if not torch.isfinite(waveform).all():
-        problems.append("samples that are NaN or infinite were taken as silence")
-        waveform = torch.where(torch.isfinite(waveform), waveform, 0.0)
-    return waveform
 
 
 def _first_decodable(container: Any) -> int | None:
     return next((stream.index for stream in container.streams.audio if stream.codec_context is not None), None)
-
-
-def _packets(container: Any, stream: Any, problems: list[str]) -> Iterator[Any]:
-    """The stream's packets, then None; a file that cannot be read on ends there, named."""
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
-    except av.error.FFmpegError as error:
-        problems.append(f"the file cannot be read on: {str(error).splitlines()[0]}")
-    yield None

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
-import av.error
-
 from dubcli.cache import layout
-from dubcli.media.jpeg import JpegWriter
+from dubcli.media.clock import read_packets
+from dubcli.media.jpeg import JpegWriter, upright
 from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen
 from dubcli.media.sound import StereoTrack
 from dubcli.prep.sound import ClipMels
@@ -20,6 +19,7 @@ _STEP = Fraction(layout.CLIP_SECONDS, layout.FRAMES_PER_CLIP)
 # FFmpeg's frames wait here for the next thread: small, since a 4K frame has 12 MB.
 _FRAMES_AHEAD = 6
 _PACKETS_AHEAD = 512
+SLOWEST_RATE = Fraction(1, 60)  # frames a second that a header may claim; a picture longer than a minute is damage
 
 
 class Worker:
@@ -99,23 +99,10 @@ class PictureReport:
         self.rotation = 0
 
 
-def demux(
-    container: Any, streams: list[Any], to_sound: Callable[[Any], None] | None, problems: list[str]
-) -> Iterator[Any]:
-    """Yield the packets of the first stream; those of the others go to ``to_sound``. A broken end ends it, named."""
-    first = streams[0].index
-    packets = container.demux(streams)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.error.FFmpegError as error:
-            problems.append(f"the file cannot be read on: {str(error).splitlines()[0]}")
-            return
-        if packet.size == 0:
-            continue  # PyAV's mark of the end of a stream; decoders are flushed when all is read
-        if packet.stream_index == first or to_sound is None:
+def split(packets: Iterator[Any], first: int, to_sound: Callable[[Any], None]) -> Iterator[Any]:
+    """Yield the packets of stream ``first``; those of the others go to ``to_sound``."""
+    for packet in packets:
+        if packet.stream_index == first:
             yield packet
         else:
             to_sound(packet)
@@ -124,13 +111,16 @@ def demux(
 def frames_of(stream: Any, packets: Iterator[Any], start: Fraction, report: PictureReport) -> Iterator[Any]:
     """(start_seconds, duration_seconds, frame) on the film's clock, of every frame that was decoded."""
     time_base = Fraction(stream.time_base)
-    usual = 1 / Fraction(stream.average_rate) if stream.average_rate else Fraction(1, 25)
+    rate = Fraction(stream.average_rate or 0)
+    usual = 1 / rate if rate > SLOWEST_RATE else Fraction(1, 25)
     at = Fraction(0)
     for frame in decode_pictures(stream, packets, report.problems):
         report.frames_decoded += 1
         report.interlaced = report.interlaced or bool(frame.interlaced_frame)
         at = frame.pts * time_base - start if frame.pts is not None else at
         duration = frame.duration * time_base if frame.duration else usual
+        if not 0 < duration <= 1 / SLOWEST_RATE:
+            duration = usual
         report.end_seconds = max(report.end_seconds, at + duration)
         yield at, duration, frame
         at += duration
@@ -156,10 +146,11 @@ def decode_film(
     jpegs: Worker | None = None
     try:
         streams = [picture, *(track.stream for track, _ in tracks.values())]
-        packets = skipper.packets(demux(container, streams, sound.put, report.problems))
+        demuxed = read_packets(container, streams, start, report.problems)
+        packets = skipper.packets(split(demuxed, picture.index, sound.put))
         for _, frame in on_screen(frames_of(picture, packets, start, report), _STEP / 2, _STEP):
             if jpegs is None:
-                report.rotation = round(frame.rotation) % 360
+                report.rotation = upright(frame)
                 jpegs = Worker(_jpeg_sink(*writer_for(frame)), _FRAMES_AHEAD)
             jpegs.put(frame)
             tell(report.end_seconds)

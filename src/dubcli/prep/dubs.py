@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from dubcli.errors import InputError
+from dubcli.media.clock import read_packets
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import open_media, start_of
@@ -45,20 +46,12 @@ def decode_alone(one: TrackPass, start: Fraction | None, n_clips: int) -> None:
     """
     with open_media(one.choice.path) as container:
         stream = container.streams[one.choice.track.index]
-        limit = None if not container.duration else container.duration / 1e6 + 60
-        one.stereo = StereoTrack(stream, start_of(container) if start is None else start, limit)
-        # only this stream's packets are read on: the others are dropped by the demuxer
-        for packet in _packets(container, stream, one.stereo.problems):
+        zero = start_of(container) if start is None else start
+        one.stereo = StereoTrack(stream, zero)
+        for packet in chain(read_packets(container, [stream], zero, one.stereo.problems), [None]):
             for block in one.stereo.decode(packet):
                 one.mels.add(block)
     one.mels.finish(n_clips)
-
-
-def _packets(container: Any, stream: Any, problems: list[str]) -> Any:
-    from dubcli.prep.demux import demux
-
-    yield from demux(container, [stream], None, problems)
-    yield None
 
 
 def check_dubs(

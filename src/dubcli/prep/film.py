@@ -15,7 +15,7 @@ from dubcli.cache import layout
 from dubcli.cache.writer import MovieWriter, new_movie
 from dubcli.core.features import SAMPLE_RATE
 from dubcli.errors import InputError
-from dubcli.media.jpeg import JpegWriter, frame_size
+from dubcli.media.jpeg import JpegWriter, frame_size, upright
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo
@@ -79,17 +79,16 @@ def _decode_container(
     picture = container.streams[info.video.index]
     picture.thread_type = "AUTO"
     picture.codec_context.thread_count = task.threads
-    limit = None if info.duration_seconds is None else info.duration_seconds + 60
     tracks: dict[int, tuple[StereoTrack, ClipMels]] = {}
     for one in passes.values():
         # two languages on one stream (a manifest may say so): the second is decoded in a pass of its own
         if one.choice.path == info.path and one.choice.track.index not in tracks:
-            one.stereo = StereoTrack(container.streams[one.choice.track.index], info.start_seconds, limit)
+            one.stereo = StereoTrack(container.streams[one.choice.track.index], info.start_seconds)
             tracks[one.choice.track.index] = (one.stereo, one.mels)
 
     def writer_for(frame: Any) -> tuple[JpegWriter, Callable[[bytes], None]]:
         ratio = info.video.sample_aspect_ratio if info.video else Fraction(1)
-        writer.frame_size = frame_size(frame.width, frame.height, ratio, round(frame.rotation), SHORT_SIDE)
+        writer.frame_size = frame_size(frame.width, frame.height, ratio, upright(frame), SHORT_SIDE)
         return JpegWriter(writer.frame_size), writer.add_frame
 
     return decode_film(

@@ -16,8 +16,7 @@ import av
 import av.error
 
 GAP_SECONDS = 60  # longer pauses of all streams at once are jumps of the clock
-BACK_SECONDS = 5  # decoding times only rise; by less, stamps are noise
-NEAR_SECONDS = 10  # how far the streams of a file are apart in it
+NEAR_SECONDS = 4  # decoding times never fall, but by less than this they may be noise; so far streams may be apart
 LATE_START_SECONDS = 600
 _JUMPS_REMEMBERED = 64
 _READ_ERRORS = 10  # one after another without a packet between them
@@ -87,8 +86,8 @@ class _StreamClock:
         self.last: int | None = None
         self.offset = 0
         self.ahead = round(GAP_SECONDS / time_base)
-        self.back = round(BACK_SECONDS / time_base)
-        self.apart = round(2 * NEAR_SECONDS / time_base)
+        self.back = round(NEAR_SECONDS / time_base)
+        self.apart = round(5 * NEAR_SECONDS / time_base)
 
     @property
     def seconds(self) -> Fraction | None:

@@ -28,8 +28,9 @@ from dubcli.media.streams import open_media, start_of
 Float = npt.NDArray[np.float32]
 
 # Stamps nearer than this to where the samples end are taken for jitter; a picture and its sound stay within 10 ms.
-JITTER_SECONDS = Fraction(8, 1000)
+JITTER_SECONDS = 0.008
 SILENCE_SECONDS = 3  # of a gap at a time
+_HELD_SECONDS = 1  # of samples that are brought to stereo at a time: a frame of a codec has only 20 to 40 ms
 _BLOCK_SECONDS = 10
 LOUDEST = 2.0  # 6 dB over full scale, which decoders of lossy sound reach; anything louder is damage
 
@@ -47,8 +48,10 @@ class StereoTrack:
         self._rate = sample_rate
         self._resampler: Any = None
         self._shape: tuple[str, int, str] | None = None
-        self._end: Fraction | None = None  # where the last frame's samples end, on the film's clock
+        self._run_start, self._samples = 0.0, 0  # of the samples since the last jump, at their own rate
         self._place = 0  # where the next sample out of the resampler belongs
+        self._held: list[Float] = []  # (channels, samples) out of the resampler, not yet stereo
+        self._held_layout = ""
 
     def decode(self, packet: Any) -> Iterator[Float]:
         """Blocks (2, samples) of a packet; of None, the rest. Packets that do not decode go to ``problems``."""
@@ -66,50 +69,70 @@ class StereoTrack:
         if frame.sample_rate <= 0 or frame.samples <= 0:
             return
         shape = (frame.layout.name, frame.sample_rate, frame.format.name)
-        at = self._end if frame.pts is None else frame.pts * Fraction(frame.time_base) - self.start_seconds
-        at = Fraction(0) if at is None else at
+        at = self._end if frame.pts is None else float(frame.pts * frame.time_base) - float(self.start_seconds)
+        at = 0.0 if at is None else at
         jumps = self._end is None or abs(at - self._end) > JITTER_SECONDS
         if jumps or shape != self._shape:
             yield from self._flush()
-            self._place = round(at * self._rate) if jumps or self._end is None else round(self._end * self._rate)
-            self._end = at if jumps else self._end
-            self._shape = shape
-            if shape[0] not in self.layouts:
-                self.layouts.append(shape[0])
-            # packed samples: of planar frames with 8 channels PyAV 18.1 counts 9 planes and reads beyond the last
-            self._resampler = av.AudioResampler(format="flt", rate=self._rate)
-        assert self._end is not None
-        self._end += Fraction(frame.samples, frame.sample_rate)
+            self._begin(at if jumps or self._end is None else self._end, shape)
+            self._resampler = None if _is_plain(frame, self._rate) else _resampler(self._rate)
+        self._samples += frame.samples
         frame.pts = None
-        yield from self._emit(self._resampler.resample(frame))
+        yield from self._hold([frame] if self._resampler is None else self._resampler.resample(frame))
+
+    def _begin(self, at_seconds: float, shape: tuple[str, int, str]) -> None:
+        """Samples without a hole between them begin here; only their count moves the clock on."""
+        self._run_start, self._samples = at_seconds, 0
+        self._place = round(at_seconds * self._rate)
+        self._shape = shape
+        if shape[0] not in self.layouts:
+            self.layouts.append(shape[0])
+
+    @property
+    def _end(self) -> float | None:
+        """Where the last frame's samples end, in seconds on the film's clock; None before the first frame."""
+        return None if self._shape is None else self._run_start + self._samples / self._shape[1]
 
     def _flush(self) -> Iterator[Float]:
         if self._resampler is not None:
-            yield from self._emit(self._resampler.resample(None))
+            yield from self._hold(self._resampler.resample(None))
             self._resampler = None
+        yield from self._emit()
 
-    def _emit(self, frames: list[Any]) -> Iterator[Float]:
+    def _hold(self, frames: list[Any]) -> Iterator[Float]:
         for frame in frames:
-            place, self._place = self._place, self._place + frame.samples
-            samples = torch.from_numpy(frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T)
-            try:
-                stereo = self._audible(downmix(samples, frame.layout.name).numpy())
-            except LayoutError as error:
-                self.problems.append(str(error))
-                continue
-            if place < self.position:
-                stereo = stereo[:, self.position - place :]
-                place = self.position
-            if stereo.shape[1] == 0:
-                continue
-            if self.first_sample is None:
-                self.first_sample = place
-            while self.position < place:
-                silence = min(place - self.position, SILENCE_SECONDS * self._rate)
-                self.position += silence
-                yield np.zeros((2, silence), np.float32)
-            self.position += stereo.shape[1]
-            yield stereo
+            samples = frame.to_ndarray()
+            if not frame.format.is_planar:
+                samples = samples.reshape(-1, frame.layout.nb_channels).T
+            self._held.append(samples)
+            self._held_layout = frame.layout.name
+        if sum(samples.shape[1] for samples in self._held) >= _HELD_SECONDS * self._rate:
+            yield from self._emit()
+
+    def _emit(self) -> Iterator[Float]:
+        if not self._held:
+            return
+        joined = torch.from_numpy(np.concatenate(self._held, axis=1))
+        self._held = []
+        place, self._place = self._place, self._place + joined.shape[1]
+        try:
+            stereo = self._audible(downmix(joined, self._held_layout).numpy())
+        except LayoutError as error:
+            self.problems.append(str(error))
+            return
+        if place < self.position:
+            stereo = stereo[:, self.position - place :]
+            place = self.position
+        if stereo.shape[1] == 0:
+            return
+        if self.first_sample is None:
+            self.first_sample = place
+        while self.position < place:
+            silence = min(place - self.position, SILENCE_SECONDS * self._rate)
+            self.position += silence
+            yield np.zeros((2, silence), np.float32)
+        self.position += stereo.shape[1]
+        yield stereo
 
     def _audible(self, stereo: Float) -> Float:
         """Samples as they are; of damaged ones (a bit flipped in a float) what is a number, at most ``LOUDEST``."""
@@ -117,6 +140,15 @@ class StereoTrack:
             return stereo
         self.problems.append("samples that are no numbers or far over full scale were taken out")
         return np.clip(np.nan_to_num(stereo, nan=0.0, posinf=0.0, neginf=0.0), -LOUDEST, LOUDEST)
+
+
+def _is_plain(frame: Any, sample_rate: int) -> bool:
+    """Samples that can be taken as they are. Of planar frames with 8 channels PyAV 18.1 counts 9 planes."""
+    return bool(frame.format.name == "fltp" and frame.sample_rate == sample_rate and frame.layout.nb_channels < 8)
+
+
+def _resampler(sample_rate: int) -> Any:
+    return av.AudioResampler(format="flt", rate=sample_rate)  # packed: see _is_plain
 
 
 def track_blocks(

@@ -18,7 +18,8 @@ from dubcli.prep.sound import ClipMels
 _STEP = Fraction(layout.CLIP_SECONDS, layout.FRAMES_PER_CLIP)
 # FFmpeg's frames wait here for the next thread: small, since a 4K frame has 12 MB.
 _FRAMES_AHEAD = 6
-_PACKETS_AHEAD = 512
+_PACKETS_AT_ONCE = 32
+_PACKETS_AHEAD = 16  # times as many
 SLOWEST_RATE = Fraction(1, 60)  # frames a second that a header may claim; a picture longer than a minute is damage
 
 
@@ -73,17 +74,31 @@ class SoundWorker:
     def __init__(self, tracks: dict[int, tuple[StereoTrack, ClipMels]]) -> None:
         self._tracks = tracks
         self._worker = Worker(self._decode, _PACKETS_AHEAD)
-        self.put, self.close, self.abandon = self._worker.put, self._worker.close, self._worker.abandon
+        self._packets: list[Any] = []
+        self.abandon = self._worker.abandon
 
-    def _decode(self, packet: Any) -> None:
-        track, mels = self._tracks[packet.stream_index]
-        for block in track.decode(packet):
-            mels.add(block)
+    def put(self, packet: Any) -> None:
+        """Hand a packet over, with others: waking a thread for each would cost more than to decode it."""
+        self._packets.append(packet)
+        if len(self._packets) == _PACKETS_AT_ONCE:
+            self._hand_over()
 
-    def flush(self) -> None:
-        """After ``close``: give out what the decoders and resamplers still hold."""
+    def close(self) -> None:
+        """Wait until everything is decoded. Raises what decoding raised."""
+        self._hand_over()
+        self._worker.close()
         for track, mels in self._tracks.values():
             for block in track.decode(None):
+                mels.add(block)
+
+    def _hand_over(self) -> None:
+        self._worker.put(self._packets)
+        self._packets = []
+
+    def _decode(self, packets: list[Any]) -> None:
+        for packet in packets:
+            track, mels = self._tracks[packet.stream_index]
+            for block in track.decode(packet):
                 mels.add(block)
 
 
@@ -162,7 +177,6 @@ def decode_film(
             if worker is not None:
                 worker.abandon()
         raise
-    sound.flush()
     report.packets_skipped = skipper.skipped
     return report
 

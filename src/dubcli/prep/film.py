@@ -26,6 +26,8 @@ from dubcli.prep.record import language_warnings, summarise, track_meta, version
 from dubcli.prep.sound import ClipMels
 from dubcli.prep.task import FilmTask, Report
 
+_MOST_PICTURE_THREADS = 16
+
 
 def prepare_new(
     task: FilmTask,
@@ -37,7 +39,7 @@ def prepare_new(
     report: Report,
 ) -> dict[str, Any]:
     """Decode a film into a new movie folder. Returns details for the log. Raises InputError with the reason."""
-    torch.set_num_threads(task.threads)
+    torch.set_num_threads(1)  # the mels run beside the picture's threads: a second one would mostly wait, spinning
     config = task.config
     assert info.video is not None
     with new_movie(config.cache, identity) as writer:
@@ -78,7 +80,8 @@ def _decode_container(
     assert info.video is not None
     picture = container.streams[info.video.index]
     picture.thread_type = "AUTO"
-    picture.codec_context.thread_count = task.threads
+    # a frame that is skipped leaves its thread nothing to do, so twice as many keep the cores busy; each holds a frame
+    picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 2 * task.threads)
     tracks: dict[int, tuple[StereoTrack, ClipMels]] = {}
     for one in passes.values():
         # two languages on one stream (a manifest may say so): the second is decoded in a pass of its own

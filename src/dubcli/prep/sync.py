@@ -87,7 +87,7 @@ class SyncTrace:
         whole = left_right.shape[1] // DECIMATION * DECIMATION
         self._rest = left_right[:, whole:]
         # a plain mean: what it lets alias is the same in both tracks
-        mean = left_right[:, :whole].reshape(2, -1, DECIMATION).mean(axis=2)
+        mean = sum(left_right[:, first:whole:DECIMATION] for first in range(DECIMATION)) / np.float32(DECIMATION)
         mid_side = np.stack([mean[0] + mean[1], mean[0] - mean[1]])
         self._collect_windows(mid_side)
         self._pending = np.concatenate([self._pending, mid_side], axis=1)
@@ -119,9 +119,9 @@ class SyncTrace:
 
     def _add_onsets(self) -> None:
         frames = self._pending.shape[1] // HOP - 1
-        index = np.arange(2 * HOP)[None] + HOP * np.arange(frames)[:, None]
-        blocks = self._pending[:, index] * np.hanning(2 * HOP).astype(np.float32)
-        power = np.abs(np.fft.rfft(blocks, axis=2)) ** 2
+        blocks = np.lib.stride_tricks.sliding_window_view(self._pending, 2 * HOP, axis=1)[:, ::HOP]
+        spectrum = np.fft.rfft(blocks * np.hanning(2 * HOP).astype(np.float32), axis=2)
+        power = spectrum.real**2 + spectrum.imag**2
         edges = np.searchsorted(np.fft.rfftfreq(2 * HOP, 1 / RATE), BANDS_HZ)
         bands = np.add.reduceat(power, edges[:-1], axis=2)
         energy = np.log(bands + 1e-7).transpose(0, 2, 1).reshape(-1, frames).astype(np.float32)
@@ -271,7 +271,7 @@ def _phat_lag(a: Float, b: Float) -> float | None:
         frequencies = np.fft.rfftfreq(size, 1 / RATE)
         magnitude = np.abs(cross)
         # bins at rounding noise (digital silence in a band) carry no phase worth a full vote
-        weight = (frequencies > 60) / np.maximum(magnitude, magnitude.max() * 1e-6) ** 0.9
+        weight = (frequencies > 60) / np.maximum(magnitude, magnitude.max() * np.float32(1e-6)) ** np.float32(0.9)
         total += _unit(np.fft.irfft(cross * weight, size))
     reach = int(FINE_SEARCH_SECONDS * RATE)
     lags = np.concatenate([total[-reach:], total[: reach + 1]])

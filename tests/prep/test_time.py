@@ -1,11 +1,15 @@
 """Time stamps as films have them: late starts, gaps, overlaps, leaps, none at all; sound and picture stay together."""
 
+import heapq
+import itertools
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
-from helpers.prepping import one_movie
+from dubcli.cache.reader import Cache
+from helpers.prepping import one_movie, prepare_here
 from helpers.timed import (
     RATE,
     click_frames,
@@ -189,8 +193,6 @@ def long_film(path, seconds_between, codec, sound_codec):
 
 def white_instants(path):
     """Instants of the white frames on the film's clock, as prep reckons them."""
-    import av
-
     from dubcli.media.clock import read_packets
     from dubcli.media.streams import start_of
     from dubcli.prep.demux import PictureReport, frames_of
@@ -215,3 +217,70 @@ def test_picture_and_sound_are_together_in_hour_3(tmp_path, ending):
     assert abs(white - first - instant) < 1 / FPS
     # AAC and MP2 smear a click over their block
     assert click == pytest.approx(float(white), abs=0.010)
+
+
+def complete_long_film(path):
+    """Three hours and 20 s with every frame and every sample, of packets that are written again and again.
+
+    24000/1001 frames a second and AAC at 44.1 kHz, whose packets have 1024 samples, in a container that counts
+    milliseconds: whoever adds up durations or stamps instead of keeping to exact ones has drifted by then.
+    """
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=FPS)
+        video.width, video.height, video.pix_fmt, video.codec_context.gop_size = 64, 36, "yuv420p", 1
+        sound = container.add_stream("aac", rate=44100, layout="stereo")
+        sound.metadata["language"] = "eng"
+        dark, white = (bytes(_one_picture(level)) for level in (30, 255))
+        _one_picture(30, video)  # gives the stream its header
+        silence, click = _aac(sound)
+        flash = round(float((HOUR_3 + 7) * FPS))
+        instant = flash / FPS
+        position = round(instant * 44100) - click[1]  # so that the click is at the flash
+        frames = (
+            (number / FPS, video, white if number == flash else dark) for number in range(int(HOUR_3 * FPS) + 480)
+        )
+        before = ((Fraction(position - 1024 * back, 44100), sound, silence) for back in range(position // 1024, 0, -1))
+        during = ((Fraction(position + 1024 * number, 44100), sound, data) for number, data in enumerate(click[0]))
+        for at, stream, data in heapq.merge(frames, itertools.chain(before, during), key=lambda entry: entry[0]):
+            packet = av.Packet(data)
+            packet.stream, packet.is_keyframe, packet.time_base = stream, True, Fraction(1, 1000)
+            packet.pts = packet.dts = round(at * 1000)
+            container.mux_one(packet)
+    return instant
+
+
+def _one_picture(level, stream=None):
+    if stream is None:
+        stream = av.CodecContext.create("mpeg4", "w")
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = 64, 36, "yuv420p", 1 / FPS
+    frame = av.VideoFrame.from_ndarray(np.full((36, 64, 3), level, np.uint8), format="rgb24")
+    return [*stream.encode(frame), *stream.encode(None)][0]
+
+
+def _aac(stream):
+    """A packet of silence, and packets with a click together with the sample at which it is heard."""
+    sound = np.zeros((2, 1024 * 40), np.float32)
+    sound[:, 20_000] = 0.9
+    packets = []
+    for start in range(0, sound.shape[1], 1024):
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[:, start : start + 1024]), "fltp", "stereo")
+        frame.sample_rate, frame.pts = 44100, start
+        packets += stream.encode(frame)
+    packets = [bytes(packet) for packet in [*packets, *stream.encode(None)]]
+    return packets[10], (packets, 20_000 + 1024)  # the encoder begins with a block of its own
+
+
+@pytest.mark.slow
+def test_a_whole_film_has_not_drifted_in_hour_3(monkeypatch, tmp_path):
+    film = tmp_path / "film.mkv"
+    instant = complete_long_film(film)
+    (outcome,) = prepare_here(monkeypatch, [film], tmp_path / "cache").values()
+    (movie,) = Cache(tmp_path / "cache").movies
+    assert outcome.warning is None
+    assert movie.n_clips == 3606
+    (click,), length, _ = heard_at(film)
+    assert click == pytest.approx(float(instant), abs=0.010)
+    assert length == pytest.approx(HOUR_3 + 7.5, abs=1)
+    (white,), _ = white_instants(film)
+    assert abs(white - instant) < 1 / FPS
+    assert_clicks(movie, "en", [float(instant)])

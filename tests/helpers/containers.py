@@ -129,7 +129,11 @@ class _SoundWriter:
     def write(self, until_seconds):
         while self._position < self._sound.shape[1] and self._position / RATE < until_seconds:
             block = np.ascontiguousarray(self._sound[:, self._position : self._position + RATE // 10], np.float32)
-            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=self._track.layout)
+            if block.shape[0] < 8:
+                frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=self._track.layout)
+            else:  # PyAV 18.1 counts nine planes of eight
+                packed = np.ascontiguousarray(block.T.reshape(1, -1))
+                frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=self._track.layout)
             frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
             frame.pts = self._position + round(self._track.delay_seconds * RATE)
             self._container.mux(self._stream.encode(frame))

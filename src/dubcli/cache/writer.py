@@ -27,10 +27,7 @@ def open_cache(path: Path, parameters: Mapping[str, Any]) -> Path:
     try:
         (path / layout.MOVIES_FOLDER).mkdir(parents=True, exist_ok=True)
         with cache_lock(path):
-            remove_leftovers(path)
-            remove_leftovers(path / layout.MOVIES_FOLDER)
-            for folder in (path / layout.MOVIES_FOLDER).iterdir():
-                remove_leftovers(folder)
+            sweep(path)
             if not (path / layout.CACHE_FILE).exists():
                 write_json(path / layout.CACHE_FILE, {"format": layout.FORMAT_VERSION, "parameters": dict(parameters)})
     except OSError as error:
@@ -50,6 +47,16 @@ def open_cache(path: Path, parameters: Mapping[str, Any]) -> Path:
                 f"{path} was made with {name} {made_with}, now it is {value}; give the former or another --cache"
             )
     return path
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes of this machine left half written."""
+    movies = path / layout.MOVIES_FOLDER
+    remove_leftovers(path)
+    remove_leftovers(movies)
+    with suppress(OSError):
+        for folder in movies.iterdir():
+            remove_leftovers(folder)
 
 
 @contextmanager
@@ -139,7 +146,11 @@ class MovieWriter:
             raise ValueError(f"{n_clips} clips announced, written {self.frame_count} frames and mels of {rows} clips")
         self._frames.flush()
         self._frames.truncate(self._offsets[frames])
-        np.save(self.folder / layout.FRAME_INDEX_FILE, np.array(self._offsets[: frames + 1], np.int64))
+        with (self.folder / layout.FRAME_INDEX_FILE).open("wb") as file:
+            # not numpy.save: on a full disk its error says nothing of the disk
+            index = ArrayWriter(file, (), np.int64)
+            index.append(np.array(self._offsets[: frames + 1], np.int64))
+            index.close()
         for mel in self._mels.values():
             mel.truncate(n_clips)
             mel.close()

@@ -89,14 +89,16 @@ def _call_and_report(
 def _start_worker() -> None:
     # Ctrl-C goes to the whole process group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with_parent, args=(parent.pid,), daemon=True).start()
 
 
-def _end_with_parent(parent: int) -> None:
+def _end_with_parent(parent: int | None) -> None:
     """End this worker when the command was killed with -9 and could not end it itself."""
     event = threading.Event()
     while os.getppid() == parent:
-        event.wait(1.0)
+        event.wait(0.2)
     os._exit(1)
 
 

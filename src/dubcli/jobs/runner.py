@@ -24,7 +24,12 @@ from dubcli.jobs.progress import SILENT, Progress
 Item = TypeVar("Item")
 Report = Callable[..., None]
 
-_NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "it is read-only"}
+_NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the limit of a file's size is reached (ulimit -f)",
+    errno.EROFS: "it is read-only",
+}
 
 
 def run_jobs(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from dubcli.errors import InputError
+
 _ENDS_BYTES = 1 << 20
 
 
@@ -21,3 +23,11 @@ def fingerprint(path: Path) -> str:
             file.seek(start)
             digest.update(file.read(_ENDS_BYTES))
     return digest.hexdigest()
+
+
+def content_of(path: Path) -> str:
+    """A file's fingerprint. Raises InputError where it cannot be read."""
+    try:
+        return fingerprint(path)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}") from None

@@ -119,18 +119,31 @@ def _cell(manifest: Path, text: str) -> tuple[Path, int | None]:
 
 
 def choose_tracks(
-    film: Film, info: MediaInfo, languages: Sequence[str], *, assume_primary: bool = False
+    film: Film,
+    info: MediaInfo,
+    languages: Sequence[str],
+    *,
+    assume_primary: bool = False,
+    problems: list[str] | None = None,
 ) -> dict[str, ChosenTrack]:
     """The track of each language that the film has, by manifest, else tag, else sidecar file (DESIGN section 2).
 
-    Raises InputError when a manifest's file or stream is not there.
+    A language whose file cannot be used (a sidecar's, or what a manifest names) is left out, and ``problems`` says so.
+    Raises InputError where that is the primary one, ``languages[0]``.
     """
     chosen = {}
+    primary = languages[0]
     for language in languages:
-        found = _named(film, language) or _tagged(info, language) or _sidecar(film, language)
+        try:
+            found = _named(film, language) or _tagged(info, language) or _sidecar(film, language)
+        except InputError as error:
+            if language == primary:
+                raise
+            if problems is not None:
+                problems.append(f"{language}: {error}")
+            continue
         if found is not None:
             chosen[language] = found
-    primary = languages[0]
     if assume_primary and primary not in chosen:
         untagged = [track for track in info.audio if track.decodable and track.language is None and not track.special]
         if len(untagged) == 1:
@@ -142,7 +155,7 @@ def _named(film: Film, language: str) -> ChosenTrack | None:
     for named, path, index in film.named_tracks:
         if named != language:
             continue
-        tracks = [track for track in probe(path).audio if index is None or track.index == index]
+        tracks = [track for track in _audio_of(path) if index is None or track.index == index]
         if not tracks:
             where = "no audio stream" if index is None else f"no audio stream {index}"
             raise InputError(f"{path} has {where}, which the manifest names for {language}")
@@ -152,6 +165,14 @@ def _named(film: Film, language: str) -> ChosenTrack | None:
         match = next((track for track in tracks if track.language == language and not track.special), tracks[0])
         return ChosenTrack(language=language, path=path, track=match, how="manifest")
     return None
+
+
+def _audio_of(path: Path) -> tuple[AudioTrack, ...]:
+    """The sound tracks of a file beside the film. Raises InputError that names it."""
+    try:
+        return probe(path).audio
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _tagged(info: MediaInfo, language: str) -> ChosenTrack | None:
@@ -175,7 +196,7 @@ def _sidecar(film: Film, language: str) -> ChosenTrack | None:
         middle = path.stem.removeprefix(stem + ".")
         if path.suffix.lower() not in AUDIO_SUFFIXES or middle == path.stem or language_tag(middle) != language:
             continue
-        tracks = [track for track in probe(path).audio if track.decodable]
+        tracks = [track for track in _audio_of(path) if track.decodable]
         if tracks:
             return ChosenTrack(language=language, path=path, track=tracks[0], how="sidecar")
     return None

@@ -15,7 +15,7 @@ from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import open_media, start_of
 from dubcli.prep.config import PrepConfig
-from dubcli.prep.sound import ClipMels
+from dubcli.prep.sound import ClipMels, valid_clips
 from dubcli.prep.sync import SyncReport, SyncTrace, estimate_sync
 
 Sink = Callable[[npt.NDArray[np.float16]], None]
@@ -64,14 +64,16 @@ def check_dubs(
     primary = passes.get(config.primary)
     left_out = {}
     for language, one in passes.items():
-        if language == config.primary or primary is None:
+        if language == config.primary:
             continue
-        reason = _check(primary, one, config, n_clips)
+        reason = _nothing_heard(one, n_clips)
+        if reason is None and primary is not None:
+            reason = _check(primary, one, config)
         if reason is not None:
             left_out[language] = reason
             drop_mel(language)
             continue
-        if config.match_level:
+        if config.match_level and primary is not None:
             one.gain = _gain(primary, one)
         if one.gain != 1.0 or one.fixed is not None:
             drop_mel(language)
@@ -79,7 +81,14 @@ def check_dubs(
     return left_out
 
 
-def _check(primary: TrackPass, one: TrackPass, config: PrepConfig, n_clips: int) -> str | None:
+def _nothing_heard(one: TrackPass, n_clips: int) -> str | None:
+    assert one.stereo is not None
+    first, stop = valid_clips(one.stereo.first_sample, one.stereo.position, n_clips)
+    problem = f"; {one.stereo.problems[0]}" if one.stereo.problems else ""
+    return None if first < stop else f"no whole clip of it could be decoded{problem}"
+
+
+def _check(primary: TrackPass, one: TrackPass, config: PrepConfig) -> str | None:
     """None where the dub can stay; else why not. Marks it to be corrected where that is asked for."""
     if primary.trace is None or one.trace is None:
         return None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from dubcli.cache import layout
 from dubcli.cache.writer import MovieWriter, new_movie
 from dubcli.core.features import SAMPLE_RATE
 from dubcli.errors import InputError
+from dubcli.media.identity import content_of
 from dubcli.media.jpeg import JpegWriter, frame_size, upright
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
@@ -58,6 +60,7 @@ def prepare_new(
             else:
                 one.mels.finish(n_clips)
         left_out = check_dubs(passes, writer.drop_mel, config, n_clips)
+        _require_unchanged(task.film.video, content)
         meta = _meta(task, info, passes, left_out, picture, writer, identity, content, n_clips)
         _require_sound(meta, config.primary)
         writer.finish(meta)
@@ -145,11 +148,21 @@ def _meta(
         "primary": task.config.primary,
         "frame_size": list(writer.frame_size),
         "video": video,
-        "tracks": {language: track_meta(one, n_clips) for language, one in passes.items() if language not in left_out},
+        "tracks": {
+            language: track_meta(one, info.path, n_clips)
+            for language, one in passes.items()
+            if language not in left_out
+        },
         "left_out": left_out,
         "problems": summarise(picture.problems),
         "versions": versions(),
     }
+
+
+def _require_unchanged(video: Path, content: str) -> None:
+    """What was read is the file whose fingerprint is recorded: none that was still being copied, or that is gone."""
+    if content_of(video) != content:
+        raise InputError("the file changed while it was read (is it still being written?); run it again")
 
 
 def _require_sound(meta: dict[str, Any], primary: str) -> None:

@@ -62,7 +62,9 @@ def _add_one(
         return left_out
 
     def record(changed: dict[str, Any]) -> None:
-        changed["tracks"][language] = track_meta(one, movie.n_clips)
+        changed["tracks"][language] = track_meta(one, info.path, movie.n_clips)
+        changed.get("left_out", {}).pop(language, None)
+        changed.get("nospeech", {}).pop(language, None)  # it was made of the former sound
 
     update_movie(config.cache, movie.folder, record)
     return {}

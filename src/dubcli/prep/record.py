@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import Any
 
 import av
@@ -10,6 +11,7 @@ import torch
 
 import dubcli
 from dubcli.core.features import downmix_gain
+from dubcli.media.identity import content_of
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.dubs import TrackPass
 from dubcli.prep.sound import valid_clips
@@ -22,8 +24,8 @@ def versions() -> dict[str, str]:
             "python": platform.python_version()}  # fmt: skip
 
 
-def track_meta(one: TrackPass, n_clips: int) -> dict[str, Any]:
-    """A language's entry in ``movie.json``."""
+def track_meta(one: TrackPass, film: Path, n_clips: int) -> dict[str, Any]:
+    """A language's entry in ``movie.json``; of a track in another file than the ``film``, that file's fingerprint."""
     assert one.stereo is not None
     track = one.choice.track
     entry: dict[str, Any] = {
@@ -40,6 +42,8 @@ def track_meta(one: TrackPass, n_clips: int) -> dict[str, Any]:
         "valid_clips": list(valid_clips(one.stereo.first_sample, one.stereo.position, n_clips)),
         "problems": summarise(one.stereo.problems),
     }
+    if one.choice.path != film:
+        entry["fingerprint"] = content_of(one.choice.path)
     if one.sync is not None:
         entry["sync"] = one.sync.to_json()
     if one.fixed is not None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dubcli.cache import layout
-from dubcli.cache.writer import open_cache
+from dubcli.cache.writer import open_cache, sweep
 from dubcli.core.atomic import read_json
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
@@ -44,26 +44,29 @@ def prepare(
             film=film,
             config=replace(config, cache=cache),
             threads=threads,
-            replaces=made.get(str(film.video.absolute())),
+            replaces=made.get((str(film.video.absolute()), film.title or film.video.stem)),
         )
         for film in films
     ]
-    return run_jobs(
-        prepare_film,
-        tasks,
-        key=lambda task: task.film.name,
-        options=options,
-        log=cache / layout.PREP_LOG,
-        progress=progress,
-        task="films",
-        unit="films",
-    )
+    try:
+        return run_jobs(
+            prepare_film,
+            tasks,
+            key=lambda task: task.film.name,
+            options=options,
+            log=cache / layout.PREP_LOG,
+            progress=progress,
+            task="films",
+            unit="films",
+        )
+    finally:
+        sweep(cache)
 
 
-def _movies_by_source(cache: Path) -> dict[str, str]:
-    """{source path: movie id} of what the cache has."""
+def _movies_by_source(cache: Path) -> dict[tuple[str, str], str]:
+    """{(source path, title): movie id} of what the cache has."""
     made = {}
     for file in (cache / layout.MOVIES_FOLDER).glob(f"*/{layout.MOVIE_FILE}"):
         meta = read_json(file)
-        made[str(meta.get("source", {}).get("path"))] = str(meta.get("id"))
+        made[str(meta.get("source", {}).get("path")), str(meta.get("title"))] = str(meta.get("id"))
     return made

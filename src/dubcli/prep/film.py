@@ -20,7 +20,7 @@ from dubcli.media.identity import content_of
 from dubcli.media.jpeg import JpegWriter, frame_size, upright
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
-from dubcli.media.streams import MediaInfo
+from dubcli.media.streams import MediaInfo, is_encrypted
 from dubcli.prep.config import SHORT_SIDE, PrepConfig
 from dubcli.prep.demux import PictureReport, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
@@ -52,8 +52,7 @@ def prepare_new(
         picture = _decode_container(task, container, info, passes, writer, report)
         n_clips = int(picture.end_seconds // layout.CLIP_SECONDS)
         if n_clips == 0:
-            reason = f"; {picture.problems[0]}" if picture.problems else ""
-            raise InputError(f"{float(picture.end_seconds):.2f} s of picture could be decoded, a clip has 3{reason}")
+            raise InputError(_why_no_clip(info, picture))
         for one in passes.values():
             if one.stereo is None:
                 decode_alone(one, info.start_seconds if one.choice.path == info.path else None, n_clips)
@@ -65,6 +64,13 @@ def prepare_new(
         _require_sound(meta, config.primary)
         writer.finish(meta)
     return _details(meta, config, picture, info, passes)
+
+
+def _why_no_clip(info: MediaInfo, picture: PictureReport) -> str:
+    decoded = f"{float(picture.end_seconds):.2f} s of picture could be decoded, a clip has 3"
+    if is_encrypted(info.path):
+        return f"{decoded}; it is encrypted"
+    return f"{decoded}; {picture.problems[0]}" if picture.problems else decoded
 
 
 def _traced(config: PrepConfig, chosen: dict[str, ChosenTrack]) -> bool:

@@ -28,7 +28,8 @@ ONSET_RATE = RATE / HOP
 BANDS_HZ = (60, 150, 300, 500, 800, 1200, 1800, 2600, 3800)
 WINDOW_SECONDS = 12
 SHORTEST_WINDOW_SECONDS = 3
-WINDOW_EVERY_SECONDS = 60
+WINDOW_EVERY_SECONDS = 60  # twice as far apart whenever there are too many: a long film needs no more memory
+MOST_WINDOWS = 40
 DENSE_SECONDS = 120  # a short film gives window after window up to here
 FINE_SEARCH_SECONDS = 0.6
 COARSE_SEARCH_SECONDS = 300
@@ -69,16 +70,17 @@ class SyncReport:
 class SyncTrace:
     """What is kept of one track while it streams by: onset strengths of all of it, and some windows of waveform.
 
-    23 MB of onsets and 35 MB of windows for a two-hour film.
+    12 MB of onsets and 15 MB of windows for a two-hour film.
     """
 
     def __init__(self) -> None:
         self._rest = np.zeros((2, 0), np.float32)  # at 48 kHz, less than a decimation step
         self._pending = np.zeros((2, 0), np.float32)  # at 8 kHz, not yet turned into onsets
-        self._onsets: list[Float] = []
+        self._onsets: list[npt.NDArray[np.float16]] = []
         self._last_energy: Float | None = None
         self._position = 0  # in 8 kHz samples: the end of what has come
         self._window: list[Float] = []
+        self._every_seconds = WINDOW_EVERY_SECONDS
         self.windows: dict[int, npt.NDArray[np.float16]] = {}  # start in 8 kHz samples -> (2, samples)
 
     def add(self, stereo: npt.NDArray[Any]) -> None:
@@ -115,7 +117,7 @@ class SyncTrace:
         """(16, frames): half-wave rectified rises of log energy in 8 bands of mid and of side, 50 frames a second."""
         if not self._onsets:
             return np.zeros((2 * (len(BANDS_HZ) - 1), 0), np.float32)
-        return np.concatenate(self._onsets, axis=1)
+        return np.concatenate(self._onsets, axis=1, dtype=np.float32)
 
     def _add_onsets(self) -> None:
         frames = self._pending.shape[1] // HOP - 1
@@ -126,7 +128,7 @@ class SyncTrace:
         bands = np.add.reduceat(power, edges[:-1], axis=2)
         energy = np.log(bands + 1e-7).transpose(0, 2, 1).reshape(-1, frames).astype(np.float32)
         before = energy[:, :1] if self._last_energy is None else self._last_energy
-        self._onsets.append(np.maximum(np.diff(energy, axis=1, prepend=before), 0))
+        self._onsets.append(np.maximum(np.diff(energy, axis=1, prepend=before), 0).astype(np.float16))
         self._last_energy = energy[:, -1:]
         self._pending = self._pending[:, frames * HOP :]
 
@@ -136,13 +138,18 @@ class SyncTrace:
             room = length - self._position % length
             part, mid_side = mid_side[:, :room], mid_side[:, room:]
             start = self._position // length * length
-            wanted = start < DENSE_SECONDS * RATE or start % (WINDOW_EVERY_SECONDS * RATE) < length
-            if wanted:
+            if self._wanted(start):
                 self._window.append(part)
             self._position += part.shape[1]
             if self._position % length == 0 and self._window:
                 self.windows[start] = np.concatenate(self._window, axis=1).astype(np.float16)
                 self._window = []
+                if len(self.windows) > MOST_WINDOWS:
+                    self._every_seconds *= 2
+                    self.windows = {start: kept for start, kept in self.windows.items() if self._wanted(start)}
+
+    def _wanted(self, start: int) -> bool:
+        return start < DENSE_SECONDS * RATE or start % (self._every_seconds * RATE) == 0
 
 
 def estimate_sync(primary: SyncTrace, dub: SyncTrace, *, max_lag_ms: float = 80.0) -> SyncReport:

@@ -4,34 +4,7 @@ import numpy as np
 import pytest
 
 from dubcli.prep.sync import SyncTrace, estimate_sync
-
-RATE = 48000
-SECONDS = 66
-
-
-def smoothed(noise, memory):
-    """A one-pole low pass, as a weighted sum of delayed copies."""
-    out = np.zeros_like(noise)
-    for delay in range(24):
-        out[..., delay:] += noise[..., : noise.shape[-1] - delay] * memory**delay * (1 - memory)
-    return out
-
-
-def background(seed, seconds=SECONDS + 20):
-    """Stereo noise whose loudness changes at irregular instants: music and effects."""
-    generator = np.random.default_rng(seed)
-    noise = smoothed(generator.normal(size=(2, seconds * RATE)).astype(np.float32), 0.8)
-    steps = np.cumsum(generator.uniform(0.1, 0.6, size=seconds * 4))
-    loudness = generator.uniform(0, 1, size=steps.size + 1) ** 2
-    return noise * loudness[np.searchsorted(steps, np.arange(seconds * RATE) / RATE)].astype(np.float32)
-
-
-def speech(seed, seconds=SECONDS):
-    """Syllables in the centre: alike in both channels."""
-    generator = np.random.default_rng(seed)
-    voice = smoothed(generator.normal(size=seconds * RATE).astype(np.float32), 0.6)
-    syllables = np.repeat(generator.uniform(size=seconds * 8) > 0.5, RATE // 8)
-    return np.stack([voice * syllables] * 2)
+from helpers.dubs import RATE, SECONDS, background, moved, speech
 
 
 def trace(stereo):
@@ -51,10 +24,7 @@ def scene():
 
 def dub(sound, lag_seconds, ppm, seed=3):
     """The same background later by the lag and slower by ``ppm``, under other speech."""
-    film_time = (np.arange(SECONDS * RATE) / RATE - lag_seconds) / (1 + ppm * 1e-6)
-    at = (film_time + 10) * RATE
-    moved = np.stack([np.interp(at, np.arange(sound.shape[1]), channel) for channel in sound])
-    return trace((0.3 * moved).astype(np.float32) + 0.3 * speech(seed))
+    return trace(0.3 * moved(sound, lag_seconds, ppm) + 0.3 * speech(seed))
 
 
 @pytest.mark.parametrize("lag_seconds", [0.0, 0.0375, -0.061, 0.25, -3.2, 7.3])

@@ -15,6 +15,8 @@ from typing import Any
 import av
 import av.error
 
+from dubcli.media.streams import short
+
 GAP_SECONDS = 60  # longer pauses of all streams at once are jumps of the clock
 NEAR_SECONDS = 4  # decoding times never fall, but by less than this they may be noise; so far streams may be apart
 LATE_START_SECONDS = 600
@@ -71,7 +73,7 @@ def _demux(container: Any, streams: list[Any], problems: list[str]) -> Iterator[
         except av.error.FFmpegError as error:
             errors += 1
             if errors == 1:
-                problems.append(f"the file cannot be read on: {str(error).splitlines()[0]}")
+                problems.append(f"the file cannot be read on: {short(error)}")
             if errors == _READ_ERRORS:
                 return
 

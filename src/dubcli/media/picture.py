@@ -15,6 +15,8 @@ from typing import Any
 import av
 import av.error
 
+from dubcli.media.streams import short
+
 # Packets come in decoding order. The next larger pts of one is among its neighbours: H.264 and HEVC reorder by at most
 # 16 frames. Where it is not, the interval only looks longer, and a frame more is decoded.
 LOOKAHEAD_PACKETS = 40
@@ -77,7 +79,7 @@ def _decode(stream: Any, packet: Any, problems: list[str]) -> list[Any]:
         frames: list[Any] = stream.codec_context.decode(packet)
         return frames
     except av.error.FFmpegError as error:
-        problems.append(str(error).splitlines()[0])
+        problems.append(short(error))
         return []
 
 

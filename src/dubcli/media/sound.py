@@ -23,7 +23,7 @@ from torch import Tensor
 from dubcli.core.features import SAMPLE_RATE, LayoutError, downmix
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
-from dubcli.media.streams import open_media, start_of
+from dubcli.media.streams import open_media, short, start_of
 
 Float = npt.NDArray[np.float32]
 
@@ -58,7 +58,7 @@ class StereoTrack:
         try:
             frames = self.stream.codec_context.decode(packet)
         except av.error.FFmpegError as error:
-            self.problems.append(str(error).splitlines()[0])
+            self.problems.append(short(error))
             frames = []
         for frame in frames:
             yield from self._add(frame)

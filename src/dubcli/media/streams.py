@@ -94,6 +94,12 @@ def open_media(path: str | Path, **options: Any) -> Iterator[Any]:
         container.close()
 
 
+def short(error: Exception) -> str:
+    """FFmpeg's reason alone, without its number and its function's name."""
+    reason = str(getattr(error, "strerror", None) or error).splitlines()
+    return reason[0] if reason else type(error).__name__
+
+
 def explain(error: Exception) -> str:
     """What FFmpeg's error means for the user of the file."""
     number = getattr(error, "errno", None)
@@ -103,7 +109,7 @@ def explain(error: Exception) -> str:
         return "no permission to read the file"
     if isinstance(error, av.error.InvalidDataError):
         return "not a media file that FFmpeg can read, or cut before its header"
-    return f"cannot be read: {str(error).splitlines()[0]}"
+    return f"cannot be read: {short(error)}"
 
 
 def is_encrypted(path: Path) -> bool:

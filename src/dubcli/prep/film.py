@@ -30,6 +30,9 @@ from dubcli.prep.task import FilmTask, Report
 
 _MOST_PICTURE_THREADS = 16
 
+# Matroska cuts the last frame's start and its duration to milliseconds: nine seconds of film must be three clips.
+TICKS_SECONDS = Fraction(2, 1000)
+
 
 def prepare_new(
     task: FilmTask,
@@ -50,7 +53,7 @@ def prepare_new(
             for language, choice in chosen.items()
         }
         picture = _decode_container(task, container, info, passes, writer, report)
-        n_clips = int(picture.end_seconds // layout.CLIP_SECONDS)
+        n_clips = int((picture.end_seconds + TICKS_SECONDS) // layout.CLIP_SECONDS)
         if n_clips == 0:
             raise InputError(_why_no_clip(info, picture))
         for one in passes.values():

@@ -17,9 +17,10 @@ from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, chunk_count, cut
 from dubcli.embed.decode import Reading, Wanted
 from dubcli.embed.sounds import Heard, film_blocks, summary
 from dubcli.errors import InputError
-from dubcli.media.jpeg import frame_size
+from dubcli.media.clock import read_packets
+from dubcli.media.jpeg import frame_size, upright
 from dubcli.media.languages import language_tag
-from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen
+from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen, shown_seconds, usual_seconds
 from dubcli.media.streams import AudioTrack, MediaInfo, VideoTrack, open_media, probe
 
 _STEP = Fraction(CHUNK_SECONDS, FRAMES)
@@ -92,11 +93,10 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
         stream = container.streams[info.video.index]
         stream.thread_type = "AUTO"
         first = info.start_seconds + _STEP / 2
-        # the empty packet at the end is the demuxer's sign to flush, which decode_pictures does itself
-        demuxed = (packet for packet in container.demux(stream) if packet.size)
+        demuxed = read_packets(container, [stream], info.start_seconds, problems)
         packets = FrameSkipper(stream, first, _STEP).packets(demuxed)
         pictures = decode_pictures(stream, packets, problems)
-        for _, frame in on_screen(clock.timed(pictures, Fraction(stream.time_base)), first, _STEP):
+        for _, frame in on_screen(clock.timed(pictures, stream), first, _STEP):
             held.append(cropper(frame))
             if len(held) == FRAMES:
                 yield _clip(held, index, 0)
@@ -123,8 +123,6 @@ class _Clock:
 
     def __init__(self, info: MediaInfo) -> None:
         self._start = info.start_seconds
-        rate = info.video.frame_rate if info.video else None
-        self._usual = 1 / Fraction(rate) if rate else Fraction(1, 25)
         self.last: Any = None
         self._end = self._start
 
@@ -133,11 +131,12 @@ class _Clock:
         """Where the last frame ends, from the film's start."""
         return self._end - self._start
 
-    def timed(self, frames: Iterator[Any], time_base: Fraction) -> Iterator[tuple[Fraction, Fraction, Any]]:
+    def timed(self, frames: Iterator[Any], stream: Any) -> Iterator[tuple[Fraction, Fraction, Any]]:
         """(start_seconds, duration_seconds, frame); a frame without a time follows the one before."""
+        time_base, usual = Fraction(stream.time_base), usual_seconds(stream)
         for frame in frames:
             start = self._end if frame.pts is None else frame.pts * time_base
-            duration = frame.duration * time_base if frame.duration else self._usual
+            duration = shown_seconds(frame, time_base, usual)
             self.last = frame
             self._end = max(self._end, start + duration)
             yield start, duration, frame
@@ -152,7 +151,7 @@ class _Cropper:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: Any) -> Tensor:
-        rotation = round(frame.rotation) % 360
+        rotation = upright(frame)
         width, height = frame_size(frame.width, frame.height, self._ratio, rotation, self._sizes.eval_short_side)
         if rotation % 180:
             width, height = height, width
@@ -163,8 +162,7 @@ class _Cropper:
         except (av.error.FFmpegError, ValueError) as error:
             raise InputError(f"the picture's pixels cannot be converted ({error})") from None
         pixels = torch.from_numpy(scaled.to_ndarray())
-        if rotation % 90 == 0:
-            pixels = torch.rot90(pixels, rotation // 90)
+        pixels = torch.rot90(pixels, rotation // 90)
         crop = self._sizes.crop
         top, left = (pixels.shape[0] - crop) // 2, (pixels.shape[1] - crop) // 2
         return pixels[top : top + crop, left : left + crop].permute(2, 0, 1).contiguous()

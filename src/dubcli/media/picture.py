@@ -20,6 +20,7 @@ from dubcli.media.streams import short
 # Packets come in decoding order. The next larger pts of one is among its neighbours: H.264 and HEVC reorder by at most
 # 16 frames. Where it is not, the interval only looks longer, and a frame more is decoded.
 LOOKAHEAD_PACKETS = 40
+SLOWEST_RATE = Fraction(1, 60)  # pictures a second; one that claims to be shown for longer than a minute is damaged
 
 
 class FrameSkipper:
@@ -81,6 +82,18 @@ def _decode(stream: Any, packet: Any, problems: list[str]) -> list[Any]:
     except av.error.FFmpegError as error:
         problems.append(short(error))
         return []
+
+
+def usual_seconds(stream: Any) -> Fraction:
+    """How long a picture of the stream is shown, by its header; 1/25 s where that says nothing sensible."""
+    rate = Fraction(stream.average_rate or 0)
+    return 1 / rate if rate > SLOWEST_RATE else Fraction(1, 25)
+
+
+def shown_seconds(frame: Any, time_base: Fraction, usual: Fraction) -> Fraction:
+    """How long a decoded frame is shown, by its own field; ``usual`` where that is empty or absurd."""
+    seconds = Fraction(frame.duration or 0) * time_base
+    return seconds if 0 < seconds <= 1 / SLOWEST_RATE else usual
 
 
 def on_screen(

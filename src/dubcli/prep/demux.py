@@ -11,7 +11,7 @@ from typing import Any
 from dubcli.cache import layout
 from dubcli.media.clock import read_packets
 from dubcli.media.jpeg import JpegWriter, upright
-from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen
+from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen, shown_seconds, usual_seconds
 from dubcli.media.sound import StereoTrack
 from dubcli.prep.sound import ClipMels
 
@@ -20,7 +20,6 @@ _STEP = Fraction(layout.CLIP_SECONDS, layout.FRAMES_PER_CLIP)
 _FRAMES_AHEAD = 6
 _PACKETS_AT_ONCE = 32
 _PACKETS_AHEAD = 16  # times as many
-SLOWEST_RATE = Fraction(1, 60)  # frames a second that a header may claim; a picture longer than a minute is damage
 
 
 class Worker:
@@ -126,16 +125,13 @@ def split(packets: Iterator[Any], first: int, to_sound: Callable[[Any], None]) -
 def frames_of(stream: Any, packets: Iterator[Any], start: Fraction, report: PictureReport) -> Iterator[Any]:
     """(start_seconds, duration_seconds, frame) on the film's clock, of every frame that was decoded."""
     time_base = Fraction(stream.time_base)
-    rate = Fraction(stream.average_rate or 0)
-    usual = 1 / rate if rate > SLOWEST_RATE else Fraction(1, 25)
+    usual = usual_seconds(stream)
     at = Fraction(0)
     for frame in decode_pictures(stream, packets, report.problems):
         report.frames_decoded += 1
         report.interlaced = report.interlaced or bool(frame.interlaced_frame)
         at = frame.pts * time_base - start if frame.pts is not None else at
-        duration = frame.duration * time_base if frame.duration else usual
-        if not 0 < duration <= 1 / SLOWEST_RATE:
-            duration = usual
+        duration = shown_seconds(frame, time_base, usual)
         report.end_seconds = max(report.end_seconds, at + duration)
         yield at, duration, frame
         at += duration

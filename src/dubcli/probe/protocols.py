@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
+from dubcli.probe.heads.settings import RECIPES, StepRecipe
 from dubcli.probe.metrics import score
 from dubcli.probe.problem import Problem, Split
 
@@ -45,13 +45,13 @@ class ProbeScores:
 def run_protocol(
     problem: Problem, protocol: str, *, seed: int = 0, device: str | None = None, progress: Progress = SILENT
 ) -> ProbeScores:
-    """Train and test heads on every split of ``problem``. Raises UserError for a protocol that is not there."""
+    """Train and test heads on every split of ``problem``. Raises UserError where heads diverge."""
+    if protocol in RECIPES:
+        return _with_gradients(problem, protocol, seed, device, progress)
     fitters: dict[str, tuple[Callable[..., Any], str, tuple[float, ...]]] = {
         "logreg": (_logreg, "C", LOGREG_C),
         "knn": (_knn, "k", KNN_K),
     }
-    if protocol not in fitters:
-        raise UserError(f"protocol {protocol} is not there yet; give --protocol {' or '.join(fitters)}")
     fit, name, values = fitters[protocol]
     progress.start("probe", len(problem.splits), "splits")
     splits = []
@@ -60,6 +60,26 @@ def run_protocol(
         progress.update("probe", number)
     progress.finish("probe")
     parameters = {"name": protocol, f"{name}_tried": list(values), "standardised": True, "seed": seed}
+    return ProbeScores(protocol=parameters, splits=tuple(splits))
+
+
+def _with_gradients(problem: Problem, protocol: str, seed: int, device: str | None, progress: Progress) -> ProbeScores:
+    from dubcli.probe.heads.protocol import run_heads
+
+    recipe = RECIPES[protocol]
+    found = run_heads(problem, recipe, seed=seed, device=device, progress=progress)
+    splits = [
+        SplitScores(
+            name=split.name,
+            metrics=score(problem, predictions, split.test),
+            test=split.test,
+            predictions=predictions,
+            chosen=chosen,
+        )
+        for split, (predictions, chosen) in zip(problem.splits, found, strict=True)
+    ]
+    shuffled = isinstance(recipe, StepRecipe)
+    parameters = {"name": protocol, **asdict(recipe), "shuffled": shuffled, "standardised": False, "seed": seed}
     return ProbeScores(protocol=parameters, splits=tuple(splits))
 
 

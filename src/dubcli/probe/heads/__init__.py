@@ -1,0 +1,1 @@
+"""Many heads on the same features, trained together: settings, networks, optimizers, training, protocols."""

@@ -1,0 +1,226 @@
+"""A bank of heads of one shape: parameters with a leading dimension of heads, forward and backward as batched products.
+
+Backward is written out: autograd would keep more arrays alive and could not leave out heads that have stopped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dubcli.probe.heads.settings import Point
+
+BN_EPS = 1e-5
+BN_MOMENTUM = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """One head: its settings, the split whose rows it sees, and the key of its own random numbers."""
+
+    point: Point
+    split: int
+    key: tuple[int, ...]
+
+
+@dataclass
+class _Cache:
+    """What backward needs of one hidden layer, each (heads, batch, hidden)."""
+
+    normal: Tensor
+    scale: Tensor  # gamma / standard deviation, (heads, 1, hidden)
+    active: Tensor
+
+
+@dataclass
+class Layer:
+    """``weight`` (heads, out, in), ``bias`` (heads, out); of a hidden layer also BatchNorm's parameters and state."""
+
+    weight: Tensor
+    bias: Tensor
+    norm: list[Tensor] = field(default_factory=list)  # gamma, beta
+    state: list[Tensor] = field(default_factory=list)  # running mean and variance
+
+
+Blocks = Sequence[tuple[int, int, Tensor]]
+"""(first head, one past the last, rows): heads of one split stand together and see the same rows."""
+
+
+class HeadBank:
+    """Heads of equal depth. All tensors begin with the dimension of heads, so that heads can be taken out."""
+
+    def __init__(self, heads: Sequence[Head], dim: int, outputs: int, *, dtype: torch.dtype, device: str) -> None:
+        self.heads = list(heads)
+        self.layers_hidden = heads[0].point.layers
+        self._device = device
+        self._random = [np.random.Generator(np.random.SFC64([*head.key, 1])) for head in heads]
+        sizes = [dim, *[heads[0].point.hidden] * self.layers_hidden, outputs]
+        made = [_initial(head, sizes, dtype) for head in heads]
+        self.layers = []
+        for depth in range(len(sizes) - 1):
+            weight, bias = (torch.stack([one[depth][part] for one in made]).to(device) for part in (0, 1))
+            layer = Layer(weight, bias)
+            if depth < self.layers_hidden:
+                shape = bias.shape
+                layer.norm = [torch.ones(shape, dtype=dtype, device=device), torch.zeros_like(bias)]
+                layer.state = [torch.zeros_like(bias), torch.ones(shape, dtype=dtype, device=device)]
+            self.layers.append(layer)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All trained tensors, output layer first: the order in which ``backward`` gives their gradients."""
+        return [part for layer in reversed(self.layers) for part in (layer.weight, layer.bias, *layer.norm)]
+
+    def keep(self, which: Tensor) -> None:
+        """Go on with some of the heads; the others cost nothing from here on."""
+        self.heads = [self.heads[i] for i in which.tolist()]
+        self._random = [self._random[i] for i in which.tolist()]
+        for layer in self.layers:
+            layer.weight, layer.bias = layer.weight[which], layer.bias[which]
+            layer.norm, layer.state = [part[which] for part in layer.norm], [part[which] for part in layer.state]
+
+    def copy_of(self, index: int) -> list[Tensor]:
+        """Parameters and state of one head, to be given back by ``restore``."""
+        return [part[index].clone() for layer in self.layers for part in _parts(layer)]
+
+    def like(self, head: Head, saved: Sequence[Tensor]) -> HeadBank:
+        """A bank of one head with a copy's parameters and state."""
+        bank = object.__new__(HeadBank)
+        bank.heads, bank.layers_hidden, bank._device, bank._random = [head], self.layers_hidden, self._device, []
+        parts = [part[None] for part in saved]
+        bank.layers = []
+        for layer in self.layers:
+            norm, state = len(layer.norm), len(layer.state)
+            bank.layers.append(Layer(parts[0], parts[1], parts[2 : 2 + norm], parts[2 + norm : 2 + norm + state]))
+            del parts[: 2 + norm + state]
+        return bank
+
+    def predict(self, blocks: Blocks, first: int = 0, stop: int | None = None) -> Tensor:
+        """Logits (heads, rows, outputs) of some heads with BatchNorm's running statistics and no dropout."""
+        hidden: Tensor | None = None
+        for whole in self.layers:
+            layer = _part_of(whole, slice(first, stop))
+            hidden = _linear(layer, blocks, hidden)
+            if layer.norm:
+                (gamma, beta), (mean, variance) = layer.norm, layer.state
+                scale = gamma / (variance + BN_EPS).sqrt()
+                hidden = torch.relu_(hidden * scale[:, None] + (beta - mean * scale)[:, None])
+        assert hidden is not None
+        return hidden
+
+    def forward(self, blocks: Blocks) -> tuple[Tensor, list[_Cache]]:
+        """Logits (heads, batch, outputs) in training mode, and what ``backward`` needs."""
+        hidden: Tensor | None = None
+        caches = []
+        for layer in self.layers:
+            hidden = _linear(layer, blocks, hidden)
+            if layer.norm:
+                cache = self._normalise(layer, hidden)
+                hidden = cache.active
+                caches.append(cache)
+        assert hidden is not None
+        return hidden, caches
+
+    def backward(self, blocks: Blocks, caches: Sequence[_Cache], gradient: Tensor) -> list[Tensor]:
+        """Gradients of all ``parameters`` from that of the logits (heads, batch, outputs)."""
+        found = []
+        for depth in range(self.layers_hidden, -1, -1):
+            layer = self.layers[depth]
+            norm_gradients: list[Tensor] = []
+            if layer.norm:
+                gradient, norm_gradients = _norm_backward(caches[depth], gradient, self.heads[0].point.dropout)
+            if depth > 0:
+                weight = torch.bmm(gradient.transpose(1, 2), caches[depth - 1].active)
+            else:
+                parts = [_wide(gradient[first:stop]).T @ rows for first, stop, rows in blocks]
+                weight = (parts[0] if len(parts) == 1 else torch.cat(parts)).view(layer.weight.shape)
+            found += [weight, gradient.sum(dim=1), *norm_gradients]
+            if depth > 0:
+                gradient = torch.bmm(gradient, layer.weight)
+        return found
+
+    def _normalise(self, layer: Layer, linear: Tensor) -> _Cache:
+        """BatchNorm over the batch, dropout, ReLU, in the kit's order."""
+        gamma, beta = layer.norm
+        variance, mean = torch.var_mean(linear, dim=1, correction=0)
+        rows = linear.shape[1]
+        for state, value in zip(layer.state, (mean, variance * (rows / max(1, rows - 1))), strict=True):
+            state.lerp_(value, BN_MOMENTUM)
+        deviation = (variance + BN_EPS).rsqrt_()
+        normal = linear.sub_(mean[:, None]).mul_(deviation[:, None])
+        active = torch.addcmul(beta[:, None], normal, gamma[:, None])
+        dropout = self.heads[0].point.dropout
+        if dropout:
+            active.mul_(self._kept(active.shape, dropout)).mul_(1 / (1 - dropout))
+        return _Cache(normal, (gamma * deviation)[:, None], active.relu_())
+
+    def _kept(self, shape: torch.Size, dropout: float) -> Tensor:
+        """0 where a unit is dropped. Each head draws from its own generator, so it is the same alone and in company."""
+        limit = round(dropout * 2**16)  # 16 bits of randomness a unit: within 1e-5 of the rate, and cheap
+        drawn = [np.frombuffer(random.bytes(2 * shape[1] * shape[2]), np.uint16) for random in self._random]
+        return torch.from_numpy(np.stack(drawn).reshape(shape) >= limit).to(self._device)
+
+
+def _part_of(layer: Layer, heads: slice) -> Layer:
+    """Views of some heads."""
+    norm, state = ([part[heads] for part in parts] for parts in (layer.norm, layer.state))
+    return Layer(layer.weight[heads], layer.bias[heads], norm, state)
+
+
+def _parts(layer: Layer) -> list[Tensor]:
+    return [layer.weight, layer.bias, *layer.norm, *layer.state]
+
+
+def _wide(gradient: Tensor) -> Tensor:
+    """(heads, batch, out) -> (batch, heads * out)."""
+    return gradient.transpose(0, 1).reshape(gradient.shape[1], -1)
+
+
+def _linear(layer: Layer, blocks: Blocks, hidden: Tensor | None) -> Tensor:
+    """(heads, batch, out). The first layer is one wide product for all heads that see the same rows."""
+    if hidden is not None:
+        return torch.baddbmm(layer.bias[:, None], hidden, layer.weight.transpose(1, 2))
+    width = layer.weight.shape[1]
+    parts = []
+    for first, stop, rows in blocks:
+        weight = layer.weight[first:stop].reshape(-1, rows.shape[1])
+        wide = torch.addmm(layer.bias[first:stop].reshape(-1), rows, weight.T)
+        parts.append(wide.view(len(rows), stop - first, width).transpose(0, 1))
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).contiguous()
+
+
+def _norm_backward(cache: _Cache, gradient: Tensor, dropout: float) -> tuple[Tensor, list[Tensor]]:
+    """Through ReLU, dropout and BatchNorm: the gradient before them, and those of gamma and beta."""
+    gradient = gradient.mul_(cache.active > 0)
+    if dropout:
+        gradient.mul_(1 / (1 - dropout))
+    beta = gradient.sum(dim=1)
+    gamma = torch.einsum("hbo,hbo->ho", gradient, cache.normal)
+    rows = gradient.shape[1]
+    gradient.sub_(beta[:, None] / rows).addcmul_(cache.normal, gamma[:, None], value=-1 / rows).mul_(cache.scale)
+    return gradient, [gamma, beta]
+
+
+def _initial(head: Head, sizes: Sequence[int], dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+    """(weight, bias) per layer, drawn in float64 from the head's own generator."""
+    seed = np.random.SeedSequence([*head.key, 0]).generate_state(1, np.uint64)[0]
+    random = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
+    made = []
+    for depth, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        gain = 1.0 if depth == 0 else math.sqrt(2.0)
+        limit = 1 / math.sqrt(inputs)
+        if head.point.init == "xavier_normal":
+            weight = torch.randn(outputs, inputs, generator=random, dtype=torch.float64)
+            weight *= gain * math.sqrt(2 / (inputs + outputs))
+        else:
+            wide = limit if head.point.init == "default" else gain * math.sqrt(6 / (inputs + outputs))
+            weight = (torch.rand(outputs, inputs, generator=random, dtype=torch.float64) * 2 - 1) * wide
+        bias = (torch.rand(outputs, generator=random, dtype=torch.float64) * 2 - 1) * limit
+        made.append((weight.to(dtype), bias.to(dtype)))
+    return made

@@ -53,16 +53,14 @@ def _by_grid(splits: Sequence[Rows], objective: Objective, recipe: EpochRecipe, 
         task = "heads: other splits"
         trained += train_until_flat(others, splits, objective, recipe, _teller(progress, task, "epochs"))
         progress.finish(task)
-    grid = [{"point": asdict(one.head.point), "validation": one.validation, "epoch": one.best_epoch} for one in tried]
-    return [
-        (
-            _predictions(one, objective),
-            {"point": asdict(one.head.point), "validation": one.validation, "epoch": one.best_epoch}
-            | {"epochs": one.epochs}
-            | ({"grid": grid} if one is best else {}),
-        )
-        for one in trained
-    ]
+    grid = {"grid": [_chosen(one) for one in tried]}
+    return [(_predictions(one, objective), _chosen(one) | (grid if one is best else {})) for one in trained]
+
+
+def _chosen(one: Trained) -> dict[str, Any]:
+    """A head's point, its best validation score, the epoch of it, and how many epochs it trained for."""
+    point = asdict(one.head.point)
+    return {"point": point, "validation": one.validation, "epoch": one.best_epoch, "epochs": one.epochs}
 
 
 def _by_steps(splits: Sequence[Rows], objective: Objective, recipe: StepRecipe, seed: int, progress: Progress) -> Found:

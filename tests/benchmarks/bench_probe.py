@@ -1,0 +1,234 @@
+"""The probe's heads in one pass against one head at a time with PyTorch Lightning, as hear-eval-kit trains them.
+
+    flock /tmp/bench.lock taskset -c 0,1 python tests/benchmarks/bench_probe.py [linear hear hares] [--full]
+
+Needs `pip install '.[bench]'`. Problems: ESC-50's shape (2000 x 1024, 5 folds, 50 classes) and FSD50K's with fewer rows
+(multilabel, 5000 x 1024, 200 classes), classes that overlap so that accuracy is near 60 %. Both sides do the same work
+(the protocol's 8 grid points on the first fold, the best one on the others) with the same rule for stopping. Without
+--full, `hear` trains fixed numbers of epochs of every grid point, since the reference takes over half an hour for all.
+Prints both sides' scores and, last, the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import logging
+import statistics
+import tempfile
+import time
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dubcli.jobs.progress import SILENT
+from dubcli.probe.heads.protocol import run_heads
+from dubcli.probe.heads.settings import HARES, HEAR, LINEAR, EpochRecipe, Point
+from dubcli.probe.metrics import score
+from dubcli.probe.problem import Problem, Split
+
+HEAR_EPOCHS = 12
+
+
+def main() -> None:
+    """Run the parts asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=["linear", "hear", "hares"])
+    parser.add_argument("--full", action="store_true")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    rate = matrix_rate()
+    print(f"{torch.get_num_threads()} threads; products of 1024 x 1024 float32: {rate / 1e9:.0f} GFLOP/s")
+    ratios = []
+    if "linear" in arguments.parts:
+        for problem in (esc50_like(), fsd50k_like()):
+            recipe = LINEAR if problem.kind == "multiclass" or arguments.full else replace(LINEAR, max_epochs=60)
+            ratios.append(compare("linear", problem, recipe, rate))
+    if "hear" in arguments.parts:
+        recipe = HEAR if arguments.full else replace(HEAR, max_epochs=HEAR_EPOCHS)
+        ratios.append(compare("hear", esc50_like(), recipe, rate))
+    if "hares" in arguments.parts:
+        ten = esc50_like(classes=10, folds=1)
+        begun = time.perf_counter()
+        run_heads(ten, HARES, seed=0, device="cpu", progress=SILENT)
+        print(f"hares: {HARES.steps} steps of a 10-class task in {time.perf_counter() - begun:.0f} s")
+    for line in ratios:
+        print(line)
+
+
+def esc50_like(classes: int = 50, folds: int = 5) -> Problem:
+    """2000 rows in 5 equal folds."""
+    random = np.random.default_rng(0)
+    labels = np.tile(np.arange(classes), 2000 // classes)
+    features = 0.15 * random.normal(size=(classes, 1024))[labels] + random.normal(size=(2000, 1024))
+    parts = np.array_split(random.permutation(2000), 5)
+    splits = []
+    for test in range(folds):
+        valid = (test + 1) % 5
+        train = np.concatenate([parts[i] for i in range(5) if i not in (test, valid)])
+        splits.append(Split(name=f"fold{test}", train=train, valid=parts[valid], test=parts[test]))
+    return _problem("esc50-like", features, labels, "multiclass", classes, splits, ("top1_acc",))
+
+
+def fsd50k_like(rows: int = 5000, classes: int = 200) -> Problem:
+    """One split; about three labels a row."""
+    random = np.random.default_rng(0)
+    labels = (random.random((rows, classes)) < 3 / classes).astype(np.uint8)
+    features = 0.15 * labels @ random.normal(size=(classes, 1024)) + random.normal(size=(rows, 1024))
+    train, valid, test = np.array_split(random.permutation(rows), [int(0.7 * rows), int(0.8 * rows)])
+    split = Split(name="test", train=train, valid=valid, test=test)
+    return _problem("fsd50k-like", features, labels, "multilabel", classes, [split], ("mAP",))
+
+
+def _problem(name: str, features: Any, labels: Any, kind: str, classes: int, splits: Any, metrics: Any) -> Problem:
+    return Problem(
+        name=name,
+        features=features.astype(np.float32),
+        labels=labels,
+        kind=kind,
+        classes=tuple(str(i) for i in range(classes)),
+        splits=tuple(splits),
+        metrics=metrics,
+    )
+
+
+def compare(name: str, problem: Problem, recipe: EpochRecipe, rate: float) -> str:
+    """Both sides on one problem; the line with the ratio."""
+    begun = time.perf_counter()
+    ours = run_heads(problem, recipe, seed=0, device="cpu", progress=SILENT)
+    our_seconds = time.perf_counter() - begun
+    begun = time.perf_counter()
+    theirs, epochs = reference(problem, recipe)
+    their_seconds = time.perf_counter() - begun
+    metric = problem.metrics[0]
+    scores = [
+        [
+            score(problem, predictions, split.test)[metric]
+            for predictions, split in zip(side, problem.splits, strict=True)
+        ]
+        for side in ([found for found, _ in ours], theirs)
+    ]
+    for who, values in zip(("ours", "lightning"), scores, strict=True):
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        print(f"{name} {problem.name} {who}: {metric} {statistics.mean(values):.4f} +- {spread:.4f}")
+    trained = [(entry["point"], entry["epochs"]) for entry in ours[0][1]["grid"]]
+    trained += [(chosen["point"], chosen["epochs"]) for _, chosen in ours[1:]]
+    work = sum(flops(point, problem) * count for point, count in trained)
+    print(f"{name} {problem.name}: head-epochs ours {sum(count for _, count in trained)}, lightning {epochs}; "
+          f"{our_seconds:.1f} s; products at {work / our_seconds / rate:.0%} of the measured rate")  # fmt: skip
+    whole = their_seconds / our_seconds
+    per_epoch = whole / epochs * sum(count for _, count in trained)
+    return f"{name} {problem.name}: lightning / ours {whole:.1f} (per epoch of a head {per_epoch:.1f})"
+
+
+def flops(point: dict[str, Any], problem: Problem) -> float:
+    """Of an epoch's products: forward, and backward without the gradient of the features."""
+    rows, dim, classes = len(problem.splits[0].train), problem.features.shape[1], len(problem.classes)
+    sizes = [dim, *[point["hidden"]] * point["layers"], classes]
+    products = [2 * rows * a * b for a, b in itertools.pairwise(sizes)]
+    return 2 * products[0] + 3 * sum(products[1:])
+
+
+def matrix_rate() -> float:
+    """FLOP/s of float32 products of the size that hidden layers have."""
+    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    best = 0.0
+    for _ in range(5):
+        begun = time.perf_counter()
+        for _ in range(20):
+            a @ b
+        best = max(best, 20 * 2 * 1024**3 / (time.perf_counter() - begun))
+    return best
+
+
+def reference(problem: Problem, recipe: EpochRecipe) -> tuple[list[tuple[np.ndarray, ...]], int]:
+    """(test predictions per split, head-epochs) of the kit's way: a Lightning trainer for every head."""
+    tried = [fit(problem, problem.splits[0], point, recipe) for point in recipe.points]
+    best = max(range(len(tried)), key=lambda i: tried[i][1])
+    found, epochs = [(tried[best][0],)], sum(one[2] for one in tried)
+    for split in problem.splits[1:]:
+        predictions, _, more = fit(problem, split, recipe.points[best], recipe)
+        found.append((predictions,))
+        epochs += more
+    return found, epochs
+
+
+def fit(problem: Problem, split: Split, point: Point, recipe: EpochRecipe) -> tuple[np.ndarray, float, int]:
+    """(test predictions, best validation score, epochs) of one head."""
+    import pytorch_lightning as pl
+    from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+    from torch.utils.data import DataLoader, TensorDataset
+
+    multilabel = problem.kind == "multilabel"
+    classes = len(problem.classes)
+
+    class Module(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = network(problem.features.shape[1], classes, point)
+            self.outputs: list[Any] = []
+
+        def training_step(self, batch: Any, _: int) -> Any:
+            x, y = batch
+            if multilabel:
+                return nn.functional.binary_cross_entropy_with_logits(self.net(x), y.float())
+            return nn.functional.cross_entropy(self.net(x), y)
+
+        def validation_step(self, batch: Any, _: int) -> None:
+            self.outputs.append(self.net(batch[0]))
+
+        def on_validation_epoch_end(self) -> None:
+            logits = torch.cat(self.outputs)
+            self.outputs = []
+            if len(logits) == len(split.valid):
+                scores = (logits.sigmoid() if multilabel else logits.softmax(dim=1)).numpy()
+                self.log("score", score(problem, (scores,), split.valid)[problem.metrics[0]])
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters(), lr=point.lr)
+
+    def loader(rows: np.ndarray) -> Any:
+        tensors = TensorDataset(torch.from_numpy(problem.features[rows]), torch.from_numpy(problem.labels[rows]))
+        return DataLoader(tensors, batch_size=recipe.batch_size)
+
+    module = Module()
+    with tempfile.TemporaryDirectory() as folder:
+        best = ModelCheckpoint(dirpath=folder, monitor="score", mode="max")
+        stop = EarlyStopping(
+            monitor="score", mode="max", min_delta=0.0, patience=recipe.patience, check_on_train_epoch_end=False
+        )
+        trainer = pl.Trainer(
+            accelerator="cpu", max_epochs=recipe.max_epochs, check_val_every_n_epoch=recipe.validate_every,
+            callbacks=[best, stop], logger=False, enable_progress_bar=False, enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )  # fmt: skip
+        trainer.fit(module, loader(np.random.default_rng(0).permutation(split.train)), loader(split.valid))
+        module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+    module.eval()
+    with torch.inference_mode():
+        logits = module.net(torch.from_numpy(problem.features[split.test]))
+    predictions = (logits.sigmoid() if multilabel else logits.softmax(dim=1)).numpy()
+    return predictions, float(best.best_model_score or 0.0), trainer.current_epoch
+
+
+def network(dim: int, classes: int, point: Point) -> nn.Sequential:
+    """The kit's layers: Linear, BatchNorm, dropout, ReLU; a last Linear."""
+    sizes = [dim, *[point.hidden] * point.layers, classes]
+    layers: list[nn.Module] = []
+    for depth, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        linear = nn.Linear(inputs, outputs)
+        init = getattr(nn.init, f"{point.init}_")
+        init(linear.weight, gain=nn.init.calculate_gain("linear" if depth == 0 else "relu"))
+        layers.append(linear)
+        if depth < point.layers:
+            layers += [nn.BatchNorm1d(outputs), nn.Dropout(point.dropout), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ import pytest
 
 from dubcli.cache.reader import Cache
 from helpers.containers import Track, make_film
-from helpers.dubs import background, moved, speech
+from helpers.dubs import RATE, background, moved, speech
 from helpers.prepping import findings
 
 SECONDS = 45
@@ -112,6 +112,18 @@ def test_a_pal_dub_of_a_film_is_found_and_brought_back(dubav, tmp_path):
     assert fixed["drift_ppm"] == pytest.approx(PAL, abs=60)
     assert fixed["lag_ms_at_start"] == pytest.approx(0, abs=2)
     assert abs(best_shift(Cache(tmp_path / "fixed").movies[0], "es")) <= 1
+
+
+def test_a_dub_of_another_cut_is_left_out_and_not_bent(dubav, tmp_path):
+    shared = background(7, SECONDS + 20)
+    later = mix(shared, 0, 0, 3)
+    later[:, 24 * RATE :] = mix(shared, 0.4, 0, 3)[:, 24 * RATE :]
+    tracks = [Track("eng", sound=mix(shared, 0, 0, 2)), Track("spa", sound=later)]
+    make_film(tmp_path / "film.mkv", seconds=SECONDS, tracks=tracks)
+    for options in ((), ("--fix-lag",)):
+        dubav("prep", "film.mkv", "--lang", "en,es", "--cache", f"cache{len(options)}", *options)
+        (movie,) = Cache(tmp_path / f"cache{len(options)}").movies
+        assert "not steadily: it is cut differently" in movie.meta["left_out"]["es"]
 
 
 def test_matched_levels(dubav, tmp_path):

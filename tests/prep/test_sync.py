@@ -72,3 +72,20 @@ def test_the_limit_is_an_argument(scene):
     track = dub(scene[0], 0.05, 0)
     assert estimate_sync(scene[1], track, max_lag_ms=80).status == "ok"
     assert estimate_sync(scene[1], track, max_lag_ms=40).status == "off"
+
+
+@pytest.mark.parametrize(("cut_seconds", "lag_seconds"), [(36, 0.3), (24, -0.2), (36, 2.0)])
+def test_another_cut_from_some_scene_on_is_off(scene, cut_seconds, lag_seconds):
+    sound = moved(scene[0], 0, 0)
+    sound[:, cut_seconds * RATE :] = moved(scene[0], lag_seconds, 0)[:, cut_seconds * RATE :]
+    report = estimate_sync(scene[1], trace(0.3 * sound + 0.3 * speech(5)))
+    assert report.status == "off"
+    assert abs(report.max_lag_ms) >= abs(lag_seconds) * 1e3 - 1
+    assert report.unsteady_ms > 80
+    lags = {round(lag) for _, lag in report.windows}
+    assert lags == {0, round(lag_seconds * 1e3)}
+
+
+def test_a_steady_lag_is_steady(scene):
+    for lag_seconds, ppm in ((0.25, 0), (0.02, -1000)):
+        assert estimate_sync(scene[1], dub(scene[0], lag_seconds, ppm)).unsteady_ms < 2

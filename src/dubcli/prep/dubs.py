@@ -95,6 +95,12 @@ def _check(primary: TrackPass, one: TrackPass, config: PrepConfig) -> str | None
     one.sync = estimate_sync(primary.trace, one.trace, max_lag_ms=config.max_lag_ms)
     if one.sync.status != "off":
         return None
+    steady = one.sync.unsteady_ms is not None and one.sync.unsteady_ms <= config.max_lag_ms
+    if not steady:
+        return (
+            f"off by up to {one.sync.max_lag_ms:.0f} ms, more than --max-lag-ms {config.max_lag_ms:g}, and not "
+            f"steadily: it is cut differently"
+        )
     if config.fix_lag:
         at_start = one.sync.lag_seconds(0.0, primary.trace.seconds)
         one.fixed = {"lag_ms_at_start": round(at_start * 1e3, 2), "drift_ppm": one.sync.drift_ppm or 0.0}

@@ -10,6 +10,7 @@ windows' lags gives the offset and the drift.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -36,6 +37,8 @@ COARSE_SEARCH_SECONDS = 300
 # On unrelated tracks the highest of all normalised correlations stays below 6 (coarse) and 6.5 (fine): see the tests.
 COARSE_SCORE = 8.0
 FINE_SCORE = 8.0
+PART_SCORE = 5.0  # of a part of the film: what it suggests is believed only where waveforms agree with it
+AGREE_SECONDS = 0.02
 SPEEDS = tuple(
     Fraction(*pair) for pair in ((1, 1), (1001, 1000), (1000, 1001), (25, 24), (24, 25), (25025, 24000), (24000, 25025))
 )
@@ -47,13 +50,15 @@ class SyncReport:
 
     ``lag_ms`` at the film's middle and ``max_lag_ms`` over all windows are positive where the dub comes late;
     ``drift_ppm`` is positive where it runs slow (its events come later and later). ``windows`` holds
-    (start_seconds, lag_ms) of the windows that told something.
+    (start_seconds, lag_ms) of the windows that told something. ``unsteady_ms`` is how far a window lies from the
+    steady lag and drift: much where the two are cut differently.
     """
 
     status: str
     lag_ms: float | None = None
     drift_ppm: float | None = None
     max_lag_ms: float | None = None
+    unsteady_ms: float | None = None
     windows: tuple[tuple[float, float], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -155,7 +160,8 @@ class SyncTrace:
 def estimate_sync(primary: SyncTrace, dub: SyncTrace, *, max_lag_ms: float = 80.0) -> SyncReport:
     """Compare a dub's trace with the primary's; "off" where the lag exceeds ``max_lag_ms`` in any window."""
     speed, lag_seconds = _coarse(primary.onsets(), dub.onsets()) or (Fraction(1), 0.0)
-    points = _fine(primary, dub, speed, lag_seconds)
+    points = _fine(primary, dub, speed, lag_seconds, sorted(primary.windows))
+    points = _without_outliers(points + _cut_differently(primary, dub, speed, points))
     # Onsets alone are not believed: unrelated music of one tempo correlates too. Waveforms do not lie.
     if len(points) < min(2, len(primary.windows)) or not points:
         return SyncReport(status="unknown")
@@ -177,6 +183,7 @@ def _report(speed: Fraction, points: list[tuple[float, float]], max_lag_ms: floa
         lag_ms=round((offset + slope * duration / 2) * 1e3, 2),
         drift_ppm=round(slope * 1e6, 1),
         max_lag_ms=round(worst * 1e3, 2),
+        unsteady_ms=round(max(abs(lag - offset - slope * time) for time, lag in points) * 1e3, 2),
         windows=tuple((round(time, 2), round(lag * 1e3, 2)) for time, lag in points),
     )
 
@@ -230,11 +237,14 @@ def _normal(row: Float) -> Float:
     return np.asarray((row - row.mean()) / row.std(), np.float32)
 
 
-def _fine(primary: SyncTrace, dub: SyncTrace, speed: Fraction, lag_seconds: float) -> list[tuple[float, float]]:
+def _fine(
+    primary: SyncTrace, dub: SyncTrace, speed: Fraction, lag_seconds: float, starts: Sequence[int]
+) -> list[tuple[float, float]]:
     """(middle of the window, lag) in seconds of every window of the primary whose match in the dub is beyond doubt."""
     points = []
     length = WINDOW_SECONDS * RATE
-    for start, window in sorted(primary.windows.items()):
+    for start in starts:
+        window = primary.windows[start]
         middle = start / RATE + WINDOW_SECONDS / 2
         shift = lag_seconds + float(speed - 1) * middle
         other = _around(dub, start + round(shift * RATE), length)
@@ -243,7 +253,25 @@ def _fine(primary: SyncTrace, dub: SyncTrace, speed: Fraction, lag_seconds: floa
         lag = _phat_lag(window.astype(np.float32), _resampled(other, float(speed), length))
         if lag is not None:
             points.append((middle, round(shift * RATE) / RATE + lag))
-    return _without_outliers(points)
+    return points
+
+
+def _cut_differently(
+    primary: SyncTrace, dub: SyncTrace, speed: Fraction, points: list[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Points of runs of windows that found nothing near the film's lag: a scene more or less before them, perhaps."""
+    told = {round(middle * RATE) - WINDOW_SECONDS * RATE // 2 for middle, _ in points}
+    ours, theirs = primary.onsets(), _stretch(dub.onsets(), float(speed))
+    found = []
+    for silent, run in itertools.groupby(sorted(primary.windows), key=lambda start: start not in told):
+        starts = list(run)
+        if not silent or len(starts) < 2:
+            continue
+        first, stop = (round(at / HOP) for at in (starts[0], starts[-1] + WINDOW_SECONDS * RATE))
+        score, lag = _correlate_onsets(ours[:, first:stop], theirs[:, first:stop])
+        if score >= PART_SCORE:
+            found += _fine(primary, dub, speed, lag * float(speed), starts)
+    return sorted(found)
 
 
 def _around(dub: SyncTrace, start: int, length: int) -> Float | None:
@@ -305,13 +333,17 @@ def _vertex(values: npt.NDArray[np.float64], peak: int) -> float:
 
 
 def _without_outliers(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Drop windows far from the line through all; where half of them are, the cut differs and all are kept."""
+    """Drop windows far from the line through all that stand alone; two that agree tell of another cut, and are kept."""
+    points = sorted(points)
     if len(points) < 4:
         return points
     slope, offset = _line(points)
     distance = np.array([abs(lag - offset - slope * time) for time, lag in points])
     near = distance <= max(0.01, 5 * float(np.median(distance)))
-    return [point for point, keep in zip(points, near, strict=True) if keep] if near.mean() >= 0.5 else points
+    lags = [lag for _, lag in points]
+    agree = [abs(after - before) <= AGREE_SECONDS for before, after in itertools.pairwise(lags)]
+    backed = [left or right for left, right in zip([False, *agree], [*agree, False], strict=True)]
+    return [point for point, keep, known in zip(points, near, backed, strict=True) if keep or known]
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

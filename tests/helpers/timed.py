@@ -117,7 +117,8 @@ def heard_at(path, stream=1):
 
     problems, found, length = [], [], 0
     for block in track_blocks(path, stream, None, RATE, problems):
-        for sample in np.flatnonzero(np.abs(block[0].numpy()) > 0.3):
+        sound = block[0].numpy()
+        for sample in np.flatnonzero(sound > 0.3) if sound.max() > 0.3 else ():
             at = (length + int(sample)) / RATE
             if not found or at - found[-1][1] > 0.01:
                 found.append([at, at])

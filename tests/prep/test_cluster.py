@@ -23,7 +23,7 @@ def films(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
     for number in range(FILMS):
         tracks = [Track("eng", seed=number), Track("spa", seed=20 + number)]
-        make_film(folder / f"{number}.mkv", seconds=12.5, size=(192, 108), tracks=tracks)
+        make_film(folder / f"{number}.mkv", seconds=12.5, size=(96, 54), tracks=tracks)
     (folder / "bad.mkv").write_bytes(b"no film")
     return folder
 

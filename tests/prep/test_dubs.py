@@ -26,7 +26,7 @@ def dubbed(tmp_path_factory):
         tracks.append(Track(language, sound=mix(shared, late, slow, seed)))
     tracks.append(Track("nl", sound=0.3 * background(99, SECONDS) + 0.3 * speech(98, SECONDS)))
     folder = tmp_path_factory.mktemp("dubbed")
-    make_film(folder / "film.mkv", seconds=SECONDS, tracks=tracks)
+    make_film(folder / "film.mkv", seconds=SECONDS, fps=8, tracks=tracks)
     return folder / "film.mkv"
 
 
@@ -104,7 +104,7 @@ def test_a_pal_dub_of_a_film_is_found_and_brought_back(dubav, tmp_path):
         Track("eng", sound=mix(shared, 0, 0, 2), codec="flac"),
         Track("spa", sound=mix(shared, 0, PAL, 3), codec="flac"),
     ]
-    make_film(tmp_path / "film.mkv", seconds=SECONDS, tracks=tracks)
+    make_film(tmp_path / "film.mkv", seconds=SECONDS, fps=8, tracks=tracks)
     dubav("prep", "film.mkv", "--lang", "en,es")
     assert "drift -40" in Cache(tmp_path / "cache").movies[0].meta["left_out"]["es"]
     dubav("prep", "film.mkv", "--lang", "en,es", "--fix-lag", "--cache", "fixed")
@@ -119,7 +119,7 @@ def test_a_dub_of_another_cut_is_left_out_and_not_bent(dubav, tmp_path):
     later = mix(shared, 0, 0, 3)
     later[:, 24 * RATE :] = mix(shared, 0.4, 0, 3)[:, 24 * RATE :]
     tracks = [Track("eng", sound=mix(shared, 0, 0, 2)), Track("spa", sound=later)]
-    make_film(tmp_path / "film.mkv", seconds=SECONDS, tracks=tracks)
+    make_film(tmp_path / "film.mkv", seconds=SECONDS, fps=8, tracks=tracks)
     for options in ((), ("--fix-lag",)):
         dubav("prep", "film.mkv", "--lang", "en,es", "--cache", f"cache{len(options)}", *options)
         (movie,) = Cache(tmp_path / f"cache{len(options)}").movies

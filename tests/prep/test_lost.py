@@ -22,7 +22,7 @@ from helpers.prepping import findings, log_lines, prepare_here
 def films_for_killing(folder):
     for number in range(5):
         tracks = [Track("eng", seed=number), Track("spa", seed=10 + number)]
-        make_film(folder / f"film {number}.mkv", seconds=12 + number, size=(256, 144), tracks=tracks)
+        make_film(folder / f"film {number}.mkv", seconds=12 + number, size=(96, 54), tracks=tracks)
     (folder / "no film.mkv").write_bytes(bytes(1000))
     return folder
 

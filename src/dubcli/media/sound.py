@@ -85,8 +85,6 @@ class StereoTrack:
         self._run_start, self._samples = at_seconds, 0
         self._place = round(at_seconds * self._rate)
         self._shape = shape
-        if shape[0] not in self.layouts:
-            self.layouts.append(shape[0])
 
     @property
     def _end(self) -> float | None:
@@ -120,6 +118,8 @@ class StereoTrack:
         except LayoutError as error:
             self.problems.append(str(error))
             return
+        if self._held_layout not in self.layouts:
+            self.layouts.append(self._held_layout)
         if place < self.position:
             stereo = stereo[:, self.position - place :]
             place = self.position

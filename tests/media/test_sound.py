@@ -1,0 +1,66 @@
+"""Samples that no decoder should give, and does: layouts of no meaning, NaN, noise far over full scale."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from dubcli.media.sound import LOUDEST, StereoTrack
+
+RATE = 48000
+
+
+class Decoder:
+    """Stands in for a stream whose packets are frames already."""
+
+    def __init__(self):
+        self.codec_context = self
+        self.stream = self
+
+    def decode(self, packet):
+        return [] if packet is None else packet
+
+
+def frame(samples, layout="stereo", at=0, rate=RATE):
+    """A packed float frame of (channels, samples)."""
+    packed = np.ascontiguousarray(samples.T.reshape(1, -1), np.float32)
+    out = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
+    out.sample_rate, out.pts, out.time_base = rate, at, Fraction(1, rate)
+    return out
+
+
+def decoded(*frames):
+    track = StereoTrack(Decoder(), Fraction(0))
+    blocks = [block for packet in [[part] for part in frames] + [None] for block in track.decode(packet)]
+    return track, np.concatenate(blocks, axis=1) if blocks else np.zeros((2, 0), np.float32)
+
+
+def test_what_is_no_number_is_silence_and_what_is_far_too_loud_is_cut():
+    sound = np.full((2, 1000), 0.5, np.float32)
+    sound[0, 10], sound[1, 20], sound[0, 30], sound[1, 40] = np.nan, np.inf, 1e30, -1e30
+    track, heard = decoded(frame(sound))
+    assert np.isfinite(heard).all()
+    assert (heard[0, 10], heard[1, 20], heard[0, 30], heard[1, 40]) == (0, 0, LOUDEST, -LOUDEST)
+    assert heard[0, 11] == 0.5
+    assert len(track.problems) == 1
+
+
+def test_a_little_over_full_scale_is_sound():
+    track, heard = decoded(frame(np.full((2, 1000), 1.4, np.float32)))
+    assert heard.max() == pytest.approx(1.4)
+    assert track.problems == []
+
+
+def test_a_layout_that_cannot_be_placed_is_named_and_its_time_is_silence():
+    layouts = [("stereo", 2), ("25 channels", 25), ("stereo", 2)]
+    frames = [
+        frame(np.full((channels, RATE), 0.25, np.float32), layout, at=number * RATE)
+        for number, (layout, channels) in enumerate(layouts)
+    ]
+    track, heard = decoded(*frames)
+    assert heard.shape == (2, 3 * RATE)
+    assert heard[:, RATE + 100 : 2 * RATE - 100].max() == 0
+    assert heard[0, 100] == heard[0, 2 * RATE + 100] == 0.25
+    assert track.layouts == ["stereo"]
+    assert "unknown channel layout '25 channels'" in track.problems[0]

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import torch
+from demucs.demucs import Demucs
 from demucs.hdemucs import HDemucs
 from demucs.states import get_state
 from diffq import DiffQuantizer
@@ -17,6 +18,13 @@ def small_hdemucs(seed: int = 0, **options) -> HDemucs:
     """HDemucs with 8 channels: with 4 its norm raises on a last chunk of 1 to 4 samples."""
     torch.manual_seed(seed)
     return HDemucs(SOURCES, **{"channels": 8, "segment": SEGMENT_SECONDS, **options}).eval()
+
+
+def fast_demucs(seed: int = 0, **options) -> Demucs:
+    """Demucs in the time domain alone, with few and narrow layers."""
+    torch.manual_seed(seed)
+    sizes = {"channels": 4, "depth": 2, "segment": 1, "lstm_layers": 0, "resample": False, **options}
+    return Demucs(SOURCES, **sizes).eval()
 
 
 def save_model(model, folder: Path, signature: str, *, quantised: bool = False, extra=None) -> Path:

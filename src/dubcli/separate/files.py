@@ -132,9 +132,9 @@ def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, mac
                 writer.add(stem_of(stems, separator.bag.vocals, stem))
     clipped = sum(writer.clipped for writer in writers.values())
     if clipped:
-        problems.append(f"{clipped} samples were louder than {shape.subtype} holds and are clipped")
+        problems.insert(0, f"{clipped} samples were louder than {shape.subtype} holds and are clipped")
     details = {"seconds": round(seconds, 3)} | separator.errors()
-    return details | ({"warning": "; ".join(problems[:3])} if problems else {})
+    return details | ({"warning": "; ".join(list(dict.fromkeys(problems))[:3])} if problems else {})
 
 
 def _is_newer(target: Path, source: Path) -> bool:

@@ -68,7 +68,7 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, machi
         for stems in separator.stems(sound, report):
             mels.add(stem_of(stems, separator.bag.vocals, "no_vocals"))
         mels.finish()
-    entry = recipe | separator.circumstances() | {"problems": problems[:10]}
+    entry = recipe | separator.circumstances() | {"problems": list(dict.fromkeys(problems))[:10]}
     update_movie(config.cache, movie.folder, lambda meta: meta.setdefault("nospeech", {}).update({language: entry}))
     seconds = movie.n_clips * layout.CLIP_SECONDS
     details = {"language": language, "clips": movie.n_clips, "speed": round(seconds / (time.monotonic() - begun), 3)}
@@ -119,8 +119,7 @@ def _candidates(root: Path, recorded: Path) -> list[Path]:
     """Files in ``root`` that may be the recorded one: by the longest part of its path first, then by its name."""
     parts = recorded.parts[1:] if recorded.is_absolute() else recorded.parts
     by_path = [root.joinpath(*parts[first:]) for first in range(len(parts))]
-    found = [path for path in by_path if path.is_file()]
-    return list(dict.fromkeys(found + _files_by_name(root).get(recorded.name, [])))
+    return [path for path in dict.fromkeys(by_path + _files_by_name(root).get(recorded.name, [])) if path.is_file()]
 
 
 @lru_cache(maxsize=4)

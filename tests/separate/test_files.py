@@ -1,0 +1,198 @@
+"""Files and folders without speech: names, formats, rates, lengths, repetition."""
+
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from demucs.api import Separator
+
+from dubcli.errors import InputError, UserError
+from dubcli.separate import SeparateConfig
+from dubcli.separate.device import Machine, claim, resolve_device
+from dubcli.separate.files import FileTask, plan_files, separate_file
+from dubcli.separate.sound import Shape, sound_file, stem_of
+
+RATE = 44100
+
+
+def quiet(*_, **__):
+    """Nobody listens to the progress."""
+
+
+def noise(samples, channels=2, seed=0):
+    return 0.1 * np.random.default_rng(seed).standard_normal((samples, channels))
+
+
+def run(repo, *files, **options):
+    config = SeparateConfig(files=files, model="fast", model_repo=repo, **options)
+    machine = Machine(device="cpu")
+    tasks = plan_files(config)
+    return [separate_file(task, quiet, config=config, machine=machine) for task in tasks]
+
+
+def test_a_file_becomes_demucs_two_stems(model_repo, tmp_path):
+    source = tmp_path / "a sound.wav"
+    soundfile.write(source, noise(2 * RATE + 77), RATE, subtype="FLOAT")
+    run(model_repo, source, out=tmp_path / "out", file_format="wav")
+    waveform = torch.from_numpy(soundfile.read(source, dtype="float32")[0].T.copy())
+    _, stems = Separator(model="fast", repo=model_repo, device="cpu", shifts=0).separate_tensor(waveform)
+    rest = sum(stem for name, stem in stems.items() if name != "vocals")
+    for name, expected in (("vocals", stems["vocals"]), ("no_vocals", rest)):
+        written, rate = soundfile.read(tmp_path / "out" / f"a sound.{name}.wav", dtype="float32")
+        assert rate == RATE
+        assert written.shape == (2 * RATE + 77, 2)
+        error = np.sqrt(np.mean((written.T - expected.numpy()) ** 2) / np.mean(expected.numpy() ** 2))
+        assert error < 1e-5
+
+
+@pytest.mark.parametrize("file_format", ["flac", "wav"])
+def test_the_same_sound_gives_the_same_bytes(model_repo, tmp_path, file_format):
+    source = tmp_path / "a.wav"
+    soundfile.write(source, noise(RATE), RATE)
+    contents = []
+    for turn in range(2):
+        run(model_repo, source, out=tmp_path / f"out{turn}", file_format=file_format)
+        contents.append((tmp_path / f"out{turn}" / f"a.no_vocals.{file_format}").read_bytes())
+        if turn == 0 and file_format == "wav":
+            time.sleep(1.05)  # libsndfile writes the second of the day into WAV files of floats
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16000, 1), (48000, 2), (8000, 2), (44100, 1), (48000, 6)])
+def test_rate_channels_and_length_of_the_source_are_kept(model_repo, tmp_path, rate, channels):
+    source = tmp_path / "s.wav"
+    samples = round(1.7 * rate) + 1
+    soundfile.write(source, noise(samples, channels), rate)
+    run(model_repo, source, out=tmp_path / "out", stems=("no_vocals",))
+    info = soundfile.info(tmp_path / "out" / "s.no_vocals.flac")
+    assert (info.samplerate, info.channels, info.frames) == (rate, min(channels, 2), samples)
+    assert not (tmp_path / "out" / "s.vocals.flac").exists()
+
+
+def test_resampling_back_keeps_time_and_level(tmp_path):
+    """A chirp written through another rate stays where it was."""
+    seconds = torch.arange(3 * RATE, dtype=torch.float64) / RATE
+    waveform = (0.5 * torch.sin(2 * torch.pi * (200 * seconds + 300 * seconds**2))).float().expand(2, -1)
+    path = tmp_path / "x.wav"
+    shape = Shape(sample_rate=16000, channels=1, format="WAV", subtype="FLOAT", samples=48000)
+    with sound_file(path, RATE, shape) as writer:
+        for block in waveform.split(10001, dim=-1):
+            writer.add(block)
+    written = soundfile.read(path)[0]
+    at = np.arange(48000) / 16000
+    expected = 0.5 * np.sin(2 * np.pi * (200 * at + 300 * at**2))
+    assert np.abs(written - expected)[200:-200].max() < 0.01
+
+
+def test_a_folder_keeps_its_layout_and_its_other_files(model_repo, tmp_path):
+    data = tmp_path / "set"
+    (data / "audio" / "1").mkdir(parents=True)
+    (data / ".hidden").mkdir()
+    (data / ".hidden" / "x.wav").write_bytes(b"")
+    (data / "labels.csv").write_text("file,label\n")
+    soundfile.write(data / "audio" / "1" / "a.wav", noise(16000, 1), 16000, subtype="PCM_16")
+    soundfile.write(data / "audio" / "b.flac", noise(22050, 2), 22050, subtype="PCM_16")
+    soundfile.write(data / "audio" / "b.ogg", noise(22050, 1), 22050)
+    out = tmp_path / "set-nospeech"
+    assert {detail.get("status", "ok") for detail in run(model_repo, data, out=out)} == {"ok"}
+    found = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert found == ["audio/1/a.wav", "audio/b.flac", "audio/b.ogg", "labels.csv", "separate.json"]
+    for name in ("audio/1/a.wav", "audio/b.flac", "audio/b.ogg"):
+        ours, source = soundfile.info(out / name), soundfile.info(data / name)
+        for field in ("samplerate", "channels", "frames", "format", "subtype"):
+            assert getattr(ours, field) == getattr(source, field)
+        assert not np.allclose(soundfile.read(out / name)[0], soundfile.read(data / name)[0], atol=1e-3)
+    assert (out / "labels.csv").read_bytes() == (data / "labels.csv").read_bytes()
+    assert {detail["status"] for detail in run(model_repo, data, out=out)} == {"skipped"}
+    os.utime(data / "audio" / "b.flac")
+    assert [detail.get("status", "ok") for detail in run(model_repo, data, out=out)].count("ok") == 1
+
+
+def test_what_cannot_be_kept_or_read_is_an_input_that_fails(model_repo, tmp_path):
+    for name, content in (("empty.wav", b""), ("text.wav", b"no sound")):
+        data = tmp_path / name.split(".")[0]
+        data.mkdir()
+        (data / name).write_bytes(content)
+        with pytest.raises(InputError):
+            run(model_repo, data, out=tmp_path / "out")
+    soundfile.write(tmp_path / "none.wav", np.zeros((0, 2)), RATE)
+    with pytest.raises(InputError, match="no samples"):
+        run(model_repo, tmp_path / "none.wav", out=tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["separate.json"]
+
+
+def test_samples_too_loud_for_the_format_are_told_of(model_repo, tmp_path, monkeypatch):
+    monkeypatch.setattr("dubcli.separate.files.stem_of", lambda stems, *_: torch.full_like(stems[0], 1.5))
+    soundfile.write(tmp_path / "a.wav", noise(RATE), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "damaged.wav", 200 * noise(3 * RATE), RATE, subtype="FLOAT")
+    files = (tmp_path / "a.wav", tmp_path / "damaged.wav")
+    first, second = run(model_repo, *files, out=tmp_path / "flac", stems=("vocals",))
+    assert first["warning"] == f"{2 * RATE} samples were louder than PCM_24 holds and are clipped"
+    assert [part.split()[-1] for part in second["warning"].split("; ")] == ["clipped", "out"]
+    assert "warning" not in run(model_repo, files[0], out=tmp_path / "wav", file_format="wav")[0]
+
+
+def test_one_folder_holds_the_work_of_one_model(model_repo, tmp_path):
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, noise(RATE // 2), RATE)
+    out = tmp_path / "out"
+    run(model_repo, tmp_path / "a.wav", out=out)
+    assert json.loads((out / "separate.json").read_text())["model"] == "fast"
+    config = SeparateConfig(files=(tmp_path / "b.wav",), out=out, model="11111111", model_repo=model_repo)
+    with pytest.raises(UserError, match="made with model fast, now it is 11111111; give another --out"):
+        separate_file(plan_files(config)[0], quiet, config=config, machine=Machine(device="cpu"))
+
+
+def test_what_is_asked_is_checked(tmp_path):
+    (tmp_path / "one").mkdir()
+    for name in ("one/a.wav", "a.mp3", "a.wav"):
+        (tmp_path / name).touch()
+    wrong = [
+        ({"files": (tmp_path / "a.wav",)}, "no --out"),
+        ({"out": tmp_path}, "--out is for files"),
+        ({"stems": ("vocals",)}, "--stems and --format are for files"),
+        ({"precision": "half"}, "--precision"),
+        ({"batch_size": 0}, "--batch-size"),
+        ({"files": (tmp_path / "a.wav",), "out": tmp_path, "stems": ("drums",)}, "--stems names drums"),
+        ({"files": (tmp_path / "a.wav",), "out": tmp_path, "file_format": "mp3"}, "--format"),
+        ({"files": (tmp_path / "a.wav",), "out": tmp_path, "source_root": tmp_path}, "--source-root"),
+        ({"files": (tmp_path / "absent.wav",), "out": tmp_path}, "is not there"),
+        ({"files": (tmp_path / "a.wav", tmp_path / "a.mp3"), "out": tmp_path}, "would both become"),
+        ({"files": (tmp_path / "one", tmp_path / "a.mp3"), "out": tmp_path}, "give a folder alone"),
+        ({"files": (tmp_path / "one",), "out": tmp_path / "one"}, "is the folder itself"),
+        ({"files": (tmp_path / "one",), "out": tmp_path / "two", "file_format": "wav"}, "keep name and format"),
+    ]
+    for options, message in wrong:
+        with pytest.raises(UserError, match=message):
+            plan_files(SeparateConfig(**options))
+
+
+def test_no_vocals_is_the_sum_of_the_others():
+    stems = torch.randn(4, 2, 50)
+    assert torch.equal(stem_of(stems, 3, "vocals"), stems[3])
+    assert torch.allclose(stem_of(stems, 1, "no_vocals"), stems.sum(0) - stems[1], atol=1e-6)
+
+
+def test_several_devices_are_each_taken_before_one_is_taken_twice(tmp_path, monkeypatch):
+    from dubcli.separate import device
+
+    monkeypatch.setattr(device, "device_count", lambda name: 2)
+    taken = []
+    for _ in range(3):
+        monkeypatch.setattr(device, "_held", {})
+        taken.append((claim(Machine(device="cuda", locks=str(tmp_path))), device._held))
+    assert [name for name, _ in taken] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert resolve_device("cpu") == "cpu"
+
+
+def test_a_task_that_is_done_needs_no_model(tmp_path):
+    source, target = tmp_path / "a.wav", tmp_path / "b.wav"
+    source.touch()
+    target.touch()
+    task = FileTask(source=source, targets=(("vocals", target),))
+    config = SeparateConfig(files=(source,), out=tmp_path, model_repo=tmp_path / "absent")
+    assert separate_file(task, quiet, config=config, machine=Machine(device="cpu")) == {"status": "skipped"}

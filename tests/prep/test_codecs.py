@@ -278,3 +278,37 @@ def test_dts_and_truehd_which_nothing_here_encodes(monkeypatch, tmp_path, real_d
     power = np.log(np.exp(alone).mean(axis=(0, 2)))
     got = np.log(np.exp(movie.mel("en")[0].astype(np.float64)).mean(axis=(0, 2)))
     assert np.abs(power - got)[:40].mean() < 0.3
+
+
+COLOURS = [(220, 30, 30), (30, 200, 40), (40, 50, 210), (128, 128, 128)]
+
+
+@pytest.mark.parametrize(
+    ("tag", "matrix", "size"),
+    [
+        (1, "ITU709", (64, 36)),
+        (6, "ITU601", (64, 36)),
+        (9, "BT2020", (64, 36)),
+        (2, "ITU709", (1280, 720)),  # nothing is said: high definition
+        (2, "ITU601", (720, 576)),  # nothing is said: standard definition
+    ],
+)
+def test_colours_are_those_of_the_film(monkeypatch, tmp_path, tag, matrix, size):
+    film = tmp_path / "film.mkv"
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    for number, colour in enumerate(COLOURS):
+        image[:, number * size[0] // 4 : (number + 1) * size[0] // 4] = colour
+    with av.open(str(film), "w") as container:
+        video = container.add_stream("ffv1", rate=10)
+        video.width, video.height, video.pix_fmt = *size, "yuv444p"
+        video.codec_context.colorspace = tag
+        for _ in range(31):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            container.mux(video.encode(frame.reformat(format="yuv444p", dst_colorspace=matrix)))
+        container.mux(video.encode(None))
+    make_film(tmp_path / "film.en.mka", seconds=3.2, video_codec=None, tracks=[Track(None)])
+    movie, _ = one_movie(monkeypatch, film, tmp_path / "cache")
+    shown = frame_of(movie).astype(int)
+    for number, colour in enumerate(COLOURS):
+        there = shown[90, (2 * number + 1) * shown.shape[1] // 8]
+        assert np.abs(there - colour).max() <= 6, (there, colour)

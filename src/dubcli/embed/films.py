@@ -18,7 +18,7 @@ from dubcli.embed.decode import Reading, Wanted
 from dubcli.embed.sounds import Heard, film_blocks, summary
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
-from dubcli.media.jpeg import frame_size, upright
+from dubcli.media.jpeg import colour_matrix, frame_size, upright
 from dubcli.media.languages import language_tag
 from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen, shown_seconds, usual_seconds
 from dubcli.media.streams import AudioTrack, MediaInfo, VideoTrack, open_media, probe
@@ -157,7 +157,12 @@ class _Cropper:
             width, height = height, width
         try:
             scaled = self._reformatter.reformat(
-                frame, width=width, height=height, format="rgb24", interpolation="BICUBIC"
+                frame,
+                width=width,
+                height=height,
+                format="rgb24",
+                interpolation="BICUBIC",
+                src_colorspace=colour_matrix(frame),
             )
         except (av.error.FFmpegError, ValueError) as error:
             raise InputError(f"the picture's pixels cannot be converted ({error})") from None

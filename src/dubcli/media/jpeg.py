@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 
 QUALITY = 3  # FFmpeg's -q:v: 2 is best, 31 worst
 _TICK = Fraction(1, 1000)
@@ -19,10 +19,24 @@ _ROTATIONS = {90: 2, 270: 1, 180: None}  # degrees counter-clockwise -> FFmpeg's
 _LONGEST = 8
 
 
+_MATRICES = {int(space): space for space in Colorspace} | {6: Colorspace.ITU601, 10: Colorspace.BT2020}
+
+
 def upright(frame: Any) -> int:
     """Degrees by which a decoded frame is to be turned counter-clockwise: of 0, 90, 180, 270 the nearest to its tag."""
     degrees = float(frame.rotation)
     return 90 * round(degrees / 90) % 360 if math.isfinite(degrees) else 0
+
+
+def colour_matrix(frame: Any) -> Colorspace | None:
+    """By which matrix a frame's colours were turned into YUV; None where it holds no YUV.
+
+    Where nothing says so it is what players take it for: BT.709 for high definition, BT.601 for the rest.
+    """
+    if frame.format.is_rgb:
+        return None
+    is_high = frame.width >= 1280 or frame.height > 576
+    return _MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if is_high else Colorspace.ITU601)
 
 
 def frame_size(
@@ -62,7 +76,14 @@ class JpegWriter:
         rotation = upright(frame)
         width, height = self.size if rotation % 180 == 0 else self.size[::-1]
         scaled = self._reformatter.reformat(
-            frame, width=width, height=height, format="yuvj420p", interpolation="BICUBIC", dst_color_range="JPEG"
+            frame,
+            width=width,
+            height=height,
+            format="yuvj420p",
+            interpolation="BICUBIC",
+            dst_color_range="JPEG",
+            src_colorspace=colour_matrix(frame),
+            dst_colorspace=Colorspace.ITU601,  # what every reader takes a JPEG for (JFIF)
         )
         if rotation:
             scaled = _rotate(scaled, rotation)

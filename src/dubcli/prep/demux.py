@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from dubcli.cache import layout
+from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
 from dubcli.media.jpeg import JpegWriter, upright
 from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen, shown_seconds, usual_seconds
@@ -20,6 +21,8 @@ _STEP = Fraction(layout.CLIP_SECONDS, layout.FRAMES_PER_CLIP)
 _FRAMES_AHEAD = 6
 _PACKETS_AT_ONCE = 32
 _PACKETS_AHEAD = 16  # times as many
+
+LONGEST_SECONDS = 24 * 3600  # a header's rate of a frame a minute must not fill the disk
 
 
 class Worker:
@@ -133,6 +136,8 @@ def frames_of(stream: Any, packets: Iterator[Any], start: Fraction, report: Pict
         at = frame.pts * time_base - start if frame.pts is not None else at
         duration = shown_seconds(frame, time_base, usual)
         report.end_seconds = max(report.end_seconds, at + duration)
+        if report.end_seconds > LONGEST_SECONDS:
+            raise InputError("its time stamps say that it is longer than a day; they are damaged")
         yield at, duration, frame
         at += duration
 

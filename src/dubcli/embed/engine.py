@@ -8,19 +8,18 @@ seconds when it is cached, so it is done where the work that is left pays for it
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
+
+from dubcli.core.memory import keep_freed_memory
 
 COLD_COMPILE_SECONDS = 25.0
 WARM_COMPILE_SECONDS = 8.0
@@ -156,18 +155,3 @@ def compile_cache() -> Path:
     """Where compiled code is kept between runs (torch's own default is a temporary folder)."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or os.path.join(home, "dubav", "inductor"))
-
-
-@lru_cache(maxsize=1)
-def keep_freed_memory() -> None:
-    """Have glibc keep freed blocks for the next layer. By default it gives blocks of megabytes back to the kernel,
-    which then has to zero every page again: a third of the time of a backbone on a CPU.
-
-    The process as a whole then holds on to the most memory it ever used. Elsewhere than on glibc nothing happens.
-    """
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return
-    trim_threshold, mmap_threshold, largest = -1, -3, 2**31 - 1  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-    libc = ctypes.CDLL(None)
-    libc.mallopt(mmap_threshold, largest)
-    libc.mallopt(trim_threshold, largest)

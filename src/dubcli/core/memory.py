@@ -1,0 +1,23 @@
+"""The process's memory."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+from functools import lru_cache
+
+
+@lru_cache(maxsize=1)
+def keep_freed_memory() -> None:
+    """Have glibc keep freed blocks for the next layer. By default it gives blocks of megabytes back to the kernel,
+    which then has to zero every page again: a third of the time of a backbone on a CPU.
+
+    The process as a whole then holds on to the most memory it ever used. Elsewhere than on glibc nothing happens.
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, mmap_threshold, largest = -1, -3, 2**31 - 1  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+    libc = ctypes.CDLL(None)
+    libc.mallopt(mmap_threshold, largest)
+    libc.mallopt(trim_threshold, largest)

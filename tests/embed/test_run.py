@@ -1,4 +1,5 @@
 import csv
+import errno
 import os
 import signal
 import subprocess
@@ -215,3 +216,41 @@ def test_rate_and_modalities_of_the_checkpoint(checkpoints, folder, tmp_path):
         embed(folder, audio_only, tmp_path / "a", EmbedConfig(modalities=("video",)))
     with pytest.raises(UserError, match="audio-only"):
         audio_only.video(np.zeros((1, 16, 64, 64, 3), dtype=np.uint8))
+
+
+def test_estimate_of_the_work_left(write_sound, tmp_path, tiny, monkeypatch):
+    for number in range(40):
+        write_sound(f"in/{number:02}.wav", noise(1, 16000, seed=number), 16000)
+    write_sound("long.wav", noise(120, 16000), 16000)
+    lefts = []
+    monkeypatch.setattr(
+        Embedder, "features", lambda self, chunks, left=0.0: lefts.append(left) or np.zeros((len(chunks), 1024))
+    )
+    embed(tmp_path / "in", tiny, tmp_path / "out", TINY, JobOptions(workers=1))
+    np.testing.assert_allclose(lefts, [32, 24, 16, 8, 0], atol=3)
+    lefts.clear()
+    embed(tmp_path / "long.wav", tiny, tmp_path / "out2", TINY)
+    np.testing.assert_allclose(lefts, [32, 24, 16, 8, 0], atol=0.5)
+
+
+@pytest.mark.parametrize(("number", "reason"), [(errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only")])
+def test_full_disk_is_one_line_and_resumable(folder, tmp_path, tiny, monkeypatch, number, reason):
+    def refuse(path, block):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dubcli.embed.blocks.save_block", refuse)
+        with pytest.raises(UserError, match=f"{reason}.*make room"):
+            embed(folder, tiny, tmp_path / "out", TINY)
+    assert embed(folder, tiny, tmp_path / "out", TINY).ok == 6
+
+
+def test_target_that_cannot_be_written(folder, tmp_path, tiny):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file"):
+        embed(folder, tiny, tmp_path / "file", TINY)
+    with pytest.raises(UserError, match="cannot write to"):
+        embed(folder, tiny, tmp_path / "file/below", TINY)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no sound and no video"):
+        embed(tmp_path / "empty", tiny, tmp_path / "out", TINY)

@@ -102,7 +102,6 @@ class Pipeline:
 
     def _decode(self, item: Item) -> None:
         opened = _Open(item)
-        self._workload.begin(item)
         try:
             for chunk in decode(item, self._wanted, opened.reading):
                 opened.waiting += 1
@@ -245,14 +244,12 @@ class _Workload:
         self._seen: Counter[str] = Counter()
         self._seen_of_shape: Counter[_Key] = Counter()
 
-    def begin(self, item: Item) -> None:
-        """Decoding of an item begins (called by one thread at a time or so: an estimate needs no lock)."""
-        self._begun_bytes += max(0, item.size)
-
     def see(self, opened: _Open, key: _Key) -> None:
         """A chunk has come."""
         kind = key[0]
         expected = opened.reading.expected.get(kind, 0)
+        if not opened.seen:
+            self._begun_bytes += max(0, opened.item.size)
         if opened.seen[kind] == 0:
             self._expected[kind] += expected
         opened.seen[kind] += 1
@@ -262,6 +259,8 @@ class _Workload:
 
     def end(self, opened: _Open) -> None:
         """No more chunks of this item."""
+        if not opened.seen:
+            self._begun_bytes += max(0, opened.item.size)
         for kind, seen in opened.seen.items():
             self._expected[kind] -= max(0, opened.reading.expected.get(kind, 0) - seen)
 

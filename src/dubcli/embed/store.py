@@ -49,11 +49,13 @@ class Block:
 
     @classmethod
     def joined(cls, parts: Sequence[Block]) -> Block:
-        """One block of several, in order."""
+        """One block of several, in order; of the modalities that one of its items has."""
+        items = [item for part in parts for item in part.items]
+        present = [name for name in MODALITIES if any(item[f"{name}_chunks"] for item in items)]
         return cls(
-            [item for part in parts for item in part.items],
+            items,
             [chunk for part in parts for chunk in part.chunks],
-            {name: np.concatenate([part.features[name] for part in parts]) for name in MODALITIES},
+            {name: np.concatenate([part.features[name] for part in parts]) for name in present},
         )
 
 

@@ -1,5 +1,6 @@
 """Languages of a film: added later, in files of their own, changed, broken, and tracks that change within."""
 
+import os
 import shutil
 from fractions import Fraction
 
@@ -170,4 +171,22 @@ def test_a_track_that_changes_its_channels_and_rate_goes_on(monkeypatch, tmp_pat
         assert 700 * (10 ** ((loudest + 1) / 97 * np.log10(1 + 24000 / 700)) - 1) == pytest.approx(frequency, rel=0.15)
         # all channels alike: every layout's row of the matrix adds up to one, but for the dropped LFE
         assert mel[..., 20:-20].max() == pytest.approx(np.log((0.3 * 256) ** 2), abs=0.8)
+    assert findings(tmp_path / "cache") == []
+
+
+def test_a_name_that_is_no_utf_8(dubav, tmp_path):
+    name = os.fsencode(tmp_path) + b"/films/Am\xe9lie.mkv"
+    (tmp_path / "films").mkdir()
+    make_film(tmp_path / "films" / "plain.mkv", seconds=3.5)
+    try:
+        os.rename(os.fsencode(tmp_path / "films" / "plain.mkv"), name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    (tmp_path / "films" / os.fsdecode(b"bad\xff.mkv")).write_bytes(b"no film")
+    for status in ("ok", "skipped"):
+        assert dubav("prep", "films", "--lang", "en").returncode == 1
+        lines = {line["source"]: line["status"] for line in log_lines(tmp_path / "cache")[-2:]}
+        assert lines == {os.fsdecode(b"films/Am\xe9lie.mkv"): status, os.fsdecode(b"films/bad\xff.mkv"): "failed"}
+    (movie,) = Cache(tmp_path / "cache").movies
+    assert os.fsencode(movie.meta["source"]["path"]) == name
     assert findings(tmp_path / "cache") == []

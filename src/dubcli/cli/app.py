@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -118,6 +119,9 @@ def _root(
 
 def main() -> None:
     """Run the command line. Exit status: 0 done, 1 some inputs failed, 2 the user's error, 130 Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a file's name may be no UTF-8; it must not end the run, and in JSON this is the escape of it
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()
 
 

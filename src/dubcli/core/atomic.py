@@ -87,9 +87,15 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write strict JSON (no NaN, no Infinity) atomically, with indentation and a final newline."""
-    with atomic_write(path, "w") as file:
-        json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_write(path) as file:
+        file.write(json_bytes(text))
+
+
+def json_bytes(text: str) -> bytes:
+    """JSON as UTF-8. File names that are none (Python holds them as lone surrogates) become JSON's escapes of these,
+    which every reader takes and Python turns back into the same name."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dubcli.core.atomic import json_bytes
+
 OK, SKIPPED, FAILED = "ok", "skipped", "failed"
 
 
@@ -87,7 +89,7 @@ class OutcomeLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            data = text.encode("utf-8", "surrogateescape")
+            data = json_bytes(text)
             written = os.write(descriptor, data)
             if written < len(data):  # the disk is full now: half a line would spoil the next one
                 os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)

@@ -102,6 +102,13 @@ def test_a_dub_of_which_nothing_can_be_heard_is_left_out(monkeypatch, tmp_path):
     assert "es left out: no whole clip of it could be decoded" in outcome.warning
 
 
+def test_an_original_of_which_nothing_can_be_heard_is_no_film(monkeypatch, tmp_path):
+    film = tmp_path / "film.mkv"
+    make_film(film, seconds=7, tracks=[Track("eng", sound=tone(500, 1.0)), Track("spa")])
+    (outcome,) = prepare_here(monkeypatch, [film], tmp_path / "cache", "en,es").values()
+    assert (outcome.status, outcome.reason) == ("failed", "no whole clip of the en track could be decoded")
+
+
 def test_two_titles_of_one_file_are_two_films(monkeypatch, tmp_path):
     make_film(tmp_path / "film.mkv", seconds=4, tracks=[Track("eng"), Track("fre", seed=2)])
     (tmp_path / "list.csv").write_text("movie,video,en\nOne,film.mkv,film.mkv:1\n")

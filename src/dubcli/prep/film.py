@@ -177,8 +177,8 @@ def _require_unchanged(video: Path, content: str) -> None:
 def _require_sound(meta: dict[str, Any], primary: str) -> None:
     first, stop = meta["tracks"][primary]["valid_clips"]
     if stop <= first:
-        problems = meta["tracks"][primary]["problems"]
-        raise InputError(f"no whole clip of the {primary} track could be decoded" + f"; {problems[0]}" * bool(problems))
+        reasons = meta["tracks"][primary]["problems"][:1]
+        raise InputError("; ".join([f"no whole clip of the {primary} track could be decoded", *reasons]))
 
 
 def _details(

@@ -1,6 +1,6 @@
 """The probe's heads in one pass against one head at a time with PyTorch Lightning, as hear-eval-kit trains them.
 
-    flock /tmp/bench.lock taskset -c 0,1 python tests/benchmarks/bench_probe.py [linear hear hares] [--full]
+    flock /tmp/bench.lock taskset -c 0,1 python tests/benchmarks/bench_probe.py [linear hear hares] [--full] [--fast]
 
 Needs `pip install '.[bench]'`. Problems: ESC-50's shape (2000 x 1024, 5 folds, 50 classes) and FSD50K's with fewer rows
 (multilabel, 5000 x 1024, 200 classes), classes that overlap so that accuracy is near 60 %. Both sides do the same work
@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=["linear", "hear", "hares"])
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--fast", action="store_true", help="ours with --fast-heads")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
@@ -48,10 +49,10 @@ def main() -> None:
     if "linear" in arguments.parts:
         for problem in (esc50_like(), fsd50k_like()):
             recipe = LINEAR if problem.kind == "multiclass" or arguments.full else replace(LINEAR, max_epochs=60)
-            ratios.append(compare("linear", problem, recipe, rate))
+            ratios.append(compare("linear", problem, recipe, rate, arguments.fast))
     if "hear" in arguments.parts:
         recipe = HEAR if arguments.full else replace(HEAR, max_epochs=HEAR_EPOCHS)
-        ratios.append(compare("hear", esc50_like(), recipe, rate))
+        ratios.append(compare("hear", esc50_like(), recipe, rate, arguments.fast))
     if "hares" in arguments.parts:
         ten = esc50_like(classes=10, folds=1)
         begun = time.perf_counter()
@@ -97,10 +98,10 @@ def _problem(name: str, features: Any, labels: Any, kind: str, classes: int, spl
     )
 
 
-def compare(name: str, problem: Problem, recipe: EpochRecipe, rate: float) -> str:
+def compare(name: str, problem: Problem, recipe: EpochRecipe, rate: float, fast: bool) -> str:
     """Both sides on one problem; the line with the ratio."""
     begun = time.perf_counter()
-    ours = run_heads(problem, recipe, seed=0, device="cpu", progress=SILENT)
+    ours = run_heads(problem, recipe, seed=0, device="cpu", progress=SILENT, fast=fast)
     our_seconds = time.perf_counter() - begun
     begun = time.perf_counter()
     theirs, epochs = reference(problem, recipe)

@@ -277,3 +277,14 @@ def test_protocols_score_a_problem(kind, protocol, monkeypatch):
         assert all(math.isfinite(value) for part in split.predictions for value in part.ravel())
     again = run_protocol(made, protocol, seed=1)
     np.testing.assert_array_equal(again.splits[1].predictions[0], scores.splits[1].predictions[0])
+
+
+def test_fast_heads_score_alike_and_leave_the_setting_as_it_was():
+    made = problem(rows=300, splits=2, noise=2.5)
+    recipe = EpochRecipe(points=(point(1, 1e-2, hidden=64),), batch_size=256, max_epochs=60)
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    exact = run_heads(made, recipe, seed=0, device="cpu", progress=SILENT)
+    fast = run_heads(made, recipe, seed=0, device="cpu", progress=SILENT, fast=True)
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+    agree = [(a[0][0].argmax(1) == b[0][0].argmax(1)).mean() for a, b in zip(exact, fast, strict=True)]
+    assert min(agree) > 0.8

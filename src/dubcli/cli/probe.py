@@ -75,6 +75,13 @@ def probe(
     again: Annotated[bool, typer.Option("--again", help="Compute results that are there already.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of heads and draws.")] = 0,
     preset: Annotated[str, typer.Option("--preset", metavar="paper|small|tiny", help="Of the model random.")] = "paper",
+    fast_heads: Annotated[
+        bool,
+        typer.Option(
+            "--fast-heads",
+            help="Heads' products rounded to bfloat16 (CPUs with AMX: about 3 times as fast) or TF32 (CUDA) inside.",
+        ),
+    ] = False,
     precision: Annotated[
         str,
         typer.Option("--precision", metavar="auto|float32|bfloat16", help="Of features. auto: bfloat16 on CUDA."),
@@ -111,6 +118,7 @@ def probe(
         preset=preset,
         device=device,
         precision=precision,
+        fast_heads=fast_heads,
     )
     if list_tasks:
         return _show_tasks(config, json)

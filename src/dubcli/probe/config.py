@@ -22,7 +22,8 @@ class ProbeConfig:
     ``shots``: train on this many clips per class, ``draws`` times each, instead of on all.
     ``modalities``: None is what the task needs. ``allow_missing``: go on without clips that are not there or damaged.
     ``check_leakage``: compare the clips' contents across splits. ``again``: compute results that are there already.
-    ``seed``: of heads and draws. ``preset``: of the model ``random``. ``device``, ``precision``: as in EmbedConfig.
+    ``fast_heads``: heads' products round to bfloat16 or TF32 inside. ``seed``: of heads and draws.
+    ``preset``: of the model ``random``. ``device``, ``precision``: as in EmbedConfig.
     """
 
     data: Path | None = None
@@ -40,6 +41,7 @@ class ProbeConfig:
     preset: str = "paper"
     device: str | None = None
     precision: str = "auto"
+    fast_heads: bool = False
 
     def __post_init__(self) -> None:
         if self.protocol is not None and self.protocol not in PROTOCOLS:

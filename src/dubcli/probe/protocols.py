@@ -43,11 +43,17 @@ class ProbeScores:
 
 
 def run_protocol(
-    problem: Problem, protocol: str, *, seed: int = 0, device: str | None = None, progress: Progress = SILENT
+    problem: Problem,
+    protocol: str,
+    *,
+    seed: int = 0,
+    device: str | None = None,
+    fast: bool = False,
+    progress: Progress = SILENT,
 ) -> ProbeScores:
     """Train and test heads on every split of ``problem``. Raises UserError where heads diverge."""
     if protocol in RECIPES:
-        return _with_gradients(problem, protocol, seed, device, progress)
+        return _with_gradients(problem, protocol, seed, device, fast, progress)
     fitters: dict[str, tuple[Callable[..., Any], str, tuple[float, ...]]] = {
         "logreg": (_logreg, "C", LOGREG_C),
         "knn": (_knn, "k", KNN_K),
@@ -63,11 +69,13 @@ def run_protocol(
     return ProbeScores(protocol=parameters, splits=tuple(splits))
 
 
-def _with_gradients(problem: Problem, protocol: str, seed: int, device: str | None, progress: Progress) -> ProbeScores:
+def _with_gradients(
+    problem: Problem, protocol: str, seed: int, device: str | None, fast: bool, progress: Progress
+) -> ProbeScores:
     from dubcli.probe.heads.protocol import run_heads
 
     recipe = RECIPES[protocol]
-    found = run_heads(problem, recipe, seed=seed, device=device, progress=progress)
+    found = run_heads(problem, recipe, seed=seed, device=device, progress=progress, fast=fast)
     splits = [
         SplitScores(
             name=split.name,
@@ -79,7 +87,14 @@ def _with_gradients(problem: Problem, protocol: str, seed: int, device: str | No
         for split, (predictions, chosen) in zip(problem.splits, found, strict=True)
     ]
     shuffled = isinstance(recipe, StepRecipe)
-    parameters = {"name": protocol, **asdict(recipe), "shuffled": shuffled, "standardised": False, "seed": seed}
+    parameters = {
+        "name": protocol,
+        **asdict(recipe),
+        "seed": seed,
+        "shuffled": shuffled,
+        "standardised": False,
+        "fast_products": fast,
+    }
     return ProbeScores(protocol=parameters, splits=tuple(splits))
 
 

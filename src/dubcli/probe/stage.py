@@ -165,7 +165,9 @@ def _measure(
     if protocol in NEED_VALIDATION:
         data = with_validation(data)
     problem = to_problem(data, array)
-    scores = run_protocol(problem, protocol, seed=config.seed, device=config.device, progress=progress)
+    scores = run_protocol(
+        problem, protocol, seed=config.seed, device=config.device, fast=config.fast_heads, progress=progress
+    )
     content = {
         "task": data.name,
         "model": path.stem,
@@ -242,4 +244,5 @@ def _identity(
         "shots": shots,
         "draws": config.draws if shots is not None else None,
         "seed": config.seed,
+        "fast_heads": config.fast_heads,
     }

@@ -31,11 +31,12 @@ class Head:
 
 @dataclass
 class _Cache:
-    """What backward needs of one hidden layer, each (heads, batch, hidden)."""
+    """What backward needs of one hidden layer."""
 
-    normal: Tensor
-    scale: Tensor  # gamma / standard deviation, (heads, 1, hidden)
-    active: Tensor
+    linear: Tensor  # (heads, batch, hidden), as it came out of the product
+    active: Tensor  # (heads, batch, hidden), after BatchNorm, dropout and ReLU
+    gamma: Tensor  # (heads, hidden), with dropout's factor in it
+    moments: list[tuple[Tensor, Tensor]]  # per head: mean and 1 / standard deviation, (hidden,)
 
 
 @dataclass
@@ -134,31 +135,37 @@ class HeadBank:
             layer = self.layers[depth]
             norm_gradients: list[Tensor] = []
             if layer.norm:
-                gradient, norm_gradients = _norm_backward(caches[depth], gradient, self.heads[0].point.dropout)
+                gradient, norm_gradients = _norm_backward(caches[depth], gradient, self._gain)
             if depth > 0:
                 weight = torch.bmm(gradient.transpose(1, 2), caches[depth - 1].active)
             else:
-                parts = [_wide(gradient[first:stop]).T @ rows for first, stop, rows in blocks]
-                weight = (parts[0] if len(parts) == 1 else torch.cat(parts)).view(layer.weight.shape)
+                weight = _first_gradient(gradient, blocks)
             found += [weight, gradient.sum(dim=1), *norm_gradients]
             if depth > 0:
                 gradient = torch.bmm(gradient, layer.weight)
         return found
 
+    @property
+    def _gain(self) -> float:
+        """What the units that dropout leaves are multiplied by."""
+        return 1 / (1 - self.heads[0].point.dropout)
+
     def _normalise(self, layer: Layer, linear: Tensor) -> _Cache:
-        """BatchNorm over the batch, dropout, ReLU, in the kit's order."""
-        gamma, beta = layer.norm
-        variance, mean = torch.var_mean(linear, dim=1, correction=0)
-        rows = linear.shape[1]
-        for state, value in zip(layer.state, (mean, variance * (rows / max(1, rows - 1))), strict=True):
-            state.lerp_(value, BN_MOMENTUM)
-        deviation = (variance + BN_EPS).rsqrt_()
-        normal = linear.sub_(mean[:, None]).mul_(deviation[:, None])
-        active = torch.addcmul(beta[:, None], normal, gamma[:, None])
+        """BatchNorm over the batch, dropout, ReLU, in the kit's order; head by head, so that all stays in caches."""
+        gamma, beta = (part * self._gain for part in layer.norm)
+        active, moments = torch.empty_like(linear), []
         dropout = self.heads[0].point.dropout
-        if dropout:
-            active.mul_(self._kept(active.shape, dropout)).mul_(1 / (1 - dropout))
-        return _Cache(normal, (gamma * deviation)[:, None], active.relu_())
+        kept = self._kept(linear.shape, dropout) if dropout else None
+        for head in range(len(linear)):
+            mean, variance = (state[head] for state in layer.state)
+            out, *saved = torch.native_batch_norm(
+                linear[head], gamma[head], beta[head], mean, variance, True, BN_MOMENTUM, BN_EPS
+            )
+            if kept is not None:
+                out.mul_(kept[head])
+            torch.clamp(out, min=0, out=active[head])
+            moments.append((saved[0], saved[1]))
+        return _Cache(linear, active, gamma, moments)
 
     def _kept(self, shape: torch.Size, dropout: float) -> Tensor:
         """0 where a unit is dropped. Each head draws from its own generator, so it is the same alone and in company."""
@@ -177,34 +184,54 @@ def _parts(layer: Layer) -> list[Tensor]:
     return [layer.weight, layer.bias, *layer.norm, *layer.state]
 
 
-def _wide(gradient: Tensor) -> Tensor:
-    """(heads, batch, out) -> (batch, heads * out)."""
-    return gradient.transpose(0, 1).reshape(gradient.shape[1], -1)
+# Narrow layers of many heads are one wide product; wide ones are as fast one by one, and need no transposing.
+_NARROW = 256
 
 
 def _linear(layer: Layer, blocks: Blocks, hidden: Tensor | None) -> Tensor:
-    """(heads, batch, out). The first layer is one wide product for all heads that see the same rows."""
+    """(heads, batch, out). In the first layer heads of one split share their rows."""
     if hidden is not None:
         return torch.baddbmm(layer.bias[:, None], hidden, layer.weight.transpose(1, 2))
-    width = layer.weight.shape[1]
-    parts = []
+    heads, width, dim = layer.weight.shape
+    out = layer.weight.new_empty(heads, len(blocks[0][2]), width)
     for first, stop, rows in blocks:
-        weight = layer.weight[first:stop].reshape(-1, rows.shape[1])
-        wide = torch.addmm(layer.bias[first:stop].reshape(-1), rows, weight.T)
-        parts.append(wide.view(len(rows), stop - first, width).transpose(0, 1))
-    return (parts[0] if len(parts) == 1 else torch.cat(parts)).contiguous()
+        if width < _NARROW:
+            weight, bias = layer.weight[first:stop].reshape(-1, dim), layer.bias[first:stop].reshape(-1)
+            wide = torch.addmm(bias, rows, weight.T)
+            out[first:stop] = wide.view(len(rows), stop - first, width).transpose(0, 1)
+        else:
+            for head in range(first, stop):
+                torch.addmm(layer.bias[head], rows, layer.weight[head].T, out=out[head])
+    return out
 
 
-def _norm_backward(cache: _Cache, gradient: Tensor, dropout: float) -> tuple[Tensor, list[Tensor]]:
+def _first_gradient(gradient: Tensor, blocks: Blocks) -> Tensor:
+    """Of the first layer's weights, (heads, out, dim)."""
+    heads, batch, width = gradient.shape
+    out = gradient.new_empty(heads, width, blocks[0][2].shape[1])
+    for first, stop, rows in blocks:
+        if width < _NARROW:
+            wide = gradient[first:stop].transpose(0, 1).reshape(batch, -1)
+            torch.mm(wide.T, rows, out=out[first:stop].view(-1, rows.shape[1]))
+        else:
+            for head in range(first, stop):
+                torch.mm(gradient[head].T, rows, out=out[head])
+    return out
+
+
+def _norm_backward(cache: _Cache, gradient: Tensor, gain: float) -> tuple[Tensor, list[Tensor]]:
     """Through ReLU, dropout and BatchNorm: the gradient before them, and those of gamma and beta."""
-    gradient = gradient.mul_(cache.active > 0)
-    if dropout:
-        gradient.mul_(1 / (1 - dropout))
-    beta = gradient.sum(dim=1)
-    gamma = torch.einsum("hbo,hbo->ho", gradient, cache.normal)
-    rows = gradient.shape[1]
-    gradient.sub_(beta[:, None] / rows).addcmul_(cache.normal, gamma[:, None], value=-1 / rows).mul_(cache.scale)
-    return gradient, [gamma, beta]
+    gammas, betas = [], []
+    for head, (mean, deviation) in enumerate(cache.moments):
+        # where a unit was dropped its activity is 0, so ReLU's mask is dropout's too
+        passed = torch.ops.aten.threshold_backward(gradient[head], cache.active[head], 0)
+        before, gamma, beta = torch.ops.aten.native_batch_norm_backward(
+            passed, cache.linear[head], cache.gamma[head], None, None, mean, deviation, True, BN_EPS, [True] * 3
+        )
+        gradient[head] = before
+        gammas.append(gamma * gain)
+        betas.append(beta * gain)
+    return gradient, [torch.stack(gammas), torch.stack(betas)]
 
 
 def _initial(head: Head, sizes: Sequence[int], dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:

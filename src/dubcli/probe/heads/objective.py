@@ -53,17 +53,16 @@ class Objective:
 
     def scores(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The deciding metric of each head, (heads,) float64, from logits (heads, rows, outputs)."""
-        found = self.probabilities(logits)
         if self._metric == "mAP":
             one_hot = targets.bool()
             if self._kind != "multilabel":
                 one_hot = torch.nn.functional.one_hot(targets[:, 0], self.outputs).bool()
-            return torch.stack([mean_average_precision(one_hot, head) for head in found[0]])
+            return torch.stack([mean_average_precision(one_hot, head) for head in self.probabilities(logits)[0]])
+        # the best class has the largest logit: no need of probabilities
+        best = [part.argmax(dim=2) for part in torch.split(logits, self._widths, dim=2)]
         if self._kind == "multilabel":
-            best = found[0].argmax(dim=2)
-            return targets.double().gather(1, best.T).mean(dim=0)
-        right = torch.stack([part.argmax(dim=2) for part in found], dim=2) == targets
-        return right.all(dim=2).double().mean(dim=1)
+            return targets.double().gather(1, best[0].T).mean(dim=0)
+        return (torch.stack(best, dim=2) == targets).all(dim=2).double().mean(dim=1)
 
 
 def mean_average_precision(labels: Tensor, scores: Tensor) -> Tensor:

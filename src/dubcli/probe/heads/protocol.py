@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from dubcli.core.memory import keep_freed_memory
+from dubcli.core.precision import fast_products
 from dubcli.jobs.progress import Progress
 from dubcli.probe.heads.network import Head
 from dubcli.probe.heads.objective import Objective
@@ -29,12 +32,17 @@ def run_heads(
     device: str | None,
     progress: Progress,
     dtype: torch.dtype = torch.float32,
+    fast: bool = False,
 ) -> Found:
-    """Train the recipe's heads on every split. Raises UserError where they diverge."""
+    """Train the recipe's heads on every split. Raises UserError where they diverge.
+
+    ``fast``: products round to bfloat16 or TF32 inside, see ``core.precision.fast_products``.
+    """
+    keep_freed_memory()
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     objective = Objective(problem)
     splits = [_rows(problem, split, objective, dtype, where) for split in problem.splits]
-    with torch.inference_mode():
+    with torch.inference_mode(), fast_products() if fast else nullcontext():
         if isinstance(recipe, StepRecipe):
             return _by_steps(splits, objective, recipe, seed, progress)
         return _by_grid(splits, objective, recipe, seed, progress)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from types import SimpleNamespace
 
+import av
 import pytest
 
-from dubcli.media.clock import FilmClock
+from dubcli.media.clock import FilmClock, read_packets
 
 TICK = Fraction(1, 1000)
 
@@ -104,3 +106,43 @@ def test_as_many_jumps_as_there_are_packets():
     found, problems = corrected(stamps)
     assert len(problems) <= 5000
     assert max(found) - min(found) <= 5000 * 4040
+
+
+class Container:
+    """Demuxes as PyAV does: ``parts`` are packets and errors; after an error a new call goes on behind it."""
+
+    def __init__(self, *parts):
+        self._parts = list(parts)
+        self.format = SimpleNamespace(name="mpegts")
+        self.streams = SimpleNamespace(video=[], audio=[])
+        self.duration = None
+
+    def demux(self, streams):
+        while self._parts:
+            part = self._parts.pop(0)
+            if isinstance(part, Exception):
+                raise part
+            yield part
+
+
+class Ours(Packet):
+    size = 1
+    stream_index = 0
+
+
+def test_reading_goes_on_behind_damage_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr("dubcli.media.clock._compared", lambda container, wanted: [])
+    broken = av.error.InvalidDataError(1094995529, "Invalid data found when processing input")
+    stream = SimpleNamespace(index=0)
+    problems = []
+    container = Container(Ours(0, 0, 0), broken, Ours(0, 40, 40), *[broken] * 100, Ours(0, 80, 80))
+    found = list(read_packets(container, [stream], Fraction(0), problems))
+    assert [packet.pts for packet in found] == [0, 40]
+    assert problems[0] == "the file is unreadable in places: Invalid data found when processing input"
+
+
+def test_streams_that_a_recording_gains_on_its_way_end_nothing(monkeypatch):
+    monkeypatch.setattr("dubcli.media.clock._compared", lambda container, wanted: [])
+    container = Container(Ours(0, 0, 0), Ours(0, 40, 40), IndexError("list index out of range"))
+    found = list(read_packets(container, [SimpleNamespace(index=0)], Fraction(0), []))
+    assert len(found) == 2

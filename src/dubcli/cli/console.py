@@ -73,6 +73,9 @@ def print_summary(summary: JobSummary, *, what: str, log: object, as_json: bool,
         print(f"  failed: {outcome.key}: {outcome.reason}")
     for outcome in summary.warnings:
         print(f"  warning: {outcome.key}: {outcome.warning}")
+    for outcome in summary.outcomes:
+        if "note" in outcome.details:
+            print(f"  note: {outcome.key}: {outcome.details['note']}")
     if summary.failures:
         print(f"  all reasons are in {log}")
 

@@ -68,12 +68,13 @@ def _demux(container: Any, streams: list[Any], problems: list[str]) -> Iterator[
                     errors = 0
                     yield packet
             return
-        except av.error.EOFError:
+        except (av.error.EOFError, IndexError):
+            # PyAV 18.1 stumbles, at the end, over streams that a recording gained on its way
             return
         except av.error.FFmpegError as error:
             errors += 1
             if errors == 1:
-                problems.append(f"the file cannot be read on: {short(error)}")
+                problems.append(f"the file is unreadable in places: {short(error)}")
             if errors == _READ_ERRORS:
                 return
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import pickle
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -97,16 +98,27 @@ def _from_hub(name: str) -> Any:
     from demucs.repo import ModelLoadingError
 
     check_name(name)
-
-    # without a network it would tell of each of its attempts
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        return get_model(name)
+        with _quiet_download():
+            return get_model(name)
     except ModelLoadingError as error:
         raise UserError(f"the model {name} cannot be used: {_first_line(error)}") from None
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"the model {name} could not be fetched ({reason}){_what_to_fetch(name)}") from None
+
+
+@contextmanager
+def _quiet_download() -> Iterator[None]:
+    """Without a network the hub's client would tell of each of its attempts; torch tells of downloads on stdout."""
+    logger = logging.getLogger("huggingface_hub.utils._http")  # the library sets the level of the one above again
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 def check_name(name: str) -> None:

@@ -106,7 +106,7 @@ def test_only_failures_is_exit_status_2(tmp_path, tiny):
 
 
 def test_lists(folder, tmp_path):
-    (folder / "list.txt").write_text("0/0.wav\n\n1/1.wav\ngone.wav\n")
+    (folder / "list.txt").write_text("\ufeff0/0.wav\n\n1/1.wav\r\ngone.wav\n", encoding="utf-8")
     (folder / "list.csv").write_text("label,path\na,0/2.wav\nb,1/3.wav\n")
     items = list(list_items([folder / "list.txt", folder / "list.csv", folder / "0/4.wav"]))
     names = ("0/0.wav", "1/1.wav", "gone.wav", "0/2.wav", "1/3.wav", "0/4.wav")

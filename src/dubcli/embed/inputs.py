@@ -23,7 +23,10 @@ _PATH_COLUMNS = ("path", "file", "filename", "file_name", "fname", "video", "aud
 
 @dataclass(frozen=True)
 class Item:
-    """One input; ``kind`` is "file" or "movie" (a film of a clip cache). Size and time tell when a file has changed."""
+    """One input; ``kind`` is "file" or "movie" (a film of a clip cache). Size and time tell when it has changed.
+
+    ``size``: of the file, or of a film's frames: also a measure of how much work it is.
+    """
 
     path: str
     kind: str
@@ -91,12 +94,12 @@ def _folder(folder: Path) -> Iterator[Item | Ignored]:
 
 
 def _movies(cache: Path) -> Iterator[Item]:
+    from dubcli.cache.layout import FRAMES_FILE, MOVIE_FILE
     from dubcli.cache.reader import Cache
 
     for movie in Cache(cache).movies:
-        description = Path(movie.folder) / "movie.json"
-        status = description.stat()
-        yield Item(str(movie.folder), "movie", status.st_size, status.st_mtime_ns)
+        frames = file_item(str(movie.folder / FRAMES_FILE))
+        yield Item(str(movie.folder), "movie", frames.size, (movie.folder / MOVIE_FILE).stat().st_mtime_ns)
 
 
 def _listed(source: Path, names: Iterable[str]) -> Iterator[Item]:
@@ -107,7 +110,7 @@ def _listed(source: Path, names: Iterable[str]) -> Iterator[Item]:
 
 def _text_lines(path: Path) -> Iterator[str]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             for line in file:
                 if "\0" in line:
                     raise UserError(f"{path} is no text; a .txt input is a list with one file per line")

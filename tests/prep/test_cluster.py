@@ -15,7 +15,7 @@ from helpers.containers import Track, make_film
 from helpers.prepping import findings, log_lines, prepare_here
 
 distributed = pytest.importorskip("distributed")
-FILMS = 6
+FILMS = 4
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def films(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
     for number in range(FILMS):
         tracks = [Track("eng", seed=number), Track("spa", seed=20 + number)]
-        make_film(folder / f"{number}.mkv", seconds=12.5, size=(96, 54), tracks=tracks)
+        make_film(folder / f"{number}.mkv", seconds=9.5, size=(96, 54), tracks=tracks)
     (folder / "bad.mkv").write_bytes(b"no film")
     return folder
 

@@ -10,7 +10,7 @@ from helpers.containers import Track, make_film
 from helpers.dubs import RATE, background, moved, speech
 from helpers.prepping import findings
 
-SECONDS = 45
+SECONDS = 36
 MEL_FRAME_SECONDS = 512 / 48000
 # language of the dub -> (seconds late, ppm slow)
 LAGS = {"es": (0.0, 0), "fr": (0.045, 0), "de": (-0.0605, 0), "it": (0.13, 0), "pt": (-2.5, 0), "sv": (0.0, 41_667)}
@@ -83,6 +83,22 @@ def test_fixed_dubs_have_the_originals_background(dubav, dubbed, tmp_path):
         left = 0 if "fixed" in movie.tracks[language] else late / MEL_FRAME_SECONDS
         assert abs(best_shift(movie, language) - left) <= 1
     assert findings(tmp_path / "cache") == []
+
+
+def test_dubs_that_are_added_later_are_judged_and_corrected_alike(dubav, dubbed, tmp_path):
+    for options in ((), ("--fix-lag",)):
+        once, later = tmp_path / f"once{len(options)}", tmp_path / f"later{len(options)}"
+        dubav("prep", dubbed, "--lang", "en,it", "--cache", once, *options)
+        dubav("prep", dubbed, "--lang", "en", "--cache", later, *options)
+        dubav("prep", dubbed, "--lang", "en,it", "--cache", later, *options)
+        (one,), (other,) = Cache(once).movies, Cache(later).movies
+        assert one.meta == other.meta
+        assert ("it" in one.tracks) == bool(options)
+        for language in one.tracks:
+            assert np.array_equal(one.mel(language), other.mel(language))
+        assert sorted(path.name for path in one.folder.iterdir()) == sorted(
+            path.name for path in other.folder.iterdir()
+        )
 
 
 def best_shift(movie, language):

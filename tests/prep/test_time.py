@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import re
 from fractions import Fraction
 
 import av
@@ -141,18 +142,19 @@ def test_one_wrong_stamp_of_one_stream_moves_nothing(monkeypatch, tmp_path):
     assert [clip for clip, _ in click_frames(movie.mel("en"))] == [0, 2]
 
 
-def test_recordings_joined_end_to_end_go_on_in_step(monkeypatch, tmp_path):
+@pytest.mark.parametrize("ending", ["ts", "mpg"])
+def test_recordings_joined_end_to_end_go_on_in_step(monkeypatch, tmp_path, ending):
     parts = []
     for number, instant in enumerate((4.2, 2.7)):
-        part = tmp_path / f"part{number}.ts"
+        part = tmp_path / f"part{number}.{ending}"
         white = [frame for frame in range(24 * 8) if instant - 0.1 <= frame / 24 < instant + 0.1]
         write_timed(part, grid(8, 24), [[(0, clicks(8, [instant]))]], codec="mpeg2video", sound_codec="mp2",
                     flashes=white)  # fmt: skip
         parts.append(part.read_bytes())
-    film = tmp_path / "joined.ts"
+    film = tmp_path / f"joined.{ending}"
     film.write_bytes(b"".join(parts))
     movie, outcome = one_movie(monkeypatch, film, tmp_path / "cache", assume_primary=True)
-    assert "the clock jumps by -7.99 s at 8.0 s" in outcome.warning
+    assert re.search(r"the clock jumps by -[78]\.\d+ s at [78]\.\d s", outcome.warning)
     assert movie.n_clips == 5
     clips = [clip for clip, _ in click_frames(movie.mel("en"))]
     assert clips == [1, 3]
@@ -204,7 +206,7 @@ def white_instants(path):
         return [at for at, _, frame in frames if frame.to_ndarray(format="gray").mean() > 200], report.problems
 
 
-@pytest.mark.parametrize("ending", [".mkv", ".mp4", ".ts"])
+@pytest.mark.parametrize("ending", [".mkv", ".ts", pytest.param(".mp4", marks=pytest.mark.slow)])
 def test_picture_and_sound_are_together_in_hour_3(tmp_path, ending):
     film = tmp_path / f"film{ending}"
     codecs = {".mkv": ("mpeg4", "pcm_s16le"), ".mp4": ("mpeg4", "aac"), ".ts": ("mpeg2video", "mp2")}[ending]

@@ -53,9 +53,7 @@ def prepare_new(
             for language, choice in chosen.items()
         }
         picture = _decode_container(task, container, info, passes, writer, report)
-        n_clips = int((picture.end_seconds + TICKS_SECONDS) // layout.CLIP_SECONDS)
-        if n_clips == 0:
-            raise InputError(_why_no_clip(info, picture))
+        n_clips = _clip_count(info, picture)
         for one in passes.values():
             if one.stereo is None:
                 decode_alone(one, info.start_seconds if one.choice.path == info.path else None, n_clips)
@@ -69,11 +67,16 @@ def prepare_new(
     return _details(meta, config, picture, info, passes)
 
 
-def _why_no_clip(info: MediaInfo, picture: PictureReport) -> str:
-    decoded = f"{float(picture.end_seconds):.2f} s of picture could be decoded, a clip has 3"
-    if is_encrypted(info.path):
-        return f"{decoded}; it is encrypted"
-    return f"{decoded}; {picture.problems[0]}" if picture.problems else decoded
+def _clip_count(info: MediaInfo, picture: PictureReport) -> int:
+    """How many whole clips were decoded. Raises InputError where that is none, or noise."""
+    # of an encrypted film some pictures may seem to decode
+    if picture.problems and is_encrypted(info.path):
+        raise InputError("it is encrypted")
+    n_clips = int((picture.end_seconds + TICKS_SECONDS) // layout.CLIP_SECONDS)
+    if n_clips == 0:
+        decoded = f"{float(picture.end_seconds):.2f} s of picture could be decoded, a clip has 3"
+        raise InputError("; ".join([decoded, *picture.problems[:1]]))
+    return n_clips
 
 
 def _traced(config: PrepConfig, chosen: dict[str, ChosenTrack]) -> bool:

@@ -47,16 +47,16 @@ def run_in_processes(
             initializer=_start_worker,
         )
         try:
-            waiting: dict[Future[Outcome], str] = {}
-            for item in items:
+            waiting: dict[Future[Outcome], tuple[int, str]] = {}
+            for number, item in enumerate(items):
                 name = key(item)
                 job = pool.schedule(partial(_call_and_report, function, item, name, reports.address))
-                waiting[job] = name
+                waiting[job] = number, name
             while waiting:
                 # a timeout, so that Ctrl-C reaches the main thread while it waits
                 finished, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                for job in finished:
-                    name = waiting.pop(job)
+                for job in sorted(finished, key=waiting.__getitem__):
+                    _, name = waiting.pop(job)
                     progress.finish(name)
                     yield _outcome(job, name)
         finally:

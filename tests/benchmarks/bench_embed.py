@@ -47,9 +47,9 @@ def serve(side, modality, threads, connection):
             with torch.no_grad():
                 return model(batch)
     else:
-        from dubcli.embed.engine import Engine
+        from dubcli.embed.engine import Compiling, Engine
 
-        run = Engine(model, torch.device("cpu"), torch.float32, compile=side == "compiled", name="benchmark")
+        run = Engine(model, torch.device("cpu"), torch.float32, Compiling(side == "compiled"), "benchmark")
     batch = torch.randn(BATCHES[modality], *SHAPES[modality], generator=torch.Generator().manual_seed(1))
     begun = time.perf_counter()
     run(batch)

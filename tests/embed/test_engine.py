@@ -7,7 +7,7 @@ from dubcli.core.features import log_mel
 from dubcli.core.models import PRESETS, normalise_pixels
 from dubcli.core.transforms import eval_video, normalise_mels
 from dubcli.embed import Embedder
-from dubcli.embed.engine import Engine, fold
+from dubcli.embed.engine import Compiling, Engine, fold
 from dubcli.errors import UserError
 from helpers.sounds import noise
 
@@ -61,7 +61,7 @@ def test_folded_backbone_gives_the_same(trained, modality):
 @pytest.mark.slow
 def test_compiled_backbone_gives_the_same_for_full_and_smaller_batches(trained, compile_cache):
     told = []
-    engine = Engine(trained.model.audio, torch.device("cpu"), torch.float32, compile=True, say=told.append)
+    engine = Engine(trained.model.audio, torch.device("cpu"), torch.float32, Compiling(True, told.append))
     close(engine(inputs("audio", 4)), plain(trained.model.audio, inputs("audio", 4)))
     if told[1:]:
         pytest.skip(f"nothing to compile with here: {told[1]}")
@@ -75,15 +75,20 @@ def test_without_a_compiler_it_says_so_once_and_goes_on(trained, compile_cache, 
     monkeypatch.setenv("CXX", "/nonexistent/compiler")
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/nonexistent/compiler",))
     told = []
-    engine = Engine(trained.model.audio, torch.device("cpu"), torch.float32, compile=True, say=told.append)
-    for _ in range(2):
-        close(engine(inputs("audio")), plain(trained.model.audio, inputs("audio")))
+    compiling = Compiling(True, told.append)
+    engines = {
+        modality: Engine(getattr(trained.model, modality), torch.device("cpu"), torch.float32, compiling)
+        for modality in ("audio", "video")
+    }
+    for modality in ("audio", "video", "audio"):
+        close(engines[modality](inputs(modality)), plain(getattr(trained.model, modality), inputs(modality)))
     assert len(told) == 2
+    assert told[0].startswith("compiling")
     assert "folded by torch" in told[1]
 
 
 def test_compiles_when_the_work_left_pays(trained, monkeypatch):
-    engine = Engine(trained.model.audio, torch.device("cpu"), torch.float32, compile=None, name="pays")
+    engine = Engine(trained.model.audio, torch.device("cpu"), torch.float32, Compiling(None), "pays")
     asked = []
     monkeypatch.setattr(engine, "_try_to_compile", lambda batch: asked.append(tuple(batch.shape)))
     engine(inputs("audio"), left=1e9)  # the first batch tells what a clip costs
@@ -92,7 +97,7 @@ def test_compiles_when_the_work_left_pays(trained, monkeypatch):
     assert asked == []
     engine(inputs("audio"), left=1e9)
     assert asked == [(3, 2, 280, 1, 96)]
-    never = Engine(trained.model.audio, torch.device("cpu"), torch.float32, compile=False)
+    never = Engine(trained.model.audio, torch.device("cpu"), torch.float32, Compiling(False))
     monkeypatch.setattr(never, "_try_to_compile", lambda batch: pytest.fail("compiled"))
     never(inputs("audio"))
     never(inputs("audio"), left=1e9)

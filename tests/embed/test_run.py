@@ -233,7 +233,7 @@ def test_estimate_of_the_work_left(write_sound, tmp_path, tiny, monkeypatch):
     np.testing.assert_allclose(lefts, [32, 24, 16, 8, 0], atol=0.5)
 
 
-@pytest.mark.parametrize(("number", "reason"), [(errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only")])
+@pytest.mark.parametrize(("number", "reason"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "it is read-only")])
 def test_full_disk_is_one_line_and_resumable(folder, tmp_path, tiny, monkeypatch, number, reason):
     def refuse(path, block):
         raise OSError(number, os.strerror(number))

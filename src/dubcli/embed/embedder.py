@@ -16,7 +16,7 @@ from dubcli.core.models import audio_input, normalise_pixels, preset_sizes
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import Chunk, cut
 from dubcli.embed.config import FEATURE_SIZE
-from dubcli.embed.engine import Engine, say_nothing
+from dubcli.embed.engine import Compiling, Engine, say_nothing
 from dubcli.embed.frames import eval_clip
 from dubcli.embed.resample import resample_blocks
 from dubcli.errors import UserError
@@ -53,8 +53,7 @@ class Embedder:
         self.trained = load_trained_or_random(ckpt, seed=seed, preset=preset)
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self._compile = compile
-        self._say = say
+        self._compiling = Compiling(compile, say)
         self._engines: dict[str, Engine] = {}
 
     @property
@@ -140,9 +139,7 @@ class Embedder:
             if module is None:
                 raise UserError(f"{self.trained.name} is an audio-only checkpoint; it has no {modality} features")
             name = f"{self.trained.content_hash}-{modality}"
-            self._engines[modality] = Engine(
-                module, self.device, self.precision, compile=self._compile, name=name, say=self._say
-            )
+            self._engines[modality] = Engine(module, self.device, self.precision, self._compiling, name)
         return self._engines[modality]
 
 

@@ -12,6 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -33,11 +34,22 @@ def say_nothing(text: str) -> None:
     """Where nobody listens."""
 
 
+@dataclass
+class Compiling:
+    """Whether backbones are compiled: True at the first batch, False never, None when it pays.
+
+    A model's engines share it, so that a missing compiler is found, and told of, once. ``say`` takes a line for the
+    user.
+    """
+
+    mode: bool | None = False
+    say: Callable[[str], None] = say_nothing
+
+
 class Engine:
     """Runs a frozen ``module`` on batches as it takes them (5-D); features are float32 (batch, 1024) on the CPU.
 
-    ``compile``: True at the first batch, False never, None when it pays. ``name`` tells the model from others in the
-    record of what the compiler's cache holds. ``say`` takes a line for the user.
+    ``name`` tells the model from others in the record of what the compiler's cache holds.
     """
 
     def __init__(
@@ -45,16 +57,13 @@ class Engine:
         module: nn.Module,
         device: torch.device,
         precision: torch.dtype,
-        *,
-        compile: bool | None = False,
+        compiling: Compiling | None = None,
         name: str = "",
-        say: Callable[[str], None] = say_nothing,
     ) -> None:
         self._device = device
         self._precision = precision
-        self._compile = False if compile is None and device.type != "cpu" else compile
+        self._compiling = compiling or Compiling()
         self._name = name
-        self._say = say
         if device.type == "cpu":
             keep_freed_memory()
         self._folded = fold(module).to(device).to(memory_format=torch.channels_last_3d)
@@ -87,12 +96,13 @@ class Engine:
 
     def _pays(self, shape: tuple[int, ...], left: float) -> bool:
         largest = max((full[0] for full in self._compiled if full[1:] == shape[1:]), default=0)
-        if self._compile is False or shape[0] <= largest:
+        mode = self._compiling.mode
+        if mode is False or shape[0] <= largest:
             return False
-        if self._compile:
+        if mode:
             return True
         seconds = self._seconds_per_item.get(shape)
-        if seconds is None:
+        if seconds is None or self._device.type != "cpu":
             return False
         cost = WARM_COMPILE_SECONDS if self._mark(shape).exists() else COLD_COMPILE_SECONDS
         return left * seconds * SAVED_SHARE > cost
@@ -114,14 +124,16 @@ class Engine:
         mark = self._mark(shape)
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compile_cache()))
         seconds = WARM_COMPILE_SECONDS if mark.exists() else COLD_COMPILE_SECONDS
-        self._say(f"compiling the backbone for batches of {shape[0]} (about {seconds:.0f} s)")
+        self._compiling.say(f"compiling the backbone for batches of {shape[0]} (about {seconds:.0f} s)")
         function = torch.compile(self._folded, fullgraph=True, dynamic=False, options={"freezing": True})
         try:
             self._run(function, batch)
         except Exception as error:  # whatever the compiler or its tools raise, the work can go on without it
-            self._compile = False
+            self._compiling.mode = False
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            self._say(f"cannot compile here ({reason}); going on with convolutions and batch norms folded by torch")
+            self._compiling.say(
+                f"cannot compile here ({reason}); going on with convolutions and batch norms folded by torch"
+            )
             return
         self._compiled[shape] = function
         mark.parent.mkdir(parents=True, exist_ok=True)

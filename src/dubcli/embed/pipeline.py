@@ -6,7 +6,6 @@ processes: libsndfile, FFmpeg and torch all let go of Python's lock while they w
 
 from __future__ import annotations
 
-import errno
 import queue
 import threading
 from collections import Counter
@@ -24,12 +23,11 @@ from dubcli.embed.embedder import Embedder
 from dubcli.embed.inputs import Item
 from dubcli.embed.store import Block
 from dubcli.errors import InputError, UserError
+from dubcli.jobs.runner import NO_ROOM
 
 _QUEUED_CHUNKS = 64
 _MOST_OPEN_ITEMS = 1024
 """Items that may wait for a batch of their shape to fill; then all batches are run as they are."""
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass
@@ -228,7 +226,7 @@ def _note_chunk(opened: _Open, chunk: Chunk, modality: str, row: np.ndarray) -> 
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
+    if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in NO_ROOM):
         raise error
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError) else f"unexpected {type(error).__name__}: {text}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -30,6 +29,7 @@ from dubcli.embed.summary import EmbedSummary, tell
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SILENT, Progress
+from dubcli.jobs.runner import NO_ROOM
 
 FORMAT = 1
 DONE_FILE = "embed.json"
@@ -98,43 +98,30 @@ def _embed_items(
     options: JobOptions,
     progress: Progress,
 ) -> EmbedSummary:
-    begun = time.monotonic()
-    try:
-        summary = _run(items, ckpt, out, config, options, progress)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            raise
-        raise UserError(f"cannot write to {out}: {error.strerror}; make room and run it again") from None
-    summary.elapsed_seconds = time.monotonic() - begun
-    return summary
-
-
-def _run(
-    items: Iterable[Item | Ignored],
-    ckpt: Model,
-    out: Path,
-    config: EmbedConfig,
-    options: JobOptions,
-    progress: Progress,
-) -> EmbedSummary:
+    begun, summary = time.monotonic(), EmbedSummary()
     embedder = open_embedder(ckpt, config, progress.message)
     identity = _identity(embedder, config)
     _refuse_other(out, identity)
-    work = open_work_folder(out)
-    remove_leftovers(work)
-    remove_leftovers(out)
-    plan = write_plan(work, items, json.dumps(identity, sort_keys=True))
-    if not plan.n_items:
-        shutil.rmtree(work)
-        raise UserError("no sound and no video among the inputs; give files, a folder with some, a list or a cache")
-    summary = EmbedSummary()
-    if _is_complete(out, plan):
-        for record in read_table(out / "items.csv"):
-            tell(summary.add(record, before=True), summary, options, progress)
-        shutil.rmtree(work, ignore_errors=True)
-    else:
-        make_missing(plan, ckpt, embedder, config, options, progress, summary)
-        _finish(out, work, plan, embedder, config, identity, progress)
+    try:
+        work = open_work_folder(out)
+        remove_leftovers(work)
+        remove_leftovers(out)
+        plan = write_plan(work, items, json.dumps(identity, sort_keys=True))
+        if not plan.n_items:
+            shutil.rmtree(work)
+            raise UserError("no sound and no video among the inputs; give files, a folder with some, a list or a cache")
+        if _is_complete(out, plan):
+            for record in read_table(out / "items.csv"):
+                tell(summary.add(record, before=True), summary, options, progress)
+            shutil.rmtree(work, ignore_errors=True)
+        else:
+            make_missing(plan, ckpt, embedder, config, options, progress, summary)
+            _finish(out, work, plan, embedder, config, identity, progress)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise UserError(f"cannot write to {out}: {NO_ROOM[error.errno]}; make room and run it again") from None
+    summary.elapsed_seconds = time.monotonic() - begun
     return summary
 
 

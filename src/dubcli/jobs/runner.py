@@ -24,12 +24,13 @@ from dubcli.jobs.progress import SILENT, Progress
 Item = TypeVar("Item")
 Report = Callable[..., None]
 
-_NO_ROOM = {
+NO_ROOM = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the limit of a file's size is reached (ulimit -f)",
     errno.EROFS: "it is read-only",
 }
+"""Errors that no other input could escape, with what to say of them."""
 
 
 def run_jobs(
@@ -80,9 +81,9 @@ def call(function: Callable[[Item, Report], dict[str, Any]], item: Item, name: s
     except UserError:
         raise
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             where = error.filename or "the target"
-            raise UserError(f"cannot write {where}: {_NO_ROOM[error.errno]}; make room and run it again") from None
+            raise UserError(f"cannot write {where}: {NO_ROOM[error.errno]}; make room and run it again") from None
         return Outcome(name, FAILED, _one_line(error), {"traceback": traceback.format_exc()})
     except Exception as error:
         return Outcome(
@@ -113,7 +114,7 @@ def _log(writer: OutcomeLog, outcome: Outcome) -> None:
     try:
         writer.append(outcome)
     except OSError as error:
-        reason = _NO_ROOM.get(error.errno or 0, str(error))
+        reason = NO_ROOM.get(error.errno or 0, str(error))
         raise UserError(f"cannot write {writer.path}: {reason}; make room and run it again") from None
 
 

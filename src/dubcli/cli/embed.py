@@ -30,8 +30,8 @@ def embed(
         list[str],
         typer.Argument(
             metavar="INPUT... CKPT",
-            help="Sound and video files, folders, .csv (column path) and .txt lists, or a clip cache; "
-            "last the checkpoint, or the word random.",
+            help="Sound and video files, folders, .csv (column path) and .txt lists (their paths begin at the list's "
+            "folder), or a clip cache; last the checkpoint, or the word random.",
             show_default=False,
         ),
     ],

@@ -1,13 +1,15 @@
 """From files, folders and manifests to films, and from a film's streams to the track of each language."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from dubcli.errors import InputError, UserError
+from dubcli.media.identity import content_of
 from dubcli.media.sources import Film, choose_tracks, find_films, read_manifest
-from dubcli.media.streams import AudioTrack, MediaInfo
+from dubcli.media.streams import AudioTrack, MediaInfo, probe
 from helpers.containers import Track, make_film
 
 
@@ -63,6 +65,18 @@ def test_folders_are_searched_hidden_ones_and_other_files_are_not(tmp_path):
         path.touch()
     found = [film.video for film in find_films([tmp_path, tmp_path / "b.MKV"])]
     assert found == [tmp_path / "a" / "c.mp4", tmp_path / "b.MKV"]
+
+
+def test_links_in_circles_and_pipes_are_no_trap(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "film.mkv").touch()
+    for name in ("one", "two", "three"):
+        (tmp_path / "a" / name).symlink_to(tmp_path)
+    assert [film.video for film in find_films([tmp_path])] == [tmp_path / "a" / "film.mkv"]
+    os.mkfifo(tmp_path / "pipe.mkv")
+    for read in (probe, content_of):
+        with pytest.raises(InputError, match="is not a file"):
+            read(tmp_path / "pipe.mkv")
 
 
 def test_manifests(tmp_path):

@@ -28,6 +28,8 @@ def fingerprint(path: Path) -> str:
 def content_of(path: Path) -> str:
     """A file's fingerprint. Raises InputError where it cannot be read."""
     try:
+        if path.exists() and not path.is_file():
+            raise InputError("is not a file")  # a pipe would be waited for
         return fingerprint(path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}") from None

@@ -73,7 +73,13 @@ def find_films(sources: Sequence[str | Path]) -> list[Film]:
 
 def _videos_below(folder: Path) -> list[Path]:
     found = []
+    seen: set[tuple[int, int]] = set()  # links may lead in circles
     for root, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(root)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(root, name) for name in files if Path(name).suffix.lower() in VIDEO_SUFFIXES]
     return sorted(path for path in found if not path.name.startswith("._"))

@@ -82,6 +82,8 @@ def open_media(path: str | Path, **options: Any) -> Iterator[Any]:
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise InputError("the file is empty")
+        if path.exists() and not path.is_file():
+            raise InputError("is not a file")  # a pipe would be waited for
         # "file:" keeps FFmpeg from taking a name such as "concat:x" or "a:b.mkv" for a protocol
         container = av.open(f"file:{path}", metadata_errors="ignore", **options)
     except av.error.FFmpegError as error:

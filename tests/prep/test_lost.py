@@ -83,6 +83,24 @@ def test_twenty_kills_and_again_give_the_same_cache(undisturbed, tmp_path):
     check_kills(undisturbed, tmp_path, kills=20, seed=2)
 
 
+def test_a_worker_that_dies_costs_its_film_alone(undisturbed, tmp_path):
+    folder, whole = undisturbed
+    cache = tmp_path / "cache"
+    running = subprocess.Popen(command(folder, cache), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (begun := list(cache.glob("movies/.tmp-*"))):
+        assert running.poll() is None
+        time.sleep(0.005)
+    os.kill(int(begun[0].name.split("-")[2]), signal.SIGKILL)
+    assert running.wait(timeout=120) == 1
+    failed = [line["reason"] for line in log_lines(cache) if line["status"] == "failed"]
+    assert len(failed) == 2
+    assert any("the worker process died (SIGKILL)" in reason for reason in failed)
+    assert len(Cache(cache).movies) == 3
+    assert not list(cache.rglob(".tmp-*"))
+    assert subprocess.run(command(folder, cache), capture_output=True, timeout=300).returncode == 1
+    assert snapshot(cache) == whole
+
+
 def test_two_at_once_do_no_harm(undisturbed, tmp_path):
     folder, whole = undisturbed
     cache = tmp_path / "cache"

@@ -51,6 +51,8 @@ def load_command(name: str) -> Any:
     single = typer.Typer(add_completion=False, rich_markup_mode="rich", context_settings=_CONTEXT)
     single.command(name, epilog=getattr(module, "EPILOG", None))(_with_exit_status(getattr(module, name)))
     command = typer.main.get_command(single)
+    # typer keeps a docstring's line breaks after the first paragraph; the terminal's own are better
+    command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
     for parameter in command.params:
         text = getattr(parameter, "help", None)
         if text:

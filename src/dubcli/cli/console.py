@@ -58,8 +58,10 @@ def print_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequen
     console.print(table)
 
 
-def print_summary(summary: JobSummary, *, what: str, log: object, as_json: bool, extra: Mapping[str, Any]) -> None:
-    """The end of a long job: counts, and where the reasons are."""
+def print_summary(
+    summary: JobSummary, *, what: str, log: object, as_json: bool, quiet: bool, extra: Mapping[str, Any]
+) -> None:
+    """The end of a long job: counts, and where the reasons are; with ``quiet`` the reasons too, not said before."""
     if as_json:
         counts = {"ok": summary.ok, "skipped": summary.skipped, "failed": summary.failed}
         outcomes = [
@@ -69,13 +71,13 @@ def print_summary(summary: JobSummary, *, what: str, log: object, as_json: bool,
         return
     parts = [f"{summary.ok} done", f"{summary.skipped} already there", f"{summary.failed} failed"]
     print(f"{what}: {', '.join(parts)}" + "".join(f"; {name} {value}" for name, value in extra.items()))
-    for outcome in summary.failures:
-        print(f"  failed: {outcome.key}: {outcome.reason}")
-    for outcome in summary.warnings:
-        print(f"  warning: {outcome.key}: {outcome.warning}")
+    for outcome in summary.failures if quiet else ():
+        print(f"  failed: {outcome.name}: {outcome.reason}")
+    for outcome in summary.warnings if quiet else ():
+        print(f"  warning: {outcome.name}: {outcome.warning}")
     for outcome in summary.outcomes:
         if "note" in outcome.details:
-            print(f"  note: {outcome.key}: {outcome.details['note']}")
+            print(f"  note: {outcome.name}: {outcome.details['note']}")
     if summary.failures:
         print(f"  all reasons are in {log}")
 

@@ -10,7 +10,7 @@ import typer
 from dubcli.cli.options import JsonOption, QuietOption, WorkersOption
 
 if TYPE_CHECKING:
-    from dubcli.demo.config import CorpusConfig
+    from dubcli.demo.config import CorpusConfig, DubConfig
     from dubcli.demo.walk import DemoSummary
 
 EPILOG = (
@@ -60,6 +60,14 @@ def demo(
     original: Annotated[
         Optional[str], typer.Option("--original", help="Language of the track to dub. [default: the first]")
     ] = None,
+    engine: Annotated[
+        Optional[str],
+        typer.Option(
+            "--speech-engine",
+            metavar="MODULE:NAME",
+            help="Your own speech engine (Piper, Kokoro, ...), asked before the default ones; see examples/.",
+        ),
+    ] = None,
     workers: WorkersOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -71,13 +79,13 @@ def demo(
     the package's extra named demo. With --make-corpus only the corpus is made; with --dub your own film gets dubs
     from subtitles.
     """
-    from dubcli.demo.config import CorpusConfig
+    from dubcli.demo.config import CorpusConfig, DubConfig
     from dubcli.errors import UserError
 
     if subs is not None and dub is None:
         raise UserError("--subs needs the film; give it with --dub FILE")
     if dub is not None:
-        _dub(dub, subs, out, speech, original, quiet=quiet, json=json)
+        _dub(dub, subs, out, DubConfig(speech=speech, original=original, engine=engine), quiet=quiet, json=json)
         return
     corpus = CorpusConfig(
         films=films,
@@ -86,6 +94,7 @@ def demo(
         languages=tuple(part.strip() for part in lang.split(",")),
         seed=seed,
         speech_db=speech_db,
+        engine=engine,
     )
     if make_corpus is not None:
         _corpus(make_corpus, corpus, workers, quiet=quiet, json=json)
@@ -93,14 +102,11 @@ def demo(
         _walk(corpus, keep, epochs, seed, workers, quiet=quiet, json=json)
 
 
-def _dub(
-    film: Path, subs: str | None, out: Path | None, speech: str, original: str | None, *, quiet: bool, json: bool
-) -> None:
+def _dub(film: Path, subs: str | None, out: Path | None, config: DubConfig, *, quiet: bool, json: bool) -> None:
     from dubcli.cli.console import make_progress, print_json
-    from dubcli.demo import DubConfig, dub_film
+    from dubcli.demo import dub_film
     from dubcli.demo.dub import subtitle_list
 
-    config = DubConfig(speech=speech, original=original)
     made = dub_film(film, subtitle_list(subs or ""), out, config, progress=make_progress(quiet=quiet or json))
     if json:
         print_json({"film": made})

@@ -110,5 +110,5 @@ def embed(
 
     summary = run(inputs[:-1], inputs[-1], out, config, options, make_progress(quiet=quiet or json))
     extra = {"out": str(out)}
-    print_summary(summary, what="features", log=out / "items.csv", as_json=json, extra=extra)
+    print_summary(summary, what="features", log=out / "items.csv", as_json=json, quiet=quiet, extra=extra)
     return summary.exit_status

@@ -78,8 +78,8 @@ def prep(
     )
     summary = prepare(sources, config, options, console.make_progress(quiet=quiet))
     seconds = sum(outcome.details.get("seconds", 0.0) for outcome in summary.outcomes)
-    speed = f"{seconds / max(summary.elapsed_seconds, 1e-3):.1f}x real time"
+    speed = {"speed": f"{seconds / max(summary.elapsed_seconds, 1e-3):.1f}x real time"} if seconds else {}
     console.print_summary(
-        summary, what=f"prep -> {cache}", log=cache / "prep.jsonl", as_json=as_json, extra={"speed": speed}
+        summary, what=f"prep -> {cache}", log=cache / "prep.jsonl", as_json=as_json, quiet=quiet, extra=speed
     )
     return summary.exit_status

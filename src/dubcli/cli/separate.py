@@ -139,5 +139,5 @@ def separate(
     summary = run(config, options, make_progress(quiet=quiet or json))
     extra = {"cache": str(cache)} if out is None else {"out": str(out)}
     log = (cache if out is None else out) / "separate.jsonl"
-    print_summary(summary, what="without speech", log=log, as_json=json, extra=extra)
+    print_summary(summary, what="without speech", log=log, as_json=json, quiet=quiet, extra=extra)
     return summary.exit_status

@@ -197,3 +197,13 @@ def test_a_name_that_is_no_utf_8(dubav, tmp_path):
     (movie,) = Cache(tmp_path / "cache").movies
     assert os.fsencode(movie.meta["source"]["path"]) == name
     assert findings(tmp_path / "cache") == []
+
+
+def test_names_that_would_break_lines_or_steer_a_terminal(dubav, tmp_path):
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a\nb\x1b[2Jc 映画.mkv").write_bytes(b"no film")
+    for options in ((), ("--quiet",)):
+        done = dubav("prep", "films", "--lang", "en", *options)
+        (line,) = (line for line in (done.stdout + done.stderr).splitlines() if "failed:" in line)
+        assert "a\\nb\\x1b[2Jc 映画.mkv: not a media file" in line
+    assert log_lines(tmp_path / "cache")[0]["source"] == "films/a\nb\x1b[2Jc 映画.mkv"

@@ -222,7 +222,7 @@ def test_a_late_dub_is_left_out_or_corrected(dubav, tmp_path):
     make_film(tmp_path / "film.mkv", seconds=16, tracks=tracks)
     done = dubav("prep", tmp_path / "film.mkv", "--lang", "en,es")
     assert done.returncode == 0
-    assert "es left out: off by 250 ms" in done.stdout
+    assert "es left out: off by 250 ms" in done.stderr
     (movie,) = Cache(tmp_path / "cache").movies
     assert movie.languages == ("en",)
     assert not (movie.folder / "mel.es.npy").exists()

@@ -26,6 +26,11 @@ class Outcome:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def name(self) -> str:
+        """``key`` for a screen: one line, whatever newlines and escape sequences a file's name holds."""
+        return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in self.key)
+
+    @property
     def warning(self) -> str | None:
         """A reason to look at an input that did not fail."""
         return self.details.get("warning")

@@ -120,9 +120,9 @@ def _log(writer: OutcomeLog, outcome: Outcome) -> None:
 
 def _tell(progress: Progress, task: str, outcome: Outcome, summary: JobSummary) -> None:
     if outcome.status == FAILED:
-        progress.message(f"failed: {outcome.key}: {outcome.reason}")
+        progress.message(f"failed: {outcome.name}: {outcome.reason}")
     elif outcome.warning:
-        progress.message(f"warning: {outcome.key}: {outcome.warning}")
+        progress.message(f"warning: {outcome.name}: {outcome.warning}")
     progress.update(task, len(summary.outcomes), failed=summary.failed)
 
 
@@ -132,10 +132,10 @@ def _check_limit(summary: JobSummary, options: JobOptions, log: Path) -> None:
         return
     last = summary.failures[-1]
     if options.strict:
-        raise UserError(f"{last.key}: {last.reason} (stopped at the first failure because of --strict)")
+        raise UserError(f"{last.name}: {last.reason} (stopped at the first failure because of --strict)")
     raise UserError(
         f"{summary.failed} inputs failed, more than --max-failures {limit}; the reasons are in {log}; "
-        f"the last: {last.key}: {last.reason}"
+        f"the last: {last.name}: {last.reason}"
     )
 
 

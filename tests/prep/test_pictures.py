@@ -3,12 +3,15 @@
 import hashlib
 import itertools
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
-from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen
+from dubcli.errors import InputError
+from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen, shown_seconds, usual_seconds
+from dubcli.prep.demux import PictureReport, frames_of
 from helpers.containers import make_film
 
 STEP = Fraction(3, 16)
@@ -100,3 +103,29 @@ def test_no_frames_and_frames_that_go_back_in_time():
     assert list(on_screen([], STEP / 2, STEP)) == []
     frames = [(Fraction(0), STEP, "a"), (Fraction(-1), STEP, "b"), (STEP, STEP, "c")]
     assert list(on_screen(frames, STEP / 2, STEP)) == [(0, "a"), (1, "c")]
+
+
+def frame_of_header(pts, duration=None):
+    return SimpleNamespace(pts=pts, duration=duration, interlaced_frame=False)
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"),
+    [(Fraction(24000, 1001), Fraction(1001, 24000)), (None, Fraction(1, 25)), (Fraction(1, 1000), Fraction(1, 25))],
+)
+def test_absurd_headers_are_not_believed(rate, seconds):
+    usual = usual_seconds(SimpleNamespace(average_rate=rate))
+    assert usual == seconds
+    tick = Fraction(1, 1000)
+    assert shown_seconds(frame_of_header(0, 40), tick, usual) == Fraction(40, 1000)
+    for duration in (None, 0, -5, 10**9):
+        assert shown_seconds(frame_of_header(0, duration), tick, usual) == usual
+
+
+def test_a_film_of_more_than_a_day_is_refused(monkeypatch):
+    frames = (frame_of_header(50 * number) for number in itertools.count())
+    monkeypatch.setattr("dubcli.prep.demux.decode_pictures", lambda *_: frames)
+    stream = SimpleNamespace(time_base=Fraction(1), average_rate=Fraction(1, 50))
+    with pytest.raises(InputError, match="longer than a day"):
+        for _ in frames_of(stream, iter(()), Fraction(0), PictureReport()):
+            pass

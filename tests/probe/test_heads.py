@@ -124,9 +124,11 @@ def test_a_head_alone_equals_itself_in_company(layers):
 def test_dropout_keeps_nine_in_ten_and_their_sum():
     heads = [Head(point=point(hidden=500, dropout=0.1), split=0, key=(i,)) for i in range(2)]
     bank = HeadBank(heads, DIM, 3, dtype=torch.float64, device="cpu")
-    kept = bank._kept(torch.Size([2, 400, 500]), 0.1).double()
+    like = torch.ones(401, 501, dtype=torch.float64)
+    kept, other = (mask.draw(like, 0.1) for mask in bank._random)
+    assert set(kept.unique().tolist()) == {0.0, 1.0}
     assert abs(kept.mean() - 0.9) < 0.003
-    assert not torch.equal(kept[0], kept[1])
+    assert not torch.equal(kept, other)
 
 
 def test_stopped_heads_leave_the_products_and_keep_their_best_state(monkeypatch):
@@ -255,6 +257,23 @@ def test_sgd_on_features_too_large_is_refused_in_a_line():
     with pytest.raises(UserError, match="diverged .* --protocol linear or logreg"):
         run_heads(huge, StepRecipe(optimizer="sgd", lr=0.2, batch_size=64, epochs=30), seed=0, device="cpu",
                   progress=SILENT)  # fmt: skip
+
+
+def test_validation_without_a_score_still_ends_with_a_head():
+    made = problem("multilabel", rows=64, splits=1, metrics=("mAP",))
+    made.labels[made.splits[0].valid] = 0  # no class has a positive there, so mAP is not defined
+    recipe = EpochRecipe(points=(point(),), batch_size=64, max_epochs=30, validate_every=1, patience=3)
+    (((predictions,), chosen),) = run_heads(made, recipe, seed=0, device="cpu", progress=SILENT)
+    assert chosen["epochs"] == 4
+    assert chosen["epoch"] == 1
+    assert np.isfinite(predictions).all()
+
+
+def test_a_grid_on_features_too_large_is_refused_in_a_line():
+    made = problem(rows=64, splits=1)
+    huge = Problem(**{**made.__dict__, "features": made.features * np.float32(1e37)})
+    with pytest.raises(UserError, match="diverged: .* logreg"):
+        run_heads(huge, EpochRecipe(points=(point(0),), max_epochs=6), seed=0, device="cpu", progress=SILENT)
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "multioutput"])

@@ -12,6 +12,7 @@ import torch
 
 from dubcli.core.memory import keep_freed_memory
 from dubcli.core.precision import fast_products
+from dubcli.errors import UserError
 from dubcli.jobs.progress import Progress
 from dubcli.probe.heads.network import Head
 from dubcli.probe.heads.objective import Objective
@@ -62,6 +63,10 @@ def _by_grid(splits: Sequence[Rows], objective: Objective, recipe: EpochRecipe, 
         trained += train_until_flat(others, splits, objective, recipe, _teller(progress, task, "epochs"))
         progress.finish(task)
     grid = {"grid": [_chosen(one) for one in tried]}
+    if any(one.logits is None or not one.logits.isfinite().all() for one in trained):
+        raise UserError(
+            "the best heads diverged: the features are too large; --protocol logreg takes them at any scale"
+        )
     return [(_predictions(one, objective), _chosen(one) | (grid if one is best else {})) for one in trained]
 
 

@@ -107,7 +107,8 @@ def _validate(
         for place, score in zip(range(first, stop), scores, strict=True):
             one = running[place]
             one.epochs = epoch
-            if score > one.validation:
+            if score > one.validation or one.saved is None:  # the first score may be NaN
+                score = -math.inf if math.isnan(score) else score
                 one.validation, one.best_epoch, one.waited = score, epoch, 0
                 one.saved = bank.copy_of(place)
             else:

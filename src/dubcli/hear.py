@@ -21,10 +21,12 @@ from torch.nn.functional import pad
 
 from dubcli.core.checkpoint import TrainedModel
 from dubcli.core.features import log_mel
+from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import FEATURES, audio_input
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import CHUNK_SECONDS, chunk_count, padded_length
 from dubcli.embed.embedder import load_trained_or_random
+from dubcli.embed.engine import fold
 from dubcli.errors import UserError
 
 HOP_MS = 50.0
@@ -51,11 +53,13 @@ class HearModel(nn.Module):
         self.hop_ms = hop_ms
         self.mel_mean = trained.mel_mean
         self.mel_std = trained.mel_std
-        self.backbone = trained.model.audio.to(memory_format=torch.channels_last_3d)
+        self.backbone = fold(trained.model.audio).to(memory_format=torch.channels_last_3d)
 
     @torch.no_grad()
     def forward(self, audio: Tensor) -> Tensor:
         """(sounds, samples) mono -> (sounds, 1024) float32; each sound as one chunk. Mono becomes dual mono."""
+        if audio.device.type == "cpu":
+            keep_freed_memory()
         mels = normalise_mels(log_mel(audio.float(), self.sample_rate), self.mel_mean, self.mel_std)
         batch = audio_input(mels[:, None].expand(-1, 2, -1, -1))
         features: Tensor = self.backbone(batch.contiguous(memory_format=torch.channels_last_3d))

@@ -181,6 +181,7 @@ def _finish(
         ignored = out / "ignored.csv"
         if plan.n_ignored:
             os.replace(work / "ignored.csv", ignored)
+            progress.message(f"{plan.n_ignored} files are no sounds or videos by their names; {ignored} lists them")
         else:
             ignored.unlink(missing_ok=True)
         description = _describe(embedder, config, counts)

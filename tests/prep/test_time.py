@@ -46,6 +46,23 @@ def test_sound_that_starts_late_is_heard_when_it_should(monkeypatch, tmp_path):
     assert movie.tracks["es"]["valid_clips"] == [1, 3]
 
 
+@pytest.mark.parametrize(
+    ("ending", "codec", "sound_codec"),
+    [("mkv", "mpeg4", "libopus"), ("mp4", "mpeg4", "aac"), ("mov", "mpeg4", "pcm_s16le"), ("ts", "mpeg2video", "mp2")],
+)
+@pytest.mark.parametrize("late", [Fraction(0), Fraction(3, 2)])
+def test_every_container_keeps_two_tracks_and_the_picture_together(tmp_path, ending, codec, sound_codec, late):
+    film = tmp_path / f"film.{ending}"
+    white = [number for number, stamp in enumerate(grid(6, 24)) if 4 <= stamp < 4.04]
+    sounds = [[(0, clicks(6, [4]))], [(late, clicks(6 - float(late), [4 - float(late)]))]]
+    write_timed(film, grid(6, 24), sounds, codec=codec, sound_codec=sound_codec, flashes=white)
+    (shown_at,), _ = white_instants(film)
+    for track in (1, 2):
+        (click,), _, problems = heard_at(film, track)
+        assert click == pytest.approx(float(shown_at), abs=0.010)
+        assert problems == []
+
+
 def test_a_picture_that_starts_late_stands_still_until_then(monkeypatch, tmp_path):
     film = tmp_path / "film.mkv"
     stamps = grid(6.5, 24, first=Fraction(2))

@@ -12,7 +12,7 @@ import soundfile
 
 from demo.conftest import SMALL
 from dubcli.demo import CorpusConfig, make_corpus
-from dubcli.demo.corpus import _default, _make_one, downmixed, mix
+from dubcli.demo.corpus import _make_one, downmixed, mix
 from dubcli.demo.plan import EVENTS, MOODS, PLACES, lines, plan_film
 from dubcli.demo.probes import FACTORS
 from dubcli.demo.speech import Speaker
@@ -37,7 +37,7 @@ def test_containers_are_those_of_films(corpus):
 
 
 def test_a_second_making_in_another_order_gives_the_same_bytes(corpus, tmp_path):
-    job = functools.partial(_make_one, folder=tmp_path, config=SMALL, engines=_default)
+    job = functools.partial(_make_one, folder=tmp_path, config=SMALL)
     for item in ((1, True), (1, False)):
         job(item, lambda *_, **__: None)
     made = [

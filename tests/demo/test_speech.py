@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from dubcli.demo.speech import Speaker, Voice, tame, to_48k, trim
+from dubcli.demo.speech import Speaker, Voice, named_engines, tame, to_48k, trim
 from dubcli.errors import UserError
 
 TEXTS = {
@@ -82,6 +82,23 @@ def test_engines_can_be_exchanged():
     assert abs(len(sound) - 48000) < 2500
     with pytest.raises(UserError, match="no speech engine speaks 'en'; those installed speak xx"):
         Speaker([Tone()]).say("any", "en")
+
+
+def test_an_engine_of_ones_own_is_asked_first(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "class Tone:\n"
+        "    name, languages = 'tone', ('en',)\n"
+        "    def say(self, text, language, voice):\n"
+        "        return np.ones(1000, np.float32), 48000\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    engines = named_engines("mine:Tone")
+    assert [engine.name for engine in engines] == ["tone", "pico", "openjtalk"]
+    assert Speaker(engines).engine("en").name == "tone"
+    for wrong in ("mine:Nothing", "no_such_module:x"):
+        with pytest.raises(UserError, match="give MODULE:NAME"):
+            named_engines(wrong)
 
 
 def test_a_missing_extra_says_what_to_install(monkeypatch):

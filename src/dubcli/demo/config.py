@@ -19,6 +19,7 @@ class CorpusConfig:
     ``films`` are for pretraining, ``heldout`` are more of the same kind from which only probe sounds are cut.
     ``minutes``: length of each film. ``languages``: the first is the original. ``speech_db``: level of the voices
     over the background, in decibels. ``frame_rate_divisor``: pictures per second are 24000/1001 over it.
+    ``engine``: MODULE:NAME of a speech engine of one's own (see ``dubcli.demo.speech``), asked before the default ones.
     """
 
     films: int = 12
@@ -30,6 +31,7 @@ class CorpusConfig:
     frame_rate_divisor: int = 2
     width: int = 320
     height: int = 180
+    engine: str | None = None
 
     def __post_init__(self) -> None:
         if self.films < 1 or self.heldout < 0:
@@ -72,12 +74,14 @@ class DubConfig:
     a line is spoken, ``centre`` lowers only the centre channel (5.1) or the part common to both channels (stereo) for
     the whole film. ``duck_db``: by how much. ``gain_db``: level of the new lines over the film's own voices.
     ``original``: the language of the track to start from; None is the first track that can be decoded.
+    ``engine``: as in ``CorpusConfig``.
     """
 
     speech: str = "duck"
     duck_db: float = -15.0
     gain_db: float = 0.0
     original: str | None = None
+    engine: str | None = None
 
     def __post_init__(self) -> None:
         if self.speech not in ("duck", "centre"):

@@ -29,7 +29,7 @@ from dubcli.demo import mux, pictures, sounds, voices
 from dubcli.demo.config import CLIP_SECONDS, CorpusConfig
 from dubcli.demo.plan import FilmPlan, lines, plan_film, words_plan
 from dubcli.demo.probes import write_probe_sounds, write_word_sounds
-from dubcli.demo.speech import Engine, Speaker
+from dubcli.demo.speech import Speaker, default_engines, named_engines
 from dubcli.demo.subtitles import Subtitle, write_srt
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SILENT, Progress
@@ -63,21 +63,19 @@ def make_corpus(
     folder: str | Path,
     config: CorpusConfig = CorpusConfig(),  # noqa: B008 - frozen
     *,
-    engines: Callable[[], list[Engine]] | None = None,
     options: JobOptions = JobOptions(),
     progress: Progress = SILENT,
 ) -> Corpus:
     """Make the corpus in ``folder``; films that are there already (made with the same settings) are kept.
 
-    ``engines``: makes the speech engines in each worker process (picklable); None takes the default ones.
     Raises UserError when the speech engines are not installed, or the folder holds a corpus of other settings.
     """
     root = Path(folder)
-    Speaker((engines or _default)())  # says at once what is not installed
+    _speaker(config)  # says at once what is not installed
     _claim(root, config)
     work: list[tuple[int, bool]] = [(index, False) for index in range(config.films)]
     work += [(index, True) for index in range(config.heldout)]
-    job = functools.partial(_make_one, folder=root, config=config, engines=engines or _default)
+    job = functools.partial(_make_one, folder=root, config=config)
     summary = run_jobs(
         job, work, key=_name, options=options, log=root / "corpus.jsonl", progress=progress, unit="films"
     )
@@ -87,10 +85,11 @@ def make_corpus(
     return Corpus(root, config)
 
 
-def _default() -> list[Engine]:
-    from dubcli.demo.speech import default_engines
-
-    return default_engines()
+def _speaker(config: CorpusConfig, folder: Path | None = None) -> Speaker:
+    speaker = Speaker(default_engines() if config.engine is None else named_engines(config.engine), folder)
+    for language in config.languages:
+        speaker.engine(language)
+    return speaker
 
 
 def _name(item: tuple[int, bool]) -> str:
@@ -114,14 +113,13 @@ def _make_one(
     *,
     folder: Path,
     config: CorpusConfig,
-    engines: Callable[[], list[Engine]],
 ) -> dict[str, Any]:
     index, heldout = item
     plan = plan_film(config, index, heldout=heldout)
     done = folder / ".done" / plan.name
     if done.exists():
         return {"status": "skipped"}
-    speaker = Speaker(engines(), folder / ".speech")
+    speaker = _speaker(config, folder / ".speech")
     versions = {language: voices.speak(plan, language, speaker, config.speech_db) for language in config.languages}
     mixes = mix(plan, versions)
     report(0.4)

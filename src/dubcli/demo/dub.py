@@ -7,7 +7,7 @@ that are there are copied, each new track is the original sound with the lines o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from dubcli.core.atomic import atomic_write
 from dubcli.demo.config import DubConfig
 from dubcli.demo.mux import SAMPLE_RATE, Track, add_audio
-from dubcli.demo.speech import Engine, Speaker, default_engines
+from dubcli.demo.speech import Speaker, default_engines, named_engines
 from dubcli.demo.subtitles import Subtitle, read_srt
 from dubcli.demo.voices import fitted
 from dubcli.errors import UserError
@@ -39,7 +39,6 @@ def dub_film(
     out: str | Path | None = None,
     config: DubConfig = DubConfig(),  # noqa: B008 - frozen
     *,
-    engines: Callable[[], list[Engine]] = default_engines,
     progress: Progress = SILENT,
 ) -> Path:
     """Write ``out`` (default: ``<film>.dubbed.mkv`` beside the film) with one more sound track per subtitle file.
@@ -51,7 +50,7 @@ def dub_film(
     target = Path(out) if out is not None else source.with_suffix(".dubbed.mkv")
     if target.exists() and source.exists() and target.samefile(source):
         raise UserError(f"{target} is the film itself; give another name with --out")
-    speaker = Speaker(engines())
+    speaker = Speaker(default_engines() if config.engine is None else named_engines(config.engine))
     scripts = {}
     for file in subtitles:
         language = _language_of(Path(file))

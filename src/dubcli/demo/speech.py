@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import importlib.util
 import io
 from collections.abc import Sequence
@@ -90,6 +91,22 @@ class OpenJTalkEngine:
 def default_engines() -> list[Engine]:
     """Pico and Open JTalk. Raises UserError when the extra is not installed."""
     return [PicoEngine(), OpenJTalkEngine()]
+
+
+def named_engines(spec: str) -> list[Engine]:
+    """``"module:name"``: what calling ``name`` gives (one engine or several), before the default ones installed.
+
+    Raises UserError where there is no such thing.
+    """
+    module, _, name = spec.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), name or "engines")()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"--speech-engine {spec}: {error}; give MODULE:NAME of a speech engine") from None
+    engines: list[Engine] = list(made) if isinstance(made, (list, tuple)) else [made]
+    with contextlib.suppress(UserError):
+        engines += default_engines()
+    return engines
 
 
 def _missing(package: str) -> UserError:

@@ -1,12 +1,14 @@
-"""The probe's heads in one pass against one head at a time with PyTorch Lightning, as hear-eval-kit trains them.
+r"""The probe's heads in one pass against one head at a time with PyTorch Lightning, as hear-eval-kit trains them.
 
-    flock /tmp/bench.lock taskset -c 0,1 python tests/benchmarks/bench_probe.py [linear hear hares] [--full] [--fast]
+    flock /tmp/bench.lock taskset -c 0,1 python tests/benchmarks/bench_probe.py \
+        [linear hear hares] [--full] [--fast] [--rounds N]
 
 Needs `pip install '.[bench]'`. Problems: ESC-50's shape (2000 x 1024, 5 folds, 50 classes) and FSD50K's with fewer rows
 (multilabel, 5000 x 1024, 200 classes), classes that overlap so that accuracy is near 60 %. Both sides do the same work
 (the protocol's 8 grid points on the first fold, the best one on the others) with the same rule for stopping. Without
 --full, `hear` trains fixed numbers of epochs of every grid point, since the reference takes over half an hour for all.
-Prints both sides' scores and, last, the ratios.
+The sides take turns, and the rate of products is measured before and after ours. Prints both sides' scores and, last,
+the ratios (median and range over the rounds).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +28,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dubcli.core.precision import fast_products
 from dubcli.jobs.progress import SILENT
 from dubcli.probe.heads.protocol import run_heads
 from dubcli.probe.heads.settings import HARES, HEAR, LINEAR, EpochRecipe, Point
@@ -40,19 +44,20 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=["linear", "hear", "hares"])
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--fast", action="store_true", help="ours with --fast-heads")
+    parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    rate = matrix_rate()
-    print(f"{torch.get_num_threads()} threads; products of 1024 x 1024 float32: {rate / 1e9:.0f} GFLOP/s")
+    print(f"{torch.get_num_threads()} threads; products of 1024 x 1024: float32 {matrix_rate() / 1e9:.0f} GFLOP/s")
+    more = {"fast": arguments.fast, "rounds": arguments.rounds}
     ratios = []
     if "linear" in arguments.parts:
         for problem in (esc50_like(), fsd50k_like()):
             recipe = LINEAR if problem.kind == "multiclass" or arguments.full else replace(LINEAR, max_epochs=60)
-            ratios.append(compare("linear", problem, recipe, rate, arguments.fast))
+            ratios.append(compare("linear", problem, recipe, **more))
     if "hear" in arguments.parts:
         recipe = HEAR if arguments.full else replace(HEAR, max_epochs=HEAR_EPOCHS)
-        ratios.append(compare("hear", esc50_like(), recipe, rate, arguments.fast))
+        ratios.append(compare("hear", esc50_like(), recipe, **more))
     if "hares" in arguments.parts:
         ten = esc50_like(classes=10, folds=1)
         begun = time.perf_counter()
@@ -98,33 +103,44 @@ def _problem(name: str, features: Any, labels: Any, kind: str, classes: int, spl
     )
 
 
-def compare(name: str, problem: Problem, recipe: EpochRecipe, rate: float, fast: bool) -> str:
-    """Both sides on one problem; the line with the ratio."""
-    begun = time.perf_counter()
-    ours = run_heads(problem, recipe, seed=0, device="cpu", progress=SILENT, fast=fast)
-    our_seconds = time.perf_counter() - begun
-    begun = time.perf_counter()
-    theirs, epochs = reference(problem, recipe)
-    their_seconds = time.perf_counter() - begun
+def compare(name: str, problem: Problem, recipe: EpochRecipe, *, fast: bool, rounds: int) -> str:
+    """Both sides on one problem, in turns; the line with the ratio."""
+    ratios, shares, per_epoch = [], [], []
+    for _ in range(rounds):
+        rate = matrix_rate(fast)
+        begun = time.perf_counter()
+        ours = run_heads(problem, recipe, seed=0, device="cpu", progress=SILENT, fast=fast)
+        our_seconds = time.perf_counter() - begun
+        rate = (rate + matrix_rate(fast)) / 2
+        begun = time.perf_counter()
+        theirs, their_epochs = reference(problem, recipe)
+        ratios.append((time.perf_counter() - begun) / our_seconds)
+        trained = [(entry["point"], entry["epochs"]) for entry in ours[0][1]["grid"]]
+        trained += [(chosen["point"], chosen["epochs"]) for _, chosen in ours[1:]]
+        our_epochs = sum(count for _, count in trained)
+        shares.append(sum(flops(point, problem) * count for point, count in trained) / our_seconds / rate)
+        per_epoch.append(ratios[-1] / their_epochs * our_epochs)
+        print(f"{name} {problem.name}: ours {our_seconds:.1f} s, lightning {our_seconds * ratios[-1]:.1f} s")
+    show_scores(f"{name} {problem.name}", problem, [found for found, _ in ours], theirs)
+    print(f"{name} {problem.name}: head-epochs ours {our_epochs}, lightning {their_epochs}; ours has products at "
+          f"{spread(shares, '.0%')} of the rate measured for {'bfloat16' if fast else 'float32'}")  # fmt: skip
+    per_epoch_text = f"per epoch of a head {spread(per_epoch, '.1f')}"
+    return f"{name} {problem.name}: lightning / ours {spread(ratios, '.1f')} ({per_epoch_text})"
+
+
+def spread(values: list[float], form: str) -> str:
+    """The median, and the range of several."""
+    middle = f"{statistics.median(values):{form}}"
+    return middle if len(values) == 1 else f"{middle} [{min(values):{form}} to {max(values):{form}}]"
+
+
+def show_scores(name: str, problem: Problem, ours: list[Any], theirs: list[Any]) -> None:
+    """Mean and standard deviation over the folds for both sides."""
     metric = problem.metrics[0]
-    scores = [
-        [
-            score(problem, predictions, split.test)[metric]
-            for predictions, split in zip(side, problem.splits, strict=True)
-        ]
-        for side in ([found for found, _ in ours], theirs)
-    ]
-    for who, values in zip(("ours", "lightning"), scores, strict=True):
-        spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        print(f"{name} {problem.name} {who}: {metric} {statistics.mean(values):.4f} +- {spread:.4f}")
-    trained = [(entry["point"], entry["epochs"]) for entry in ours[0][1]["grid"]]
-    trained += [(chosen["point"], chosen["epochs"]) for _, chosen in ours[1:]]
-    work = sum(flops(point, problem) * count for point, count in trained)
-    print(f"{name} {problem.name}: head-epochs ours {sum(count for _, count in trained)}, lightning {epochs}; "
-          f"{our_seconds:.1f} s; products at {work / our_seconds / rate:.0%} of the measured rate")  # fmt: skip
-    whole = their_seconds / our_seconds
-    per_epoch = whole / epochs * sum(count for _, count in trained)
-    return f"{name} {problem.name}: lightning / ours {whole:.1f} (per epoch of a head {per_epoch:.1f})"
+    for who, side in (("ours", ours), ("lightning", theirs)):
+        values = [score(problem, found, split.test)[metric] for found, split in zip(side, problem.splits, strict=True)]
+        deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+        print(f"{name} {who}: {metric} {statistics.mean(values):.4f} +- {deviation:.4f}")
 
 
 def flops(point: dict[str, Any], problem: Problem) -> float:
@@ -135,15 +151,16 @@ def flops(point: dict[str, Any], problem: Problem) -> float:
     return 2 * products[0] + 3 * sum(products[1:])
 
 
-def matrix_rate() -> float:
-    """FLOP/s of float32 products of the size that hidden layers have."""
+def matrix_rate(fast: bool = False) -> float:
+    """FLOP/s of products of the size that hidden layers have."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     best = 0.0
-    for _ in range(5):
-        begun = time.perf_counter()
-        for _ in range(20):
-            a @ b
-        best = max(best, 20 * 2 * 1024**3 / (time.perf_counter() - begun))
+    with fast_products() if fast else nullcontext():
+        for _ in range(5):
+            begun = time.perf_counter()
+            for _ in range(20):
+                a @ b
+            best = max(best, 20 * 2 * 1024**3 / (time.perf_counter() - begun))
     return best
 
 

@@ -79,6 +79,21 @@ def test_links_in_circles_and_pipes_are_no_trap(tmp_path):
             read(tmp_path / "pipe.mkv")
 
 
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "film.mkv").touch()
+    scan = os.scandir
+
+    def refuse(path):
+        if os.path.basename(path) == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match="closed cannot be read: Permission denied"):
+        find_films([tmp_path])
+
+
 def test_manifests(tmp_path):
     (tmp_path / "odd:3").touch()
     path = tmp_path / "list.csv"

@@ -74,7 +74,7 @@ def find_films(sources: Sequence[str | Path]) -> list[Film]:
 def _videos_below(folder: Path) -> list[Path]:
     found = []
     seen: set[tuple[int, int]] = set()  # links may lead in circles
-    for root, folders, files in os.walk(folder, followlinks=True):
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
         status = os.stat(root)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -83,6 +83,11 @@ def _videos_below(folder: Path) -> list[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(root, name) for name in files if Path(name).suffix.lower() in VIDEO_SUFFIXES]
     return sorted(path for path in found if not path.name.startswith("._"))
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be read must not be taken for an empty one."""
+    raise UserError(f"folder {error.filename} cannot be read: {error.strerror}; give the films that can be, or rights")
 
 
 def read_manifest(path: Path) -> list[Film]:

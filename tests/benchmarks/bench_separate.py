@@ -1,14 +1,17 @@
 """dubav separate against demucs.api.Separator (shifts=0): the same file to the same stems, on the CPU.
 
-    flock /tmp/bench.lock taskset -c 0,1 python tests/benchmarks/bench_separate.py [minutes ...]
+    taskset -c 0,1 python tests/benchmarks/bench_separate.py [speed] [memory]
 
-Both read a WAV file, separate it with the same bag of two small HDemucs with random weights and write vocals and the
-sum of the others as WAV. Each run is a process of its own; ours and the peer's alternate. Prints ratios of medians.
+Both read a WAV file, separate it with the same models and write vocals and the sum of the others as WAV. ``speed``: one
+minute with a bag of two small HDemucs; ``memory``: 1, 5 and 20 minutes with a light time-domain Demucs, whose own needs
+do not hide what a track's length costs. Random weights. Each run is a process of its own; ours and the peer's
+alternate. Prints ratios of medians, of wall time and of CPU time (which other work on the machine moves less).
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import resource
@@ -18,38 +21,49 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-REPETITIONS = 3  # of lengths up to two minutes; longer ones are for memory and are run once
+PARTS = {"speed": ("bag", [1], 3), "memory": ("light", [1, 5, 20], 1)}
+"""The model, the lengths in minutes and the repetitions of each."""
 
 
 def main() -> None:
-    """Compare at each length (minutes) given, by default 1, 5 and 20."""
-    lengths = [float(text) for text in sys.argv[1:]] or [1.0, 5.0, 20.0]
+    """Compare the parts that are asked for, by default both."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_models(folder / "models")
-        for minutes in lengths:
-            make_sound(folder / "sound.wav", minutes)
-            runs: dict[str, list[dict[str, float]]] = {"ours": [], "demucs": []}
-            for _ in range(REPETITIONS if minutes <= 2 else 1):
-                for who, results in runs.items():
-                    results.append(child(who, folder))
-            seconds = {who: statistics.median(run["seconds"] for run in results) for who, results in runs.items()}
-            peak = {who: max(run["peak_mb"] for run in results) for who, results in runs.items()}
-            print(
-                f"{minutes:g} min: peak memory ours {peak['ours']:.0f} MB, demucs {peak['demucs']:.0f} MB "
-                f"(ours/demucs {peak['ours'] / peak['demucs']:.2f}); "
-                f"difference {difference(folder):.1e} of RMS; "
-                f"time demucs/ours {seconds['demucs'] / seconds['ours']:.2f}",
-                flush=True,
-            )
+        for part in sys.argv[1:] or list(PARTS):
+            model, lengths, repetitions = PARTS[part]
+            for minutes in lengths:
+                make_sound(folder / "sound.wav", minutes)
+                compare(model, folder, f"{part}, {minutes} min", repetitions)
 
 
-def child(who: str, folder: Path) -> dict[str, float]:
+def compare(model: str, folder: Path, title: str, repetitions: int) -> None:
+    """Run both in turn and print memory and ratios."""
+    runs: dict[str, list[dict[str, float]]] = {"ours": [], "demucs": []}
+    for _ in range(repetitions):
+        for who, results in runs.items():
+            results.append(child(who, model, folder))
+    median = {
+        (who, what): statistics.median(run[what] for run in results)
+        for who, results in runs.items()
+        for what in ("seconds", "cpu_seconds", "peak_mb")
+    }
+    ratios = {what: median["demucs", what] / median["ours", what] for what in ("seconds", "cpu_seconds", "peak_mb")}
+    print(
+        f"{title}: peak memory ours {median['ours', 'peak_mb']:.0f} MB, demucs {median['demucs', 'peak_mb']:.0f} MB "
+        f"({ratios['peak_mb']:.2f}); difference {difference(folder):.1e} of RMS; "
+        f"demucs/ours: time {ratios['seconds']:.2f}, CPU time {ratios['cpu_seconds']:.2f}",
+        flush=True,
+    )
+
+
+def child(who: str, model: str, folder: Path) -> dict[str, float]:
     """Run one side in its own process."""
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     done = subprocess.run(
-        [sys.executable, __file__, "--child", who, str(folder)], env=environment, capture_output=True, text=True
+        [sys.executable, __file__, "--child", who, model, str(folder)], env=environment, capture_output=True, text=True
     )
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -77,16 +91,16 @@ def difference(folder: Path) -> float:
     return worst
 
 
-def run_child(who: str, folder: Path) -> None:
+def run_child(who: str, model: str, folder: Path) -> None:
     """Separate and print seconds (without imports and the model's loading) and the peak of resident memory."""
     out = folder / who
     out.mkdir(exist_ok=True)
-    seconds = {"ours": ours, "demucs": demucs}[who](folder, out)
+    seconds, cpu_seconds = {"ours": ours, "demucs": demucs}[who](model, folder, out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_mb": peak}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak}))
 
 
-def ours(folder: Path, out: Path) -> float:
+def ours(model: str, folder: Path, out: Path) -> tuple[float, float]:
     """The function that a worker process of dubav separate runs."""
     from dubcli.separate import SeparateConfig
     from dubcli.separate.device import Machine
@@ -94,26 +108,26 @@ def ours(folder: Path, out: Path) -> float:
     from dubcli.separate.run import separator_for
 
     config = SeparateConfig(
-        files=(folder / "sound.wav",), out=out, model="bag", model_repo=folder / "models", file_format="wav"
+        files=(folder / "sound.wav",), out=out, model=model, model_repo=folder / "models", file_format="wav"
     )
     machine = Machine(device="cpu")
     separator_for(config, machine)
     for task in plan_files(config):
         for _, target in task.targets:
             target.unlink(missing_ok=True)
-        begun = time.monotonic()
+        begun, begun_cpu = time.monotonic(), time.process_time()
         separate_file(task, lambda *_, **__: None, config=config, machine=machine)
-    return time.monotonic() - begun
+    return time.monotonic() - begun, time.process_time() - begun_cpu
 
 
-def demucs(folder: Path, out: Path) -> float:
+def demucs(model: str, folder: Path, out: Path) -> tuple[float, float]:
     """The same with demucs's own interface."""
     import soundfile
     import torch
     from demucs.api import Separator
 
-    separator = Separator(model="bag", repo=folder / "models", device="cpu", shifts=0)
-    begun = time.monotonic()
+    separator = Separator(model=model, repo=folder / "models", device="cpu", shifts=0)
+    begun, begun_cpu = time.monotonic(), time.process_time()
     _, stems = separator.separate_audio_file(folder / "sound.wav")
     vocals = stems.pop("vocals")
     rest = torch.zeros_like(vocals)
@@ -121,44 +135,49 @@ def demucs(folder: Path, out: Path) -> float:
         rest += stem
     for name, stem in (("vocals", vocals), ("no_vocals", rest)):
         soundfile.write(out / f"sound.{name}.wav", stem.T.numpy(), 44100, subtype="FLOAT")
-    return time.monotonic() - begun
+    return time.monotonic() - begun, time.process_time() - begun_cpu
 
 
 def make_models(folder: Path) -> None:
-    """A bag of two HDemucs with 8 channels and random weights."""
-    import io
-
-    import torch
+    """A bag of two HDemucs with 8 channels, and a light Demucs; random weights."""
+    from demucs.demucs import Demucs
     from demucs.hdemucs import HDemucs
 
     folder.mkdir()
-    signatures = []
+    sources = ["drums", "bass", "other", "vocals"]
     for seed in range(2):
-        torch.manual_seed(seed)
-        arguments = {"sources": ["drums", "bass", "other", "vocals"], "channels": 8, "segment": 44}
-        package = {"klass": HDemucs, "args": (), "kwargs": arguments, "training_args": {}}
-        package["state"] = HDemucs(**arguments).state_dict()
-        content = io.BytesIO()
-        torch.save(package, content)
-        signatures.append(f"{seed:08x}")
-        checksum = hashlib.sha256(content.getvalue()).hexdigest()[:8]
-        (folder / f"{signatures[-1]}-{checksum}.th").write_bytes(content.getvalue())
-    (folder / "bag.yaml").write_text(json.dumps({"models": signatures, "segment": 44}))
+        save_model(folder, f"{seed:08x}", HDemucs, seed, {"sources": sources, "channels": 8, "segment": 44})
+    small = {"channels": 4, "depth": 2, "segment": 10, "lstm_layers": 0, "resample": False}
+    save_model(folder, "light", Demucs, 0, {"sources": sources, **small})
+    (folder / "bag.yaml").write_text(json.dumps({"models": ["00000000", "00000001"], "segment": 44}))
 
 
-def make_sound(path: Path, minutes: float) -> None:
+def save_model(folder: Path, signature: str, kind: Any, seed: int, arguments: dict[str, Any]) -> None:
+    """Write a model file as demucs's training does."""
+    import torch
+
+    torch.manual_seed(seed)
+    package = {"klass": kind, "args": (), "kwargs": arguments, "training_args": {}}
+    package["state"] = kind(**arguments).state_dict()
+    content = io.BytesIO()
+    torch.save(package, content)
+    checksum = hashlib.sha256(content.getvalue()).hexdigest()[:8]
+    (folder / f"{signature}-{checksum}.th").write_bytes(content.getvalue())
+
+
+def make_sound(path: Path, minutes: int) -> None:
     """Noise under a slow tone, stereo, 44.1 kHz."""
     import numpy as np
     import soundfile
 
     generator = np.random.default_rng(0)
     with soundfile.SoundFile(path, "w", 44100, 2, subtype="PCM_16") as file:
-        for _ in range(round(minutes * 60)):
+        for _ in range(minutes * 60):
             file.write(0.1 * generator.standard_normal((44100, 2)))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        run_child(sys.argv[2], Path(sys.argv[3]))
+        run_child(sys.argv[2], sys.argv[3], Path(sys.argv[4]))
     else:
         main()

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dubcli.core.memory import keep_freed_memory
 from dubcli.errors import InputError
 from dubcli.separate.chunks import OVERLAP
 from dubcli.separate.config import SeparateConfig
@@ -77,9 +76,6 @@ def separator_for(config: SeparateConfig, machine: Machine) -> Separator:
 @lru_cache(maxsize=1)
 def _loaded(name: str, repo: Any, trust: bool, batch: int | None, precision: str, device: str) -> Separator:
     bag = load_bag(name, repo, trust=trust, device=device)
-    on_cpu = torch.device(device).type == "cpu"
-    if on_cpu:
-        keep_freed_memory()
     if batch is None:
-        batch = 1 if on_cpu else BATCH_ON_ACCELERATOR
+        batch = 1 if torch.device(device).type == "cpu" else BATCH_ON_ACCELERATOR
     return Separator(bag, Engine(device=device, batch=batch, precision=precision))

@@ -23,6 +23,15 @@ from dubcli.probe.protocols import run_protocol
 DIM, CLASSES, ROWS = 12, 5, 40
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Arrays are small here, and threads would wait for each other where the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def problem(kind="multiclass", *, rows=ROWS, splits=2, metrics=("top1_acc",), noise=1.0, seed=0):
     random = np.random.default_rng(seed)
     labels = random.integers(0, CLASSES, rows)
@@ -257,6 +266,20 @@ def test_sgd_on_features_too_large_is_refused_in_a_line():
     with pytest.raises(UserError, match="diverged .* --protocol linear or logreg"):
         run_heads(huge, StepRecipe(optimizer="sgd", lr=0.2, batch_size=64, epochs=30), seed=0, device="cpu",
                   progress=SILENT)  # fmt: skip
+
+
+@pytest.mark.parametrize(("wide", "threads"), [(1, 1), (4000, 2)])
+def test_small_steps_run_on_one_thread(wide, threads, monkeypatch):
+    made = problem(rows=600, splits=1)
+    made = Problem(**{**made.__dict__, "features": np.repeat(made.features, wide, axis=1)})
+    used = []
+    original = HeadBank.forward
+    monkeypatch.setattr(HeadBank, "forward", lambda *given: (used.append(torch.get_num_threads()), original(*given))[1])
+    torch.set_num_threads(2)
+    recipe = StepRecipe(optimizer="adam", lr=1e-4, batch_size=300, steps=2)
+    run_heads(made, recipe, seed=0, device="cpu", progress=SILENT)
+    assert used == [threads] * 2
+    assert torch.get_num_threads() == 2
 
 
 def test_validation_without_a_score_still_ends_with_a_head():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from dubcli.probe.heads.settings import EpochRecipe, StepRecipe
 Tell = Callable[[int, int, int], None]
 """Hears (done, of how many, heads still in training)."""
 _STEPS_BETWEEN_CHECKS = 1000
+_SMALL_PRODUCT = 10_000_000
+"""Floating-point operations: a tenth of a millisecond on one core."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,11 +139,25 @@ def train_steps(
     groups = itertools.groupby(ordered, key=lambda head: len(splits[head.split].train))
     for rows, group in groups:
         bank = _bank(list(group), splits, objective)
-        _run_steps(bank, splits, objective, recipe, rows, tell)
+        products = 2 * min(rows, recipe.batch_size) * bank.layers[0].weight[0].numel()
+        with _one_thread() if products < _SMALL_PRODUCT else nullcontext():
+            _run_steps(bank, splits, objective, recipe, rows, tell)
         for place, head in enumerate(bank.heads):
             single = bank.like(head, bank.copy_of(place))
             found.append(Trained(head, logits=single.predict([(0, 1, splits[head.split].test)])[0]))
     return found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small products gain nothing from more threads, which on a busy machine wait for each other in every one of them:
+    400 000 steps then take an hour."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _run_steps(

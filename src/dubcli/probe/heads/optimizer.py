@@ -17,7 +17,7 @@ class Adam:
 
     def __init__(self, parameters: Sequence[Tensor], lr: Tensor) -> None:
         self._rates = lr.tolist()
-        self._steps = 0.0
+        self._steps = [[torch.zeros((), device=part.device) for part in parameters] for _ in self._rates]
         self._means = [torch.zeros_like(part) for part in parameters]
         self._squares = [torch.zeros_like(part) for part in parameters]
 
@@ -30,7 +30,7 @@ class Adam:
                 [part[head] for part in self._means],
                 [part[head] for part in self._squares],
                 max_exp_avg_sqs=[],
-                state_steps=[torch.tensor(self._steps, device=part.device) for part in parameters],
+                state_steps=self._steps[head],
                 fused=True,
                 amsgrad=False,
                 beta1=BETAS[0],
@@ -40,13 +40,13 @@ class Adam:
                 eps=EPS,
                 maximize=False,
             )
-        self._steps += 1
 
     def keep(self, which: Tensor) -> None:
         """Go on with some of the heads."""
         self._means = [part[which] for part in self._means]
         self._squares = [part[which] for part in self._squares]
         self._rates = [self._rates[head] for head in which.tolist()]
+        self._steps = [self._steps[head] for head in which.tolist()]
 
 
 class SGD:

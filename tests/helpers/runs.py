@@ -1,34 +1,86 @@
-"""How the tests of pretraining start it: the real command, sizes that a CPU trains in seconds."""
+"""How the tests of pretraining start it: the real command, in this process or in one of its own, in tiny sizes."""
 
 import json
 import os
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from typer.testing import CliRunner
 
-SMALL = ("--gpus", "0", "--preset", "tiny", "--batch-size", "4", "--k", "2", "--loader-workers", "0", "--quiet",
+from dubcli.cli.app import app
+from dubcli.core.models import PRESETS, ModelSizes
+from dubcli.pretrain import PretrainConfig
+
+# a tenth of the work of tiny; there in this process and in those of ``start``
+PRESETS["minute"] = ModelSizes(
+    crop=32, video_width=1.0, video_depth=0.5, video_frame_stride=4, video_head=64, audio_stem=2
+)
+TESTS = Path(__file__).resolve().parents[1]
+SMALL = ("--gpus", "0", "--preset", "minute", "--batch-size", "4", "--k", "2", "--loader-workers", "0", "--quiet",
          "--log-every", "1")  # fmt: skip
 
 
-def command(cache, out, *options):
-    return [sys.executable, "-m", "dubcli", "pretrain", "--cache", str(cache), "--out", str(out), *SMALL, *options]
+def arguments(cache, out, *options):
+    return ["pretrain", "--cache", str(cache), "--out", str(out), *SMALL, *map(str, options)]
 
 
-def environment():
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+def small_config(cache, out, **options):
+    """The same sizes for ``train()``."""
+    sizes = {"preset": "minute", "batch_size": 4, "k": 2, "loader_workers": 0, "log_every": 1}
+    return PretrainConfig(cache=str(cache), out=str(out), **{**sizes, **options})
 
 
-def pretrain(cache, out, *options, timeout=300):
-    return subprocess.run(
-        command(cache, out, *map(str, options)), env=environment(), capture_output=True, text=True, timeout=timeout
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def pretrain(cache, out, *options):
+    """The command in this process: no start of Python and torch to wait for."""
+    result = CliRunner().invoke(app, arguments(cache, out, *options))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+def start(cache, out, *options, **environment):
+    """The command in a process of its own, on one thread as these tests compute themselves."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "import helpers.runs\nhelpers.runs.app()", *arguments(cache, out, *options)],
+        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
+def wait_for_steps(out, steps, process):
+    """Until ``metrics.jsonl`` tells of so many steps or the process has ended."""
+    while process.poll() is None:
+        done = losses(out) if (Path(out) / "metrics.jsonl").exists() else []
+        if done and done[-1][0] >= steps:
+            return
+        time.sleep(0.02)
+
+
+def metrics(out):
+    found = []
+    for line in (Path(out) / "metrics.jsonl").read_text().splitlines():
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:  # being written just now
+            break
+    return found
+
+
 def losses(out):
-    lines = [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text().splitlines()]
-    return [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    return [(line["step"], line["loss"]) for line in metrics(out) if "loss" in line]
 
 
 def assert_same_state(first, second):

@@ -9,29 +9,26 @@ from dubcli.core.checkpoint import load_trained
 from helpers.caches import make_cache
 from helpers.runs import losses, pretrain
 
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return make_cache(tmp_path_factory.mktemp("data") / "cache", films=3, clips=5, nospeech=True)
+VARIANTS = ["mono", "es", "fr", "ja", "efj", "sep", "a", "a-efj", "multi:de,it", "multi:all"]
 
 
-@pytest.mark.parametrize("variant", ["mono", "efj", "sep", "a-efj"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_a_variant_trains_and_its_checkpoint_loads(cache, tmp_path, variant):
-    done = pretrain(cache, tmp_path / "run", "--variant", variant, "--max-steps", 3)
+    done = pretrain(cache, tmp_path / "run", "--variant", variant, "--max-steps", 2)
     assert done.returncode == 0, done.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["variant"] == variant
-    assert (config["train_films"], config["steps"]) == (3, 3)
+    assert (config["train_films"], config["steps"]) == (3, 2)
     trained = load_trained(tmp_path / "run")
     assert trained.sample_rate == (44100 if variant == "sep" else 48000)
     assert trained.name == "run-ckpt"
     assert (trained.model.video is None) == variant.startswith("a")
-    assert [step for step, _ in losses(tmp_path / "run")] == [1, 2, 3]
+    assert [step for step, _ in losses(tmp_path / "run")] == [1, 2]
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
 def test_efj_takes_its_languages_in_turn(cache, tmp_path):
-    assert pretrain(cache, tmp_path / "run", "--variant", "efj", "--epochs", 2).returncode == 0
+    assert pretrain(cache, tmp_path / "run", "--variant", "efj", "--epochs", 2, "--batch-size", 7).returncode == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["secondary"] for line in lines] == ["es", "fr", "ja", "fr", "ja", "es"]
     assert (tmp_path / "run" / "epoch-01.pt").exists()
@@ -50,27 +47,9 @@ def test_a_dry_run_writes_nothing(cache, tmp_path):
     done = pretrain(cache, tmp_path / "run", "--variant", "efj", "--dry-run", "--json")
     report = json.loads(done.stdout)
     assert report["summary"]["films to train on"] == 3
-    assert report["summary"]["steps"] == 10 * 3
+    assert report["summary"]["steps"] == 10 * 5
     assert report["config"]["temperature"] == 0.1
     assert not (tmp_path / "run").exists()
-
-
-def test_damaged_frames_are_replaced_named_and_bounded(tmp_path):
-    import numpy as np
-
-    cache = make_cache(tmp_path / "cache", films=2, clips=6)
-    folder = sorted((cache / "movies").iterdir())[0]
-    offsets = np.load(folder / "frames.idx.npy")
-    data = bytearray((folder / "frames.jpgs").read_bytes())
-    data[offsets[32] : offsets[33]] = bytes(int(offsets[33] - offsets[32]))
-    (folder / "frames.jpgs").write_bytes(data)
-    options = ("--variant", "mono", "--epochs", "1", "--batch-size", "6", "--json")
-    done = pretrain(cache, tmp_path / "run", *options)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["bad_clips"] == 1
-    done = pretrain(cache, tmp_path / "other", *options, "--max-bad-clips", "0")
-    assert done.returncode == 2
-    assert f"{folder.name}: clip 2, frame 0 does not decode" in done.stderr
 
 
 def test_a_loss_that_is_no_number_names_step_clips_and_checkpoint(cache, tmp_path):
@@ -87,7 +66,7 @@ def test_a_loss_that_is_no_number_names_step_clips_and_checkpoint(cache, tmp_pat
     ("options", "text"),
     [
         (("--variant", "efj", "--gpus", "64"), "--gpus 64, but this machine has"),
-        (("--variant", "de"), "needs de, the cache has"),
+        (("--variant", "pt"), "needs pt, the cache has"),
         (("--variant", "nonsense"), "unknown variant"),
         (("--variant", "efj", "--batch-size", "900"), "prepare more films or give --batch-size"),
         (("--variant", "efj", "--preset", "huge"), "unknown preset 'huge'"),

@@ -5,84 +5,103 @@ import os
 import random
 import signal
 import subprocess
-import time
 
 import pytest
 
-from helpers.caches import make_cache
-from helpers.runs import assert_same_state, command, environment, losses, pretrain
+from dubcli.errors import UserError
+from dubcli.jobs.progress import SilentProgress
+from dubcli.pretrain import train
+from helpers.runs import assert_same_state, losses, metrics, pretrain, small_config, start, wait_for_steps
 
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return make_cache(tmp_path_factory.mktemp("data") / "cache", films=3, clips=7)
-
-
-def start(cache, out, *options):
-    return subprocess.Popen(
-        command(cache, out, *options), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for_steps(out, steps, process):
-    while process.poll() is None:
-        done = losses(out) if (out / "metrics.jsonl").exists() else []
-        if done and done[-1][0] >= steps:
-            return
-        time.sleep(0.02)
-
-
-OPTIONS = ("--variant", "efj", "--max-steps", "14", "--save-every", "3", "--dropout", "0.2")
+# dropout and two epochs with validation: everything that draws random numbers or counts takes part
+RUN = {"variant": "efj", "max_steps": 8, "save_every": 3, "dropout": 0.2, "val_fraction": 0.34}
+OPTIONS = tuple(f"--{name.replace('_', '-')}={value}" for name, value in RUN.items())
 
 
 @pytest.fixture(scope="module")
 def straight(cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("straight") / "run"
-    done = pretrain(cache, out, *OPTIONS)
-    assert done.returncode == 0, done.stderr
+    assert train(small_config(cache, out, **RUN), device="cpu").step == 8
     return out
 
 
-def test_killed_three_times_and_resumed_equals_a_run_without_break(cache, straight, tmp_path):
+class SignalAfter(SilentProgress):
+    """Sends this process a signal when a step is told of."""
+
+    def __init__(self, step, number):
+        self.step, self.number = step, number
+
+    def update(self, task, completed, **fields):
+        if completed == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def test_killed_with_9_and_resumed_equals_a_run_without_break(cache, straight, tmp_path):
     out = tmp_path / "run"
-    for after in sorted(random.Random(5).sample(range(2, 13), 3)):
-        process = start(cache, out, *OPTIONS)
-        wait_for_steps(out, after, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    done = pretrain(cache, out, *OPTIONS)
-    assert done.returncode == 0, done.stderr
+    process = start(cache, out, *OPTIONS)
+    wait_for_steps(out, 5, process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert len(losses(out)) < 8
+    assert pretrain(cache, out, *OPTIONS).returncode == 0
     assert losses(out) == losses(straight)
     assert_same_state(out, straight)
 
 
 @pytest.mark.slow
-def test_thirty_steps_killed_at_random_with_loader_processes(cache, tmp_path):
+def test_thirty_steps_killed_three_times_at_random_with_loader_processes(cache, tmp_path):
     options = ("--variant", "efj", "--max-steps", "30", "--save-every", "4", "--loader-workers", "2")
-    assert pretrain(cache, tmp_path / "straight", *options).returncode == 0
+    assert start(cache, tmp_path / "straight", *options).wait() == 0
     for after in sorted(random.Random(9).sample(range(2, 28), 3)):
         process = start(cache, tmp_path / "run", *options)
         wait_for_steps(tmp_path / "run", after, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert pretrain(cache, tmp_path / "run", *options).returncode == 0
+        process.kill()
+        process.communicate()
+    assert start(cache, tmp_path / "run", *options).wait() == 0
     assert losses(tmp_path / "run") == losses(tmp_path / "straight")
     assert_same_state(tmp_path / "run", tmp_path / "straight")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_finishes_the_step_and_saves(cache, straight, tmp_path, number):
+    # the second is where validation is due too: it is made up for when the run goes on
+    config = small_config(cache, tmp_path / "run", **RUN)
+    after = 3 if number == signal.SIGUSR1 else 2
+    summary = train(config, SignalAfter(after, number), device="cpu")
+    assert (summary.step, summary.stopped_by) == (after, number)
+    assert losses(config.folder)[-1][0] == after
+    assert train(config, device="cpu").stopped_by is None
+    assert losses(config.folder) == losses(straight)
+    assert validations(config.folder) == validations(straight)
+    assert_same_state(config.folder, straight)
+
+
+def validations(out):
+    return [line for line in metrics(out) if "loss" not in line]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGUSR1, 0), (signal.SIGINT, 130)])
-def test_a_signal_finishes_the_step_saves_and_exits(cache, straight, tmp_path, number, status):
-    out = tmp_path / "run"
-    process = start(cache, out, *OPTIONS)
-    wait_for_steps(out, 2, process)
+def test_the_commands_exit_status_after_a_signal(cache, tmp_path, number, status):
+    process = start(cache, tmp_path / "run", "--variant", "mono")
+    wait_for_steps(tmp_path / "run", 2, process)
     process.send_signal(number)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == status, errors
     assert "saved in" in output
-    assert 2 <= losses(out)[-1][0] < 14
-    assert pretrain(cache, out, *OPTIONS).returncode == 0
-    assert losses(out) == losses(straight)
-    assert_same_state(out, straight)
+
+
+def test_the_commands_exit_status_says_what_stopped_it(cache, tmp_path, monkeypatch):
+    import dubcli.pretrain
+    from dubcli.pretrain import RunSummary
+
+    for number, status in ((signal.SIGTERM, 0), (signal.SIGUSR1, 0), (signal.SIGINT, 130)):
+        summary = RunSummary(folder=tmp_path, step=3, total_steps=8, stopped_by=int(number))
+        monkeypatch.setattr(dubcli.pretrain, "launch", lambda *_, summary=summary, **__: summary, raising=False)
+        done = pretrain(cache, tmp_path / "run")
+        assert done.returncode == status
+        assert "stopped at step 3" in done.stdout
 
 
 def test_another_config_is_refused_with_both_values_and_fresh_starts_over(cache, straight, tmp_path):
@@ -98,7 +117,21 @@ def test_another_config_is_refused_with_both_values_and_fresh_starts_over(cache,
     assert (out / "notes.txt").exists()
 
 
-def test_a_full_disk_leaves_the_former_checkpoint(cache, straight, tmp_path):
+def test_a_damaged_checkpoint_is_told_of_and_not_started_over(cache, tmp_path):
+    config = small_config(cache, tmp_path / "run", variant="mono", max_steps=1)
+    train(config, device="cpu")
+    whole = (config.folder / "ckpt.pt").read_bytes()
+    (config.folder / "ckpt.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="is damaged or not a checkpoint"):
+        train(config, device="cpu")
+
+
+def test_only_the_last_epochs_are_kept(cache, tmp_path):
+    train(small_config(cache, tmp_path / "run", variant="mono", epochs=3, batch_size=10, keep=2), device="cpu")
+    assert sorted(path.name for path in (tmp_path / "run").glob("epoch-*.pt")) == ["epoch-02.pt", "epoch-03.pt"]
+
+
+def test_a_full_disk_leaves_the_former_checkpoint(cache, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("needs root to mount a small file system")
     small = tmp_path / "small"
@@ -106,9 +139,8 @@ def test_a_full_disk_leaves_the_former_checkpoint(cache, straight, tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", str(small)], capture_output=True).returncode:
         pytest.skip("cannot mount a small file system here")
     try:
-        options = ("--variant", "efj", "--max-steps", "6", "--save-every", "2")
         (small / "ballast").write_bytes(bytes(24 << 20))
-        done = pretrain(cache, small / "run", *options)
+        done = pretrain(cache, small / "run", "--variant", "efj", "--max-steps", "2", "--save-every", "1")
         assert done.returncode == 2
         assert "make room" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1

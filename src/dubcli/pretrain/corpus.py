@@ -63,12 +63,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A variant's films: ``train`` and ``held_out``, and how many of the cache's films lack what it needs."""
+    """A variant's films: ``train`` and ``held_out``, and how many of the cache's films lack what it needs.
+
+    ``damaged``: of films that have it, but in files cut short: how many clips, and a line that names the file.
+    """
 
     variant: Variant
     train: Part
     held_out: Part
     lacking: int
+    damaged: tuple[tuple[int, str], ...] = ()
 
 
 def read_corpus(cache_path: str | Path, variant_text: str, val_fraction: float) -> Corpus:
@@ -95,12 +99,29 @@ def read_corpus(cache_path: str | Path, variant_text: str, val_fraction: float) 
         raise UserError(_nothing(variant, cache))
     share = val_fraction if val_fraction >= 0 else VAL_FRACTION * (len(usable) >= VAL_FROM_FILMS)
     held_out = held_out_films([movie.id for movie, _ in usable], share)
+    lacking = len(cache.movies) - len(usable)
+    damage = [_damage(movie, variant) for movie, _ in usable]
+    damaged = tuple((stop - first, text) for (_, (first, stop)), text in zip(usable, damage, strict=True) if text)
+    usable = [entry for entry, text in zip(usable, damage, strict=True) if not text]
     return Corpus(
         variant=variant,
         train=_part([entry for entry in usable if entry[0].id not in held_out]),
         held_out=_part([entry for entry in usable if entry[0].id in held_out]),
-        lacking=len(cache.movies) - len(usable),
+        lacking=lacking,
+        damaged=damaged,
     )
+
+
+def _damage(movie: Movie, variant: Variant) -> str:
+    """What is wrong with the film's files, in one line; empty where their sizes are right."""
+    try:
+        if variant.uses_video:
+            _ = movie.frame_offsets
+        for language in variant.languages:
+            movie.mel(language, nospeech=variant.primary_kind == "nospeech")
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def held_out_films(film_ids: Sequence[str], fraction: float) -> set[str]:

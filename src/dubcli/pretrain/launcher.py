@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from dubcli.core.atomic import atomic_write
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pretrain.config import LaunchConfig, PretrainConfig
 from dubcli.pretrain.trainer import RunSummary, train
+
+_STOP_SECONDS = {"cuda": 60, "cpu": 600}
 
 
 def launch(
@@ -81,6 +85,7 @@ def _elastic(
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     one_node = where.nnodes == 1
+    _quieten_the_agent()
     settings = ElasticConfig(
         min_nodes=where.nnodes,
         max_nodes=where.nnodes,
@@ -92,6 +97,7 @@ def _elastic(
         max_restarts=where.max_restarts,
         monitor_interval=0.2,
         start_method="spawn",
+        **_stopping(ElasticConfig, device),
     )
     try:
         with tempfile.TemporaryDirectory(prefix="dubav-") as folder:
@@ -108,10 +114,25 @@ def _elastic(
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
         return _stopped(config, int(error.sigval))
-    summary = results[min(results)]
-    if summary is None:
+    if text:
         raise UserError(text)
-    return RunSummary(**summary)
+    return RunSummary(**results[min(results)])
+
+
+def _stopping(settings: type[Any], device: str) -> dict[str, Any]:
+    """Settings that not all versions of torch have: pass pre-emption on; a worker told to stop finishes its step."""
+    wanted = {
+        "shutdown_timeout": _STOP_SECONDS[device],
+        "signals_to_handle": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
+    }
+    known = {field.name for field in fields(settings)}
+    return {name: value for name, value in wanted.items() if name in known}
+
+
+def _quieten_the_agent() -> None:
+    """The agent warns of each worker that it stops, and of those that end with what we tell in one line."""
+    for name in ("torch.distributed.elastic", "torch.distributed.run"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _worker(options: dict[str, Any], device: str, fresh: bool, quiet: bool, note: str) -> dict[str, Any] | None:
@@ -126,8 +147,15 @@ def _worker(options: dict[str, Any], device: str, fresh: bool, quiet: bool, note
     try:
         return asdict(train_rank(PretrainConfig(**options), device, progress, fresh=fresh))
     except UserError as error:
-        Path(note).write_text(str(error), encoding="utf-8")
-        return None
+        with atomic_write(Path(note), "w") as file:
+            file.write(str(error))
+        # the other ranks wait for this one in a collective: its death has the agent end and restart them, and
+        # started again they find the note
+        os._exit(2)
+    except RuntimeError:
+        if Path(note).exists():  # the rank that wrote it left the collective
+            os._exit(2)
+        raise
 
 
 def _stopped(config: PretrainConfig, number: int) -> RunSummary:

@@ -20,6 +20,7 @@ from dubcli.core.models import preset_sizes
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video, eval_video
 from dubcli.core.variants import Variant
+from dubcli.errors import UserError
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.corpus import Part
 
@@ -40,6 +41,7 @@ class Batch:
 
     ``video``: uint8 (batch, 16, 3, crop, crop), augmented; or ``clips``: decoded frames of each clip, uint8
     (16, 3, height, width), with their ``draws``, to be augmented on the device. ``bad``: what was replaced and why.
+    ``error``: why there is no batch (then the tensors are empty); a worker process cannot raise in one line.
     """
 
     request: Request
@@ -51,6 +53,7 @@ class Batch:
     clips: list[Tensor] = field(default_factory=list)
     draws: list[VideoDraw] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
+    error: str | None = None
 
     def pin_memory(self) -> Batch:
         """Called by the DataLoader where a GPU waits."""
@@ -101,6 +104,15 @@ class ClipDataset(Dataset[Batch]):
         return self.part.clips
 
     def __getitem__(self, request: Request) -> Batch:
+        try:
+            return self._load(request)
+        except BadClip as error:
+            text = f"{error}; prepare that film again, or leave it out of the cache"
+        except UserError as error:
+            text = str(error)
+        return Batch(request=request, primary=torch.empty(0), primary_masks=torch.empty(0), error=text)
+
+    def _load(self, request: Request) -> Batch:
         bad: list[str] = []
         clips = list(request.clips)
         frames = self._frames(clips, bad) if self.variant.uses_video else []
@@ -158,11 +170,16 @@ class ClipDataset(Dataset[Batch]):
             rows.append(np.array(movie.mel(language, nospeech=nospeech)[number]))
         return torch.from_numpy(np.stack(rows))
 
-    def eval_batch(self, clips: list[int], languages: list[str]) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """The plain view: uint8 (batch, 16, 3, crop, crop) or None, and float16 mels by language."""
-        video = None
+    def eval_batch(
+        self, clips: list[int], languages: list[str], bad: list[str]
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """The plain view: uint8 (batch, 16, 3, crop, crop) or None, and float16 mels by language.
+
+        Clips that do not decode are replaced as in training and named in ``bad``.
+        """
+        clips, video = list(clips), None
         if self.variant.uses_video:
-            video = torch.stack([eval_video(frame, self.sizes) for frame in self._frames(clips, [])])
+            video = torch.stack([eval_video(frame, self.sizes) for frame in self._frames(clips, bad)])
         return video, {language: self._mels(clips, language) for language in languages}
 
 

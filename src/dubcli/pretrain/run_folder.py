@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._board: Any = None
+        self._wandb: Any = None
 
     @property
     def checkpoint(self) -> Path:
@@ -54,15 +56,27 @@ class RunFolder:
                 )
 
     def begin(self, config: PretrainConfig, extra: dict[str, Any]) -> None:
-        """Make the folder and write ``config.json``. Raises UserError where it cannot be written."""
+        """Make the folder, write ``config.json``, join the run at Weights & Biases where that was asked for.
+
+        Raises UserError where the folder cannot be written or wandb is not installed.
+        """
+        wandb = import_wandb() if config.wandb else None
+        file = self.path / CONFIG_FILE
+        # a run that goes on is the same one there
+        run_id = (read_json(file).get("wandb_run") if file.exists() else None) or uuid.uuid4().hex[:12]
+        record = {**config.to_dict(), **extra} | ({"wandb_run": run_id} if wandb else {})
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.path)
-            write_json(self.path / CONFIG_FILE, {**config.to_dict(), **extra})
+            write_json(file, record)
         except OSError as error:
             raise UserError(
                 f"cannot write the run folder {self.path}: {error.strerror}; choose another --out"
             ) from None
+        if wandb:
+            self._wandb = wandb.init(
+                project=config.wandb, name=self.path.name, id=run_id, resume="allow", dir=str(self.path), config=record
+            )
 
     def load(self) -> dict[str, Any] | None:
         """The latest state, or None. Raises UserError where it is damaged."""
@@ -103,7 +117,7 @@ class RunFolder:
             out.writelines(line + "\n" for line in kept)
 
     def log(self, metrics: dict[str, Any]) -> None:
-        """Append a line of metrics, and show the numbers to TensorBoard."""
+        """Append a line of metrics, and show the numbers to TensorBoard and Weights & Biases."""
         with open(self.path / METRICS_FILE, "a", encoding="utf-8") as file:
             file.write(json.dumps(metrics, allow_nan=False) + "\n")
         if self._board is None:
@@ -113,12 +127,26 @@ class RunFolder:
         for name, value in metrics.items():
             if isinstance(value, (int, float)) and name != "step":
                 self._board.add_scalar(name, value, metrics["step"])
+        if self._wandb is not None:
+            self._wandb.log(metrics, step=metrics["step"])
 
     def close(self) -> None:
-        """Flush TensorBoard's events."""
+        """Flush what TensorBoard and Weights & Biases have not written yet."""
+        if self._wandb is not None:
+            self._wandb.finish()
+            self._wandb = None
         if self._board is not None:
             self._board.close()
             self._board = None
+
+
+def import_wandb() -> Any:
+    """The package ``wandb``. Raises UserError that says how to get it."""
+    try:
+        import wandb
+    except ImportError:
+        raise UserError("--wandb needs the wandb extra: pip install 'dubcli[wandb]'; or leave --wandb away") from None
+    return wandb
 
 
 _RESUME_ONLY = ("optimizer", "rng", "sampler")

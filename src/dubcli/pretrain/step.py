@@ -102,7 +102,7 @@ class Stepper:
                 states.append(_generator_state(self.device))
                 with self.autocast():
                     outputs.append(self.model(*part))
-        joined = {name: torch.cat([out[name] for out in outputs]).float().requires_grad_() for name in outputs[0]}
+        joined = {name: _widened(torch.cat([out[name] for out in outputs])).requires_grad_() for name in outputs[0]}
         terms = self.losses(joined)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         size = len(parts[0][1])
@@ -147,6 +147,11 @@ def frozen_running_statistics(model: nn.Module) -> Iterator[None]:
             norm.momentum = momentum
             if norm.num_batches_tracked is not None:
                 norm.num_batches_tracked.copy_(next(tracked))
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    """At least float32: the loss of autocast's bfloat16 projections."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _generator_state(device: torch.device) -> Tensor:

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dubcli.core import distributed
 from dubcli.core.checkpoint import model_entries, restore_rng, rng_state
+from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import DubModel, count_parameters, preset_sizes
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.errors import UserError
@@ -70,6 +71,25 @@ def _device(name: str | None) -> torch.device:
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+@dataclass
+class _Tally:
+    """Clips and seconds since the last line of the log."""
+
+    clips: int = 0
+    waited: float = 0.0
+    took: float = 0.0
+
+    def add(self, clips: int, waited: float, took: float) -> None:
+        self.clips, self.waited, self.took = self.clips + clips, self.waited + waited, self.took + took
+
+    def take(self) -> dict[str, float]:
+        """{"clips_per_second", "data_wait" (share of the time)}, and begin anew."""
+        took = max(self.took, 1e-9)
+        found = {"clips_per_second": self.clips / took, "data_wait": self.waited / took}
+        self.clips, self.waited, self.took = 0, 0.0, 0.0
+        return found
+
+
 class Trainer:
     """One rank's part of a run."""
 
@@ -96,10 +116,14 @@ class Trainer:
         self.total_steps = min(config.max_steps, everything) if config.max_steps else everything
         self.warmup_steps = max(1, min(round(config.warmup_epochs * self.epoch_steps), self.total_steps // 2))
         self.step = 0
-        self.bad_clips = 0
+        self.bad_clips = sum(clips for clips, _ in corpus.damaged)
+        self.validated = 0
         self.metrics: dict[str, float] = {}
         self._recent: deque[tuple[int, tuple[int, ...], Tensor]] = deque(maxlen=max(config.log_every, 1))
         self._last_save = time.monotonic()
+        self._since_log = _Tally()
+        if device.type == "cpu":
+            keep_freed_memory()
 
     def run(self, stop: StopRequests, *, fresh: bool) -> RunSummary:
         """Train from where the folder stands to the end, or until a signal."""
@@ -107,6 +131,7 @@ class Trainer:
             self.folder.clear()
         distributed.barrier()
         self.folder.check(self.config, distributed.world_size())
+        self._note_bad([text for _, text in self.corpus.damaged], "left out", count=0)
         state = self.folder.load()
         statistics = (
             (state["mel_mean"], state["mel_std"]) if state else mel_statistics(self.corpus.train, self.corpus.variant)
@@ -119,6 +144,9 @@ class Trainer:
             self.folder.cut_metrics(self.step)
         self.progress.start(TASK, self.total_steps, "steps")
         try:
+            if self._validation_due and self.validated != self.step:  # stopped before it could be done
+                self._validate()
+                self._save(None)
             stopped = self._epochs(stop)
         finally:
             self.progress.finish(TASK)
@@ -141,6 +169,7 @@ class Trainer:
             "train_films": len(train.movies),
             "train_hours": round(train.hours, 4),
             "held_out_films": [movie.id for movie in held_out.movies],
+            "damaged": [text for _, text in self.corpus.damaged],
             "steps": self.total_steps,
             "warmup_steps": self.warmup_steps,
             "parameters": count_parameters(self.model),
@@ -186,6 +215,7 @@ class Trainer:
         self.sampler.load_state_dict(state["sampler"])
         restore_rng(state["rng"][distributed.rank()])
         self.step, self.bad_clips = int(state["step"]), int(state["bad_clips"])
+        self.validated = int(state["validated"])
 
     def _state(self) -> dict[str, Any]:
         rng: list[Any] = [rng_state()]
@@ -202,6 +232,7 @@ class Trainer:
             "epoch": epoch,
             "step": self.step,
             "bad_clips": self.bad_clips,
+            "validated": self.validated,
             "optimizer": self.optimizer.state_dict(),
             "sampler": self.sampler.state_dict(step),
             "rng": rng,
@@ -232,30 +263,32 @@ class Trainer:
     def _steps(self, batches: Any, count: int, stop: StopRequests) -> int | None:
         for _ in range(count):
             asked = time.monotonic()
-            try:
-                batch: Batch = next(batches)
-            except BadClip as error:
-                raise UserError(f"{error}; prepare that film again, or leave it out of the cache") from None
+            batch: Batch = next(batches)
+            if batch.error is not None:
+                raise UserError(batch.error)
             waited = time.monotonic() - asked
-            self._note_bad(batch)
+            self._note_bad(batch.bad, "replaced", count=len(batch.bad))
             self._train_on(batch)
             self.step += 1
             self._after_step(batch, waited, time.monotonic() - asked)
             signal_number = stop.agreed(self.device)
             epoch_done = self.step // self.epoch_steps if self.step % self.epoch_steps == 0 else None
             finished = self.step == self.total_steps
+            if self._validation_due and signal_number is None:
+                self._check_losses()
+                self._validate()
             if signal_number is not None or epoch_done or finished or self._due():
                 self._check_losses()
                 self._save(epoch_done)
-            if epoch_done or finished or self.step == self._half_epoch:
-                self._validate()
             if signal_number is not None and not finished:
                 return signal_number
         return None
 
     @property
-    def _half_epoch(self) -> int:
-        return self.epoch_steps // 2
+    def _validation_due(self) -> bool:
+        """Early, after half an epoch, then after each epoch and at the end."""
+        at_epoch = self.step > 0 and self.step % self.epoch_steps == 0
+        return at_epoch or self.step == self.total_steps or (self.step > 0 and self.step == self.epoch_steps // 2)
 
     def _train_on(self, batch: Batch) -> None:
         self.learning_rate = learning_rate_at(self.step, self.total_steps, self.warmup_steps, self.config.learning_rate)
@@ -269,26 +302,26 @@ class Trainer:
         self._terms = terms
         self._recent.append((self.step, batch.request.clips, torch.stack(list(terms.values())).sum()))
 
-    def _note_bad(self, batch: Batch) -> None:
-        for text in batch.bad:
-            self.bad_clips += 1
-            self.progress.message(f"replaced: {text}")
-        if self.bad_clips > self.config.max_bad_clips:
+    def _note_bad(self, texts: list[str], what: str, *, count: int) -> None:
+        self.bad_clips += count
+        for text in texts:
+            self.progress.message(f"{what}: {text}")
+        if texts and self.bad_clips > self.config.max_bad_clips:
             raise UserError(
-                f"{self.bad_clips} clips did not decode, more than --max-bad-clips {self.config.max_bad_clips}; "
-                f"the last: {batch.bad[-1]}; dubav ls {self.config.cache} --check names them all"
+                f"{self.bad_clips} clips cannot be read, more than --max-bad-clips {self.config.max_bad_clips}; "
+                f"the last: {texts[-1]}; dubav ls {self.config.cache} --check names them all"
             )
 
     def _after_step(self, batch: Batch, waited: float, took: float) -> None:
         if self.device.type == "cpu":
             self._check_losses()
+        self._since_log.add(len(batch.request.clips) * distributed.world_size(), waited, took)
         if self.step % self.config.log_every and self.step != self.total_steps:
             return
         self._check_losses()
-        clips = len(batch.request.clips) * distributed.world_size()
         losses = {name: float(distributed.mean_over_ranks(value)) for name, value in self._terms.items()}
         self.metrics = {"loss": sum(losses.values()), **{f"loss/{name}": value for name, value in losses.items()}}
-        speed = {"clips_per_second": clips / took, "data_wait": waited / took}
+        speed = self._since_log.take()
         if distributed.is_main():
             epoch = self.step / self.epoch_steps
             line = {"step": self.step, "epoch": round(epoch, 4), **self.metrics, "lr": self.learning_rate, **speed}
@@ -322,10 +355,17 @@ class Trainer:
         distributed.barrier()
 
     def _validate(self) -> None:
+        first, self.validated = self.validated == 0, self.step
         if not self.corpus.held_out.movies:
             return
         dataset = ClipDataset(self.corpus.held_out, self.corpus.variant, self.config, on_device=False)
-        metrics = validate(self.stepper, self.model, dataset, self.config.val_clips)
+        bad: list[str] = []
+        try:
+            metrics = validate(self.stepper, self.model, dataset, self.config.val_clips, bad)
+        except BadClip as error:
+            raise UserError(f"{error}; prepare that film again, or leave it out of the cache") from None
+        # named each time; counted once, the first time
+        self._note_bad(bad, "replaced in validation", count=len(bad) if first else 0)
         self.metrics |= metrics
         if distributed.is_main():
             numbers = {name: value for name, value in metrics.items() if math.isfinite(value)}

@@ -45,13 +45,18 @@ def alignment(primary: Tensor, dub: Tensor) -> dict[str, float]:
     return {"same": same, "others": (everything - n * same) / (n * (n - 1)) if n > 1 else float("nan")}
 
 
-def validate(stepper: Stepper, model: DubModel, dataset: ClipDataset, clips: int) -> dict[str, float]:
-    """Metrics by name (``val/...``) over at most ``clips`` held-out clips. All ranks work on their share."""
+def validate(
+    stepper: Stepper, model: DubModel, dataset: ClipDataset, clips: int, bad: list[str] | None = None
+) -> dict[str, float]:
+    """Metrics by name (``val/...``) over at most ``clips`` held-out clips. All ranks work on their share.
+
+    Clips of this rank that did not decode and were replaced are named in ``bad``.
+    """
     part, variant, config = dataset.part, stepper.variant, stepper.config
     chosen = np.unique(np.linspace(0, part.clips - 1, min(part.clips, clips)).round().astype(int))
     languages = list(dict.fromkeys((variant.primary, *variant.languages)))
     mine = chosen[distributed.rank() :: distributed.world_size()]
-    found = _embed(stepper, model, dataset, [int(clip) for clip in mine], languages)
+    found = _embed(stepper, model, dataset, [int(clip) for clip in mine], languages, [] if bad is None else bad)
     gathered = {name: _gather_rows(rows, len(chosen)) for name, rows in found.items()}
     unit = {name: torch.nn.functional.normalize(rows.float(), dim=1) for name, rows in gathered.items()}
     metrics: dict[str, float] = {}
@@ -83,7 +88,7 @@ def validate(stepper: Stepper, model: DubModel, dataset: ClipDataset, clips: int
 
 
 def _embed(
-    stepper: Stepper, model: DubModel, dataset: ClipDataset, clips: list[int], languages: list[str]
+    stepper: Stepper, model: DubModel, dataset: ClipDataset, clips: list[int], languages: list[str], bad: list[str]
 ) -> dict[str, Tensor]:
     """Projections by ``video``, ``primary/<lang>``, ``secondary/<lang>``, and backbone features ``feature/<lang>``."""
     found: dict[str, list[Tensor]] = {}
@@ -91,7 +96,7 @@ def _embed(
     model.eval()
     with torch.no_grad(), stepper.autocast():
         for start in range(0, len(clips), stepper.config.batch_size):
-            video, mels = dataset.eval_batch(clips[start : start + stepper.config.batch_size], languages)
+            video, mels = dataset.eval_batch(clips[start : start + stepper.config.batch_size], languages, bad)
             if video is not None:
                 _append(found, "video", model.heads["video"](model.embed_video(stepper.pixels(video))))
             for language, mel in mels.items():

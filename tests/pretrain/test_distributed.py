@@ -1,0 +1,106 @@
+"""Several processes: the same training as one, through torch's own launcher, whatever becomes of a worker."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from helpers.pretrain_ranks import five_steps
+from helpers.ranks import on_ranks
+from helpers.runs import arguments, assert_same_state, losses, start, wait_for_steps
+
+TWO = ("--procs", "2", "--preset", "tiny", "--variant", "mono", "--batch-size", "2", "--k", "2")
+
+
+def test_two_processes_equal_one_with_both_batches(cache, tmp_path):
+    one = five_steps(0, 1, str(cache), str(tmp_path), False, 1)
+    first, second = on_ranks(five_steps, 2, str(cache), str(tmp_path), False, 1)
+    assert first["loss"] == second["loss"]
+    torch.testing.assert_close(first["loss"], one["loss"], rtol=1e-6, atol=0)
+    moved = 0.0
+    for name, value in one["parameters"].items():
+        assert torch.equal(first["parameters"][name], second["parameters"][name]), name
+        torch.testing.assert_close(first["parameters"][name], value, rtol=1e-5, atol=1e-6, msg=lambda m, n=name: n + m)
+        moved = max(moved, float(value.abs().max()))
+    assert moved > 0
+
+
+@pytest.mark.slow
+def test_negatives_kept_on_the_rank_are_another_training(cache, tmp_path):
+    one = five_steps(0, 1, str(cache), str(tmp_path), False, 1)
+    local = on_ranks(five_steps, 2, str(cache), str(tmp_path), True, 1)[0]
+    assert abs(local["loss"][0] - one["loss"][0]) > 0.1
+
+
+@pytest.fixture(scope="module")
+def two_straight(cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("two") / "run"
+    process = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert errors == ""
+    return out
+
+
+def workers_of(process):
+    """Ranks that the elastic agent in ``process`` started, by the environment that it gave them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) == process.pid:
+                variables = (entry / "environ").read_bytes()
+                if b"spawn_main" in (entry / "cmdline").read_bytes() or b"RANK=" in variables:
+                    found.append(int(entry.name))
+        except (OSError, ValueError, IndexError):
+            continue
+    return sorted(found)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
+def test_a_worker_killed_with_9_is_started_again_to_the_same_result(cache, two_straight, tmp_path):
+    out = tmp_path / "run"
+    process = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
+    wait_for_steps(out, 3, process)
+    os.kill(workers_of(process)[-1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert losses(out) == losses(two_straight)
+    assert_same_state(out, two_straight)
+
+
+def test_a_mistake_found_in_the_ranks_is_one_line(cache, tmp_path):
+    process = start(cache, tmp_path / "run", *TWO, "--learning-rate", "1e30", "--warmup-epochs", "0")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 2, errors
+    assert "the loss of step" in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_pre_emption_of_all_processes_saves_and_exits_0(cache, two_straight, tmp_path):
+    for number, status in ((signal.SIGUSR1, 0), (signal.SIGTERM, 0), (signal.SIGINT, 130)):
+        out = tmp_path / str(int(number))
+        process = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
+        wait_for_steps(out, 2, process)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == status, errors
+        again = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
+        assert again.wait() == 0
+        assert_same_state(out, two_straight)
+
+
+@pytest.mark.slow
+def test_under_torchrun_itself(cache, two_straight, tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    options = [option for option in TWO if option not in ("--procs",)][1:]
+    command = [*torchrun, "-m", "dubcli.pretrain"]
+    command += arguments(cache, tmp_path / "run", *options, "--max-steps", 6, "--save-every", 2)[1:]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert_same_state(tmp_path / "run", two_straight)

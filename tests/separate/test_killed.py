@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 import soundfile
 
 from dubcli.cache import layout
@@ -32,6 +33,7 @@ def kill_when(reached, command, cwd):
     time.sleep(1)
 
 
+@pytest.mark.slow
 def test_killed_over_files(dubav, model_repo, tmp_path):
     names = [f"{number}.wav" for number in range(4)]
     for number, name in enumerate(names):

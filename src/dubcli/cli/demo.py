@@ -37,7 +37,7 @@ def demo(
         str, typer.Option("--lang", help="Languages spoken, the original first (en, es, fr, ja, de, it).")
     ] = "en,es,fr,ja",
     speech_db: Annotated[float, typer.Option("--speech-db", help="Level of the voices over the background.")] = 6.0,
-    epochs: Annotated[int, typer.Option("--epochs", help="Epochs of each pretraining.")] = 5,
+    epochs: Annotated[int, typer.Option("--epochs", help="Epochs of each pretraining.")] = 4,
     dub: Annotated[
         Optional[Path],
         typer.Option("--dub", metavar="FILE", help="Add synthesised dubs to this film, from --subs."),

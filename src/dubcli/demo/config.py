@@ -61,7 +61,7 @@ class DemoConfig:
     variants: tuple[str, ...] = ("mono", "efj")
     factors: tuple[str, ...] = ("place", "event")
     preset: str = "tiny"
-    epochs: int = 5
+    epochs: int = 4
     batch_size: int = 12
     k: int = 6
     seed: int = 0

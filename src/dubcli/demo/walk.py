@@ -118,6 +118,7 @@ class _Walk:
             epochs=self.config.epochs,
             batch_size=self.config.batch_size,
             k=self.config.k,
+            precision=_precision(),
             seed=self.config.seed,
             out=str(self.folder / "runs" / variant),
         )
@@ -153,6 +154,14 @@ class _Walk:
             )
             results[factor] = probe("folder", models, config, self.progress)
         return results
+
+
+def _precision() -> str:
+    """bf16 on CPUs with matrix instructions for it, where a step takes 0.6 of its time in fp32."""
+    import torch
+
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16" if capabilities.get("amx_bf16") and not torch.cuda.is_available() else "auto"
 
 
 def _all_done(summary: JobSummary) -> None:

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from dubcli.core.checkpoint import load_trained
+from dubcli.jobs.progress import SilentProgress
+from dubcli.pretrain import train
 from helpers.caches import make_cache
-from helpers.runs import losses, pretrain
+from helpers.runs import losses, pretrain, small_config
 
 VARIANTS = ["mono", "es", "fr", "ja", "efj", "sep", "a", "a-efj", "multi:de,it", "multi:all"]
 
@@ -43,13 +45,43 @@ def test_toml_options_and_the_command_line_over_them(cache, tmp_path):
     assert (config["variant"], config["max_steps"], config["seed"]) == ("mono", 1, 4)
 
 
-def test_a_dry_run_writes_nothing(cache, tmp_path):
-    done = pretrain(cache, tmp_path / "run", "--variant", "efj", "--dry-run", "--json")
-    report = json.loads(done.stdout)
-    assert report["summary"]["films to train on"] == 3
-    assert report["summary"]["steps"] == 10 * 5
-    assert report["config"]["temperature"] == 0.1
+def test_a_dry_run_writes_nothing_and_its_numbers_are_those_of_the_run(cache, tmp_path):
+    options = ("--variant", "efj", "--epochs", 1, "--val-fraction", "0.34", "--json")
+    report = json.loads(pretrain(cache, tmp_path / "run", *options, "--dry-run").stdout)
     assert not (tmp_path / "run").exists()
+    assert pretrain(cache, tmp_path / "run", *options).returncode == 0
+    summary, written = report["summary"], json.loads((tmp_path / "run" / "config.json").read_text())
+    assert summary["films to train on"] == written["train_films"] == 2
+    assert summary["films held out"] == len(written["held_out_films"]) == 1
+    assert summary["steps"] == written["steps"] == losses(tmp_path / "run")[-1][0] == 3
+    assert summary["parameters"] == written["parameters"]
+    assert summary["precision"] == written["precision_used"]
+    assert summary["peak memory (GB)"] > 0
+    assert report["config"] == {name: written[name] for name in report["config"]}
+    assert report["config"]["temperature"] == 0.1
+
+
+def test_a_dry_run_for_more_processes_has_fewer_steps(cache, tmp_path):
+    report = json.loads(pretrain(cache, tmp_path / "run", "--variant", "a", "--procs", 2, "--dry-run", "--json").stdout)
+    assert (report["summary"]["processes"], report["summary"]["steps"]) == (2, 10 * (21 // 8))
+
+
+class Listener(SilentProgress):
+    def __init__(self):
+        self.updates = []
+
+    def update(self, task, completed, **fields):
+        self.updates.append((completed, fields))
+
+
+def test_progress_tells_loss_rate_speed_and_waiting(cache, tmp_path):
+    listener = Listener()
+    train(small_config(cache, tmp_path, variant="a", max_steps=2), listener, device="cpu")
+    assert [completed for completed, _ in listener.updates] == [1, 2]
+    for _, fields in listener.updates:
+        assert fields.keys() == {"loss", "lr", "clips_per_second", "data_wait"}
+        assert fields["clips_per_second"] > 0
+        assert 0 <= fields["data_wait"] <= 1
 
 
 def test_a_loss_that_is_no_number_names_step_clips_and_checkpoint(cache, tmp_path):

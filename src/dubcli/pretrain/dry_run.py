@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from typing import Any
 
 import torch
 
 from dubcli.core.models import count_parameters
+from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
 from dubcli.pretrain.config import LaunchConfig, PretrainConfig
 from dubcli.pretrain.corpus import mel_statistics, read_corpus
+from dubcli.pretrain.launcher import gpus_of
 from dubcli.pretrain.loader import ClipDataset, Request
 from dubcli.pretrain.trainer import Trainer
 
@@ -23,21 +26,18 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
     A few steps are trained in this process and thrown away. Raises UserError as ``train`` does.
     """
     corpus = read_corpus(config.cache, config.variant, config.val_fraction)
-    processes = (where.gpus or where.procs) * where.nnodes
-    device = torch.device("cuda" if where.gpus != 0 and torch.cuda.is_available() else "cpu")
+    gpus = gpus_of(where)
+    processes = (gpus or where.procs) * where.nnodes
+    device = torch.device("cuda" if gpus else "cpu")
     trainer = Trainer(config, corpus, device, SILENT)
     trainer._build(mel_statistics(corpus.train, corpus.variant))
-    dataset = ClipDataset(corpus.train, corpus.variant, config, on_device=device.type == "cuda")
-    seconds = []
-    for step in range(MEASURED_STEPS):
-        batch = dataset[Request(0, 0, tuple(trainer.sampler.batch(0)), corpus.variant.secondary_at(0, step))]
-        begun = time.monotonic()
-        trainer.stepper.backward(trainer.stepper.inputs(batch))
-        trainer.optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.monotonic() - begun)
-    steps = max(1, trainer.total_steps // processes) if not config.max_steps else trainer.total_steps
+    loading, training = _measure(trainer)
+    workers = trainer._loader_workers()
+    # worker processes load while the model trains; on the CPU they take its cores, on none they take turns with it
+    ahead = device.type == "cuda" and workers > 0
+    seconds = max(training, loading / workers) if ahead else training + loading
+    epoch_steps = corpus.train.clips // (config.batch_size * config.accumulate * processes)
+    steps = min(config.max_steps or config.epochs * epoch_steps, config.epochs * epoch_steps)
     summary = {
         "variant": corpus.variant.name,
         "films to train on": len(corpus.train.movies),
@@ -50,11 +50,35 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
         "steps": steps,
         "device": str(device),
         "precision": trainer.stepper.precision,
-        "seconds per step": round(min(seconds), 3),
-        "hours for all steps": round(steps * min(seconds) / 3600, 2),
+        "films damaged": len(corpus.damaged),
+        "seconds per step": round(seconds, 3),
+        "hours for all steps": round(steps * seconds / 3600, 2),
         "peak memory (GB)": round(_peak_bytes(device) / 1e9, 2),
     }
     return {"config": config.to_dict(), "summary": summary}
+
+
+def _measure(trainer: Trainer) -> tuple[float, float]:
+    """Seconds to load a batch (one process) and to train on it: medians; the first step, which warms up, is left out.
+
+    Raises UserError where a batch cannot be loaded.
+    """
+    variant = trainer.corpus.variant
+    dataset = ClipDataset(trainer.corpus.train, variant, trainer.config, on_device=trainer.device.type == "cuda")
+    loading, training = [], []
+    for step in range(1 + MEASURED_STEPS):
+        begun = time.monotonic()
+        clips = tuple(trainer.sampler.batch(step % trainer.epoch_steps))
+        batch = dataset[Request(0, step, clips, variant.secondary_at(0, step))]
+        if batch.error is not None:
+            raise UserError(batch.error)
+        loaded = time.monotonic()
+        trainer._train_on(batch)
+        if trainer.device.type == "cuda":
+            torch.cuda.synchronize()
+        loading.append(loaded - begun)
+        training.append(time.monotonic() - loaded)
+    return statistics.median(loading[1:]), statistics.median(training[1:])
 
 
 def _peak_bytes(device: torch.device) -> int:

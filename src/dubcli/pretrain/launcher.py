@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import tempfile
+import warnings
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,15 @@ def launch(
     """
     if "TORCHELASTIC_RUN_ID" in os.environ or {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
         return train_rank(config, _device_kind(where), progress, fresh=fresh)
-    gpus = _gpus(where)
+    gpus = gpus_of(where)
     processes = gpus or where.procs
     if processes == 1 and where.nnodes == 1:
         return train(config, progress, device="cuda" if gpus else "cpu", fresh=fresh)
     return _elastic(config, where, processes, "cuda" if gpus else "cpu", fresh=fresh, quiet=progress is SILENT)
 
 
-def _gpus(where: LaunchConfig) -> int:
+def gpus_of(where: LaunchConfig) -> int:
+    """GPUs of this machine that a run takes; 0 is the CPU. Raises UserError where more were asked for."""
     import torch
 
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -62,6 +64,8 @@ def train_rank(config: PretrainConfig, device: str, progress: Progress = SILENT,
     import torch
     import torch.distributed as dist
 
+    # 1 x 1 x 1 kernels have many strides of one meaning
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "cuda":
         torch.cuda.set_device(local)

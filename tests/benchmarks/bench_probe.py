@@ -131,7 +131,8 @@ def compare(name: str, problem: Problem, recipe: EpochRecipe, *, fast: bool, rou
         trained = [(entry["point"], entry["epochs"]) for entry in ours[0][1]["grid"]]
         trained += [(chosen["point"], chosen["epochs"]) for _, chosen in ours[1:]]
         our_epochs = sum(count for _, count in trained)
-        shares.append(sum(flops(point, problem) * count for point, count in trained) / our_seconds / rate)
+        work = sum(flops(point, problem, recipe.validate_every) * count for point, count in trained)
+        shares.append(work / our_seconds / rate)
         per_epoch.append(ratios[-1] / their_epochs * our_epochs)
         print(f"{name} {problem.name}: ours {our_seconds:.1f} s, lightning {our_seconds * ratios[-1]:.1f} s")
     show_scores(f"{name} {problem.name}", problem, [found for found, _ in ours], theirs)
@@ -156,12 +157,14 @@ def show_scores(name: str, problem: Problem, ours: list[Any], theirs: list[Any])
         print(f"{name} {who}: {metric} {statistics.mean(values):.4f} +- {deviation:.4f}")
 
 
-def flops(point: dict[str, Any], problem: Problem) -> float:
-    """Of an epoch's products: forward, and backward without the gradient of the features."""
-    rows, dim, classes = len(problem.splits[0].train), problem.features.shape[1], len(problem.classes)
+def flops(point: dict[str, Any], problem: Problem, validate_every: int) -> float:
+    """Of an epoch's products: forward, backward without the gradient of the features, and its part of a validation."""
+    dim, classes = problem.features.shape[1], len(problem.classes)
     sizes = [dim, *[point["hidden"]] * point["layers"], classes]
-    products = [2 * rows * a * b for a, b in itertools.pairwise(sizes)]
-    return 2 * products[0] + 3 * sum(products[1:])
+    forward = [2 * a * b for a, b in itertools.pairwise(sizes)]
+    split = problem.splits[0]
+    trained = len(split.train) * (2 * forward[0] + 3 * sum(forward[1:]))
+    return trained + len(split.valid) / validate_every * sum(forward)
 
 
 def matrix_rate(fast: bool = False) -> float:

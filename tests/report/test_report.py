@@ -41,6 +41,15 @@ def test_seeds_of_one_run_stand_in_one_column(tmp_path):
     assert "3 seeds" in table.note
 
 
+def test_protocols_stand_in_rows_of_their_own_and_nothing_counts_twice(tmp_path):
+    write_result(tmp_path / "hear", "esc50", "efj-ckpt", 0.2, variant="efj")
+    write_result(tmp_path / "knn", "esc50", "efj-ckpt", 0.6, variant="efj", protocol={"name": "knn"})
+    (tmp_path / "again").symlink_to(tmp_path / "knn")
+    found = collect([tmp_path, tmp_path / "knn" / "esc50", tmp_path / "again"])
+    (table,) = score_tables(found.results, with_paper=False)
+    assert [[row[0].text, row[-1].text] for row in table.rows] == [["esc50 (hear)", "0.200"], ["esc50 (knn)", "0.600"]]
+
+
 def test_the_papers_tables_are_whole():
     assert (len(TABLE_1), len(TABLE_2)) == (8, 7)
     assert TABLE_1["esc50"]["ja"] == (0.590, 0.036)

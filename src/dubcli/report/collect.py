@@ -17,6 +17,7 @@ from dubcli.errors import UserError
 
 _EPOCH = re.compile(r"(.+)-epoch-(\d+)$")
 _SEED = re.compile(r"[-_.]?seed\d+")
+_LAST = re.compile(r"-ckpt(?=$|-\d+shot$)")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Result:
     def run(self) -> str:
         """The model's name without the checkpoint's."""
         match = _EPOCH.fullmatch(self.model)
-        return match[1] if match else self.model.removesuffix("-ckpt")
+        return match[1] if match else _LAST.sub("", self.model)
 
     @property
     def label(self) -> str:
@@ -80,6 +81,7 @@ class Collected:
     runs: list[Run] = field(default_factory=list)
     caches: list[Cache] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    seen: set[Path] = field(default_factory=set, repr=False)
 
 
 def collect(paths: Sequence[str | Path]) -> Collected:
@@ -98,6 +100,10 @@ def collect(paths: Sequence[str | Path]) -> Collected:
 
 
 def _search(path: Path, found: Collected) -> None:
+    real = path.resolve()
+    if real in found.seen:  # a path within another, or a link: a result counted twice would look like two seeds
+        return
+    found.seen.add(real)
     if path.is_file():
         _take_result(path, found)
         return
@@ -108,10 +114,8 @@ def _search(path: Path, found: Collected) -> None:
         found.runs.append(read_run(path))
         return
     for entry in sorted(path.iterdir()):
-        if entry.is_dir() and not entry.name.startswith("."):
+        if (entry.is_dir() and not entry.name.startswith(".")) or entry.suffix == ".json":
             _search(entry, found)
-        elif entry.suffix == ".json":
-            _take_result(entry, found)
 
 
 def _take_result(path: Path, found: Collected) -> None:

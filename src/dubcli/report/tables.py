@@ -37,7 +37,7 @@ class Table:
 
 @dataclass
 class _Group:
-    """Results of one task and one column: one run, or runs that differ in the seed only."""
+    """Results of one task, protocol and column: one run, or runs that differ in the seed only."""
 
     results: list[Result] = field(default_factory=list)
 
@@ -80,31 +80,38 @@ def _score_table(
     kinds: dict[str, str],
     printed: dict[str, dict[str, paper.Score]],
 ) -> Table:
-    groups: dict[tuple[str, str], _Group] = {}
+    groups: dict[tuple[str, str, str], _Group] = {}
     variants: dict[str, str] = {}
     for result in results:
-        groups.setdefault((result.task, result.label), _Group()).results.append(result)
+        groups.setdefault((result.task, result.protocol, result.label), _Group()).results.append(result)
         variants[result.label] = result.variant
     labels = sorted(variants, key=lambda label: (_place(variants[label]), label))
-    tasks = sorted(
-        {result.task for result in results}, key=lambda task: (list(kinds).index(task) if kinds else 0, task)
-    )
+    protocols: dict[str, set[str]] = {}
+    for task, protocol, _ in groups:
+        protocols.setdefault(task, set()).add(protocol)
     rows = []
-    for task in tasks:
-        row = {label: groups[task, label] for label in labels if (task, label) in groups}
-        marks = mark({label: group.mean for label, group in row.items()})
-        metric = next(iter(row.values())).results[0].metric
-        cells = [Cell(task), Cell(kinds.get(task, "")), Cell(metric)]
-        for label in labels:
-            reference = printed.get(task, {}).get(variants[label])
-            text = "" if reference is None else _score(*reference)
-            group = row.get(label)
-            if group is None:
-                cells.append(Cell("-", None, "", text))
-            else:
-                cells.append(Cell(_score(group.mean, group.spread), group.mean, marks.get(label, ""), text))
-        rows.append(tuple(cells))
+    for task in sorted(protocols, key=lambda task: (list(kinds).index(task) if kinds else 0, task)):
+        for protocol in sorted(protocols[task]):
+            row = {label: groups[at] for label in labels if (at := (task, protocol, label)) in groups}
+            name = f"{task} ({protocol})" if len(protocols[task]) > 1 else task
+            reference = {label: printed.get(task, {}).get(variants[label]) for label in labels}
+            rows.append(_score_row((name, kinds.get(task, "")), row, reference))
     return Table(key, title, ("task", "type", "metric", *labels), tuple(rows), _note(groups.values(), bool(printed)))
+
+
+def _score_row(
+    named: tuple[str, str], row: dict[str, _Group], printed: dict[str, paper.Score | None]
+) -> tuple[Cell, ...]:
+    marks = mark({label: group.mean for label, group in row.items()})
+    cells = [*map(Cell, named), Cell(next(iter(row.values())).results[0].metric)]
+    for label, reference in printed.items():
+        text = "" if reference is None else _score(*reference)
+        group = row.get(label)
+        if group is None:
+            cells.append(Cell("-", None, "", text))
+        else:
+            cells.append(Cell(_score(group.mean, group.spread), group.mean, marks.get(label, ""), text))
+    return tuple(cells)
 
 
 def _note(groups: Iterable[_Group], with_paper: bool) -> str:

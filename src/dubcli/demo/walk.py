@@ -160,7 +160,7 @@ def _precision() -> str:
     """bf16 on CPUs with matrix instructions for it, where a step takes 0.6 of its time in fp32."""
     import torch
 
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bf16" if capabilities.get("amx_bf16") and not torch.cuda.is_available() else "auto"
 
 

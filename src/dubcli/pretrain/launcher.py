@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import tempfile
+import threading
 import warnings
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -18,6 +19,7 @@ from dubcli.pretrain.config import LaunchConfig, PretrainConfig
 from dubcli.pretrain.trainer import RunSummary, train
 
 _STOP_SECONDS = {"cuda": 60, "cpu": 600}
+_RESULT_SECONDS = 2.0
 
 
 def launch(
@@ -135,8 +137,9 @@ def _stopping(settings: type[Any], device: str) -> dict[str, Any]:
 
 def _quieten_the_agent() -> None:
     """The agent warns of each worker that it stops, and of those that end with what we tell in one line."""
-    for name in ("torch.distributed.elastic", "torch.distributed.run"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _worker(options: dict[str, Any], device: str, fresh: bool, quiet: bool, note: str) -> dict[str, Any] | None:
@@ -148,8 +151,17 @@ def _worker(options: dict[str, Any], device: str, fresh: bool, quiet: bool, note
         from dubcli.cli.console import make_progress
 
         progress = make_progress()
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if restarts != "0":
+        progress.message(f"a process died; all were started again (restart {restarts}) and go on from the checkpoint")
     try:
-        return asdict(train_rank(PretrainConfig(**options), device, progress, fresh=fresh))
+        summary = train_rank(PretrainConfig(**options), device, progress, fresh=fresh)
+        if summary.stopped_by is not None:
+            # an agent that is ending itself reads no results, for which a worker waits before it exits
+            leave = threading.Timer(_RESULT_SECONDS, os._exit, (0,))
+            leave.daemon = True
+            leave.start()
+        return asdict(summary)
     except UserError as error:
         with atomic_write(Path(note), "w") as file:
             file.write(str(error))

@@ -50,7 +50,8 @@ def main() -> None:
         for variant in options.variants:
             config = PretrainConfig(
                 cache=str(cache), variant=variant, preset=options.preset, epochs=options.epochs, seed=seed,
-                batch_size=options.batch_size, k=options.batch_size // 2, out=str(run_folder(options, variant, seed)),
+                batch_size=options.batch_size, k=options.batch_size // 2, precision=options.precision,
+                out=str(run_folder(options, variant, seed)),
             )  # fmt: skip
             if not (run_folder(options, variant, seed) / f"epoch-{options.epochs:02d}.pt").exists():
                 train(config, progress)
@@ -119,6 +120,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--precision", default="auto", help="bf16 is faster on CPUs with AMX")
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--quiet", action="store_true")
     parser.add_argument(

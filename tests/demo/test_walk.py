@@ -50,7 +50,7 @@ def walk(corpus, tmp_path_factory):
 def test_every_stage_leaves_its_results(walk):
     folder, summary, told = walk
     assert told.messages[:3] == ["corpus ...", "prep ...", "pretrain mono ..."]
-    assert (summary.films, summary.clips) == (2, 8)
+    assert (summary.films, summary.clips, summary.test_sounds) == (2, 8, 4)
     for variant in ("mono", "efj"):
         assert (folder / "runs" / variant / "epoch-01.pt").is_file()
     assert (folder / "features" / "efj" / "audio.npy").is_file()

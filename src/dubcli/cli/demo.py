@@ -158,13 +158,15 @@ def _show(summary: DemoSummary) -> None:
         (factor, f"{summary.chance[factor]:.3f}", *(f"{scores[model]:.3f}" for model in models))
         for factor, scores in summary.scores.items()
     ]
-    print_table("Top-1 accuracy on sounds of films that no model has seen", ("factor", "chance", *models), rows)
+    print_table("Top-1 accuracy, films never seen", ("factor", "chance", *models), rows)
     print(f"{summary.films} films, {summary.clips} clips, {sum(summary.seconds.values()):.0f} s in all.")
+    noise = 2 * (0.5 / summary.test_sounds) ** 0.5  # two standard errors of a difference of shares near 1/2
+    print(f"Tested on {summary.test_sounds} sounds: a difference below {noise:.2f} may be chance.")
     if summary.kept:
         place = summary.folder
         print("Everything is kept. Try next:")
         print(f"  dubav ls {place / 'cache'}")
-        print(f"  dubav report {place / 'results'} {place / 'runs'} --out {place / 'report'}")
+        print(f"  dubav report {place / 'results'} {place / 'runs'} {place / 'cache'} --out {place / 'report'}")
         print(f"  dubav probe folder {place / 'runs/efj'} --data {place / 'corpus/probes/mood'} --protocol logreg")
     else:
         print("Try next: dubav demo --keep demo/ (keeps everything to look at), and with films of your own:")

@@ -31,7 +31,7 @@ def report(
     ] = 6,
     gallery_clips: Annotated[
         int, typer.Option("--gallery-clips", help="At most so many clips of the cache are searched.")
-    ] = 240,
+    ] = 60,
     sources: Annotated[
         Optional[list[Path]],
         typer.Option("--sources", help="Folder of the films, for players, if they were moved. May be repeated."),

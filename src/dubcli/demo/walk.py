@@ -28,12 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSummary:
-    """What the walk made. ``scores``: {factor: {model: top-1}}; ``seconds``: {step: wall time}."""
+    """What the walk made. ``scores``: {factor: {model: top-1}}; ``seconds``: {step: wall time}.
+
+    ``test_sounds``: in the smallest test set.
+    """
 
     folder: Path
     kept: bool
     films: int
     clips: int
+    test_sounds: int
     chance: dict[str, float]
     scores: dict[str, dict[str, float]]
     seconds: dict[str, float]
@@ -88,6 +92,7 @@ class _Walk:
             kept=self.config.keep is not None,
             films=self.config.corpus.films,
             clips=clips,
+            test_sounds=min(sum(_label_counts(corpus.probes / factor / "test")) for factor in results),
             chance={factor: _majority(corpus.probes / factor / "test") for factor in results},
             scores={factor: {_short(r.model): r.mean for r in found} for factor, found in results.items()},
             seconds=self.seconds,
@@ -176,5 +181,9 @@ def _short(model: str) -> str:
 
 def _majority(folder: Path) -> float:
     """The score of always giving the commonest label: what a model must beat."""
-    counts = [sum(1 for _ in label.iterdir()) for label in folder.iterdir() if label.is_dir()]
+    counts = _label_counts(folder)
     return max(counts) / sum(counts)
+
+
+def _label_counts(folder: Path) -> list[int]:
+    return [sum(1 for _ in label.iterdir()) for label in folder.iterdir() if label.is_dir()]

@@ -20,7 +20,7 @@ class ReportConfig:
     paper: bool = False
     outside: bool = False
     gallery: int = 6
-    gallery_clips: int = 240
+    gallery_clips: int = 60
     sources: tuple[Path, ...] = ()
     title: str = "dubav report"
     device: str | None = None

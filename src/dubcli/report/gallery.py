@@ -23,6 +23,7 @@ from dubcli.cache.layout import CLIP_SECONDS
 from dubcli.cache.reader import Cache, Movie
 from dubcli.core.checkpoint import TrainedModel, load_trained
 from dubcli.core.features import SAMPLE_RATE
+from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.transforms import eval_video, normalise_mels
 from dubcli.errors import InputError, UserError
@@ -79,6 +80,9 @@ class Query:
 def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) -> list[Query]:
     """Queries in both directions with a run's last checkpoint. Empty for models without video or without speech."""
     trained = load_trained(run.path)
+    # as they are trained: convolutions over one axis are several times slower in torch's default order on CPUs
+    trained.model.to(memory_format=torch.channels_last_3d)
+    keep_freed_memory()
     if trained.model.video is None or trained.variant.primary_kind == "nospeech":
         return []
     clips = _choose(cache, run, config.gallery_clips)
@@ -116,6 +120,7 @@ def _embed_pictures(trained: TrainedModel, items: Sequence[Item], config: Report
     for start in range(0, len(items), _BATCH):
         batch = [eval_video(_frames(item), sizes) for item in items[start : start + _BATCH]]
         pixels = normalise_pixels(torch.stack(batch).to(device)).permute(0, 2, 1, 3, 4)
+        pixels = pixels.contiguous(memory_format=torch.channels_last_3d)
         with torch.no_grad():
             rows.append(model.heads["video"](model.embed_video(pixels)).cpu())
         progress.update("gallery", start + len(batch))

@@ -97,7 +97,7 @@ def _painter(lines: Sequence[tuple[str, list[float], list[float]]], unit: str) -
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=6, ncols=1 + len(lines) // 12)
+        axes.legend(fontsize=8 if len(lines) < 9 else 6, ncols=1 + len(lines) // 12)
 
     return paint
 

@@ -23,15 +23,6 @@ from dubcli.probe.protocols import run_protocol
 DIM, CLASSES, ROWS = 12, 5, 40
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Arrays are small here, and threads would wait for each other where the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def problem(kind="multiclass", *, rows=ROWS, splits=2, metrics=("top1_acc",), noise=1.0, seed=0):
     random = np.random.default_rng(seed)
     labels = random.integers(0, CLASSES, rows)

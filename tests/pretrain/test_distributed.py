@@ -39,11 +39,11 @@ def test_negatives_kept_on_the_rank_are_another_training(cache, tmp_path):
 @pytest.fixture(scope="module")
 def two_straight(cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("two") / "run"
-    process = start(cache, out, *TWO, "--max-steps", 4, "--save-every", 2)
+    process = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert errors == ""
-    assert [step for step, _ in losses(out)] == [1, 2, 3, 4]  # rank 0 alone writes
+    assert [step for step, _ in losses(out)] == [1, 2, 3, 4, 5, 6]  # rank 0 alone writes
     return out
 
 
@@ -64,7 +64,7 @@ def workers_of(process):
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
 def test_a_worker_killed_with_9_is_started_again_to_the_same_result(cache, two_straight, tmp_path):
     out = tmp_path / "run"
-    process = start(cache, out, *TWO, "--max-steps", 4, "--save-every", 2)
+    process = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
     wait_for_steps(out, 3, process)
     os.kill(workers_of(process)[-1], signal.SIGKILL)
     _, errors = process.communicate(timeout=300)
@@ -85,12 +85,12 @@ def test_a_mistake_found_in_the_ranks_is_one_line(cache, tmp_path):
 def test_pre_emption_of_all_processes_saves_and_exits_0(cache, two_straight, tmp_path):
     for number, status in ((signal.SIGUSR1, 0), (signal.SIGTERM, 0), (signal.SIGINT, 130)):
         out = tmp_path / str(int(number))
-        process = start(cache, out, *TWO, "--max-steps", 4, "--save-every", 2)
+        process = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
         wait_for_steps(out, 2, process)
         process.send_signal(number)
         _, errors = process.communicate(timeout=300)
         assert process.returncode == status, errors
-        again = start(cache, out, *TWO, "--max-steps", 4, "--save-every", 2)
+        again = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
         assert again.wait() == 0
         assert_same_state(out, two_straight)
 
@@ -100,7 +100,7 @@ def test_under_torchrun_itself(cache, two_straight, tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     options = [option for option in TWO if option not in ("--procs",)][1:]
     command = [*torchrun, "-m", "dubcli.pretrain"]
-    command += arguments(cache, tmp_path / "run", *options, "--max-steps", 4, "--save-every", 2)[1:]
+    command += arguments(cache, tmp_path / "run", *options, "--max-steps", 6, "--save-every", 2)[1:]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pretrain.config import LaunchConfig, PretrainConfig
 from dubcli.pretrain.trainer import RunSummary, train
 
-_STOP_SECONDS = {"cuda": 60, "cpu": 600}
+_STOP_SECONDS = {"cuda": 30, "cpu": 60}
 _RESULT_SECONDS = 2.0
 
 

@@ -166,7 +166,7 @@ def _set_generator_state(device: torch.device, state: Tensor) -> None:
 
 
 def precision_of(config: PretrainConfig, device: torch.device) -> str:
-    """ "auto": bf16 on CUDA devices that compute it, and on CPUs with matrix instructions for it."""
+    """ "auto": bf16 on CUDA devices that compute it; fp32 on CPUs, where autocast was slower than it (RESULTS.md)."""
     if config.precision != "auto":
         return config.precision
     if device.type == "cuda":

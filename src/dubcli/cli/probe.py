@@ -14,14 +14,18 @@ EPILOG = (
     "[bold]dubav probe esc50 runs/mono runs/efj random --data ESC-50-master[/bold]; "
     "[bold]dubav probe all runs/efj --data datasets/[/bold]; "
     "[bold]dubav probe folder random --data my-sounds/ --protocol logreg --shots 1,5,10[/bold]; "
-    "[bold]dubav probe fsd50k features:embeddings/hearbaseline[/bold]"
+    "[bold]dubav probe fsd50k features:embeddings/hearbaseline[/bold]; "
+    "[bold]dubav probe compare results/esc50/mono-ckpt.json results/esc50/efj-ckpt.json[/bold] (is the difference "
+    "more than noise?)"
 )
 
 
 def probe(
     task: Annotated[
         Optional[str],
-        typer.Argument(metavar="TASK", help="One of --list, folder (clips of your own), or all.", show_default=False),
+        typer.Argument(
+            metavar="TASK", help="One of --list, folder (clips of your own), all, or compare.", show_default=False
+        ),
     ] = None,
     models: Annotated[
         Optional[list[str]],
@@ -97,7 +101,7 @@ def probe(
 
     Features are made once per model and dataset and kept; heads train by the paper's protocol for the task. Results go
     to OUT/TASK/MODEL.json with the raw predictions beside; what is there already is not computed again. Several models
-    at once are compared.
+    at once are shown together. dubav probe compare A.json B.json says whether two results differ by more than noise.
     """
     from dubcli.errors import UserError
     from dubcli.probe.config import ProbeConfig, parse_shots
@@ -122,6 +126,8 @@ def probe(
     )
     if list_tasks:
         return _show_tasks(config, json)
+    if task == "compare":
+        return _compare([Path(model) for model in models or ()], json)
     if task is None or not models:
         raise UserError(
             "give a task and a model, as in: dubav probe esc50 runs/efj/ckpt.pt (tasks: dubav probe --list)"
@@ -144,6 +150,31 @@ def _run(task: str, models: list[str], config: Any, *, quiet: bool, json: bool) 
             warn(f"failed: {name}: {reason}")
     if failures:
         return 1 if results else 2
+    return 0
+
+
+def _compare(paths: list[Path], json: bool) -> int:
+    from dataclasses import asdict
+
+    from dubcli.cli.console import print_json
+    from dubcli.errors import UserError
+    from dubcli.probe.bootstrap import compare
+
+    if len(paths) != 2:
+        raise UserError(
+            "give two results files, as in: dubav probe compare results/esc50/mono-ckpt.json "
+            "results/esc50/efj-ckpt.json"
+        )
+    found = compare(*paths)
+    if json:
+        print_json(asdict(found))
+        return 0
+    print(f"{found.task}, {found.metric} on {found.clips} test clips:")
+    for model, score in zip(found.models, found.scores, strict=True):
+        print(f"  {model}: {score:.4f}")
+    low, high = found.interval
+    verdict = "more than noise" if found.more_than_noise else "no more than noise"
+    print(f"  difference {found.difference:+.4f}, 95 % of a paired bootstrap in [{low:+.4f}, {high:+.4f}]: {verdict}")
     return 0
 
 

@@ -27,10 +27,38 @@ def score(problem: Problem, predictions: tuple[Array, ...], rows: Array) -> dict
 
 def top1(labels: Array, predictions: tuple[Array, ...], kind: str) -> float:
     """Share of rows whose best class is right: for multilabel one of theirs, for multioutput all outputs."""
+    return float(right_answers(labels, predictions, kind).mean())
+
+
+def right_answers(labels: Array, predictions: tuple[Array, ...], kind: str) -> Array:
+    """(rows,) bool: where ``top1`` counts."""
     best = np.stack([part.argmax(axis=1) for part in predictions], axis=1)
     if kind == "multilabel":
-        return float(labels[np.arange(len(labels)), best[:, 0]].mean())
-    return float((best == labels.reshape(len(labels), -1)).all(axis=1).mean())
+        return np.asarray(labels[np.arange(len(labels)), best[:, 0]].astype(bool))
+    return np.asarray((best == labels.reshape(len(labels), -1)).all(axis=1))
+
+
+def per_class(problem: Problem, predictions: tuple[Array, ...], rows: Array) -> list[dict[str, Any]]:
+    """Of each class its name, test clips and score: share found (multiclass), average precision (multilabel).
+
+    Classes of several outputs stand one output after another. The score is None for a class without test clips.
+    """
+    from sklearn.metrics import average_precision_score
+
+    labels = problem.labels[rows]
+    names: Any = problem.classes if problem.kind == "multioutput" else (problem.classes,)
+    found: list[dict[str, Any]] = []
+    for output, classes in enumerate(names):
+        best = predictions[output].argmax(axis=1)
+        for number, name in enumerate(classes):
+            if problem.kind == "multilabel":
+                mine = labels[:, number].astype(bool)
+                value = float(average_precision_score(mine, predictions[0][:, number])) if mine.any() else None
+            else:
+                mine = labels.reshape(len(labels), -1)[:, output] == number
+                value = float((best[mine] == number).mean()) if mine.any() else None
+            found.append({"class": name, "test_clips": int(mine.sum()), "score": value})
+    return found
 
 
 def mean_average_precision(labels: Array, scores: Array) -> float:

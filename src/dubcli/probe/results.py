@@ -12,6 +12,8 @@ import numpy as np
 
 from dubcli.core.atomic import atomic_write, read_json, write_json
 from dubcli.errors import UserError
+from dubcli.probe.bootstrap import interval
+from dubcli.probe.metrics import per_class
 from dubcli.probe.problem import Problem
 from dubcli.probe.protocols import ProbeScores
 
@@ -90,12 +92,15 @@ def summary(problem: Problem, scores: ProbeScores) -> dict[str, Any]:
             "undefined_splits": len(values) - len(finite),
         }
     first = metrics[problem.metrics[0]]
+    names = [split.name for split in scores.splits]
     return {
         "metric": problem.metrics[0],
         "mean": first["mean"],
         "std": first["std"],
         "scores": first["scores"],
+        "interval": interval(problem.metrics[0], problem.kind, prediction_arrays(problem, scores), names),
         "metrics": metrics,
+        "per_class": _pooled_classes(problem, scores),
         "splits": [
             {"name": split.name, "metrics": split.metrics, "test_clips": len(split.test), "chosen": split.chosen}
             for split in scores.splits
@@ -104,6 +109,13 @@ def summary(problem: Problem, scores: ProbeScores) -> dict[str, Any]:
         "kind": problem.kind,
         "classes": problem.classes,
     }
+
+
+def _pooled_classes(problem: Problem, scores: ProbeScores) -> list[dict[str, Any]]:
+    """Per class over the test clips of all splits."""
+    rows = np.concatenate([split.test for split in scores.splits])
+    outputs = zip(*(split.predictions for split in scores.splits), strict=True)
+    return per_class(problem, tuple(np.concatenate(parts) for parts in outputs), rows)
 
 
 def prediction_arrays(problem: Problem, scores: ProbeScores) -> dict[str, np.ndarray[Any, Any]]:

@@ -1,0 +1,183 @@
+"""How sure a score is: bootstrap over the test clips, of one result and of the difference of two.
+
+Test clips are drawn with replacement within each split (Efron 1979) and the mean over splits is taken again; of two
+results on the same clips the same draws are used, so that what both find hard or easy cancels (a paired bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dubcli.core.atomic import read_json
+from dubcli.errors import UserError
+from dubcli.probe.metrics import right_answers
+
+Array = np.ndarray[Any, Any]
+Score = Callable[[Array], Array]
+"""Weights (draws, clips), how often each clip was drawn -> score of each draw."""
+
+DRAWS = 1000
+_DRAWS_AT_ONCE = 50
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The second result's score minus the first's. ``interval``: 95 %. ``more_than_noise``: it does not hold 0."""
+
+    task: str
+    metric: str
+    models: tuple[str, str]
+    scores: tuple[float, float]
+    difference: float
+    interval: tuple[float, float]
+    more_than_noise: bool
+    clips: int
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """One split's test predictions of one model."""
+
+    score: Score
+    clips: int
+
+    @property
+    def plain(self) -> float:
+        """The score of the clips as they are."""
+        return float(self.score(np.ones((1, self.clips)))[0])
+
+
+def interval(metric: str, kind: str, arrays: Mapping[str, Array], splits: Sequence[str]) -> tuple[float, float] | None:
+    """95 % of the mean over ``splits`` of ``metric``; None for a metric that only counts beside others (d', AUC).
+
+    ``arrays``: as in ``<model>.predictions.npz``.
+    """
+    if metric not in _SCORERS:
+        return None
+    draws = _mean_over_splits([[scorer] for scorer in _scorers(metric, kind, arrays, splits)])[0]
+    return _middle(draws)
+
+
+def compare(first: Path, second: Path) -> Comparison:
+    """Compare two results files of one task on the same test clips. Raises UserError where they are not."""
+    contents = [read_json(path) for path in (first, second)]
+    for path, content in zip((first, second), contents, strict=True):
+        if not {"task", "metric", "splits", "identity"} <= set(content):
+            raise UserError(f"{path} is no results file; give two of results/TASK/MODEL.json")
+    for name in ("task", "metric", "kind"):
+        if contents[0][name] != contents[1][name]:
+            differs = f"{first} has {name} {contents[0][name]}, {second} {contents[1][name]}"
+            raise UserError(f"{differs}; compare two models on one task")
+    metric, kind = contents[0]["metric"], contents[0]["kind"]
+    if metric not in _SCORERS:
+        raise UserError(f"{metric} cannot be compared clip by clip; {', '.join(_SCORERS)} can")
+    names = [[split["name"] for split in content["splits"]] for content in contents]
+    both = [_predictions(path) for path in (first, second)]
+    if names[0] != names[1] or not all(
+        np.array_equal(both[0][f"{split}.{part}"], both[1][f"{split}.{part}"])
+        for split in names[0]
+        for part in ("rows", "labels")
+    ):
+        raise UserError(f"{first} and {second} were tested on different clips; probe both on the same data and splits")
+    scorers = [_scorers(metric, kind, arrays, names[0]) for arrays in both]
+    draws = _mean_over_splits(list(zip(*scorers, strict=True)))
+    scores = [float(np.mean([scorer.plain for scorer in side])) for side in scorers]
+    low, high = _middle(draws[1] - draws[0])
+    return Comparison(
+        task=contents[0]["task"],
+        metric=metric,
+        models=(contents[0]["model"], contents[1]["model"]),
+        scores=(scores[0], scores[1]),
+        difference=scores[1] - scores[0],
+        interval=(low, high),
+        more_than_noise=not low <= 0 <= high,
+        clips=sum(scorer.clips for scorer in scorers[0]),
+    )
+
+
+def _predictions(path: Path) -> dict[str, Array]:
+    file = path.with_suffix(".predictions.npz")
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({error}); it stands beside its results file") from None
+
+
+def _scorers(metric: str, kind: str, arrays: Mapping[str, Array], splits: Sequence[str]) -> list[_Scorer]:
+    made = []
+    for split in splits:
+        outputs = sorted(name for name in arrays if name.startswith(f"{split}.scores."))
+        predictions = tuple(arrays[name] for name in outputs)
+        labels = arrays[f"{split}.labels"]
+        made.append(_Scorer(_SCORERS[metric](kind, labels, predictions), len(labels)))
+    return made
+
+
+def _mean_over_splits(scorers: Sequence[Sequence[_Scorer]]) -> Array:
+    """(sides, draws): ``scorers`` holds for each split one scorer per side, which see the same draws."""
+    random = np.random.default_rng(0)
+    sides = len(scorers[0])
+    total = np.zeros((sides, DRAWS))
+    for split in scorers:
+        clips = split[0].clips
+        for low in range(0, DRAWS, _DRAWS_AT_ONCE):
+            weights = random.multinomial(clips, np.full(clips, 1 / clips), _DRAWS_AT_ONCE).astype(np.float64)
+            for side in range(sides):
+                total[side, low : low + _DRAWS_AT_ONCE] += split[side].score(weights)
+    return total / len(scorers)
+
+
+def _middle(draws: Array) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _top1(kind: str, labels: Array, predictions: tuple[Array, ...]) -> Score:
+    right = right_answers(labels, predictions, kind).astype(np.float64)
+
+    def score(weights: Array) -> Array:
+        return np.asarray((weights @ right) / weights.sum(axis=1))
+
+    return score
+
+
+def _mean_average_precision(kind: str, labels: Array, predictions: tuple[Array, ...]) -> Score:
+    """Macro mean over the classes that a draw holds; clips of equal score count together, as scikit-learn's."""
+    scores = predictions[0]
+    one_hot = labels if kind == "multilabel" else np.eye(scores.shape[1], dtype=np.uint8)[labels]
+    classes = []
+    for number in np.flatnonzero(one_hot.any(axis=0)):
+        order = np.argsort(-scores[:, number], kind="stable")
+        ranked = scores[order, number]
+        ends = np.searchsorted(-ranked, -ranked, side="right") - 1
+        hits = np.flatnonzero(one_hot[order, number])
+        classes.append((order, hits, ends[hits]))
+
+    def score(weights: Array) -> Array:
+        found = np.full((len(classes), len(weights)), np.nan)
+        for row, (order, hits, ends) in enumerate(classes):
+            drawn = weights[:, order]
+            all_above = drawn.cumsum(axis=1)
+            mine = drawn[:, hits]
+            right_above = mine.cumsum(axis=1)
+            # the last hit at or above the end of each hit's group of equal scores
+            last = np.searchsorted(hits, ends, side="right") - 1
+            with np.errstate(invalid="ignore", divide="ignore"):
+                precision = np.where(all_above[:, ends] > 0, right_above[:, last] / all_above[:, ends], 0.0)
+                found[row] = (precision * mine).sum(axis=1) / mine.sum(axis=1)
+        return np.asarray(np.nanmean(found, axis=0))
+
+    return score
+
+
+_SCORERS: dict[str, Callable[[str, Array, tuple[Array, ...]], Score]] = {
+    "top1_acc": _top1,
+    "mAP": _mean_average_precision,
+}

@@ -136,7 +136,7 @@ def _mean_over_splits(scorers: Sequence[Sequence[_Scorer]]) -> Array:
 
 def _middle(draws: Array) -> tuple[float, float]:
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return round(float(low), 9), round(float(high), 9)  # a sum of equal shares is 0, not 1e-17
 
 
 def _top1(kind: str, labels: Array, predictions: tuple[Array, ...]) -> Score:

@@ -5,6 +5,7 @@
 The film: 1080p, 24 pictures per second, H.264 with B-frames at about 8 Mbit/s, four 5.1 AC-3 tracks at 448 kbit/s. It
 needs the `ffmpeg` program with libx264, as the peer and as the film's maker. The three run in turn, in processes of
 their own, Python's start included. Prints the medians of the ratios of each round.
+Pictures differ where the film is BT.709: the peer leaves that matrix in its JPEGs, whose standard is BT.601.
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ def run_side(side: str, options: argparse.Namespace) -> dict[str, object]:
     model = DubModel(variant, options.preset).to(device)
     if ours:
         model = model.to(memory_format=torch.channels_last_3d)
+    else:
+        as_pytorchvideo_builds_it(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.05, fused=True if ours else None)
     config = PretrainConfig(preset=options.preset, precision=options.precision if ours else "fp32")
     compiled = torch.compile(model) if ours and (options.compile or device.type == "cuda") else model
@@ -55,6 +57,16 @@ def run_side(side: str, options: argparse.Namespace) -> dict[str, object]:
         losses.append(float(sum(terms.values())))  # waits for the device
         seconds.append(time.perf_counter() - begun)
     return {"seconds": seconds[options.warmup :], "losses": losses, "precision": stepper.precision}
+
+
+def as_pytorchvideo_builds_it(model: torch.nn.Module) -> None:
+    """X3D with the builder's own Swish instead of torch's SiLU."""
+    from pytorchvideo.layers.swish import Swish
+
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, torch.nn.SiLU):
+                setattr(module, name, Swish())
 
 
 def _inputs(batch: int, crop: int, device: torch.device, channels_last: bool) -> tuple[torch.Tensor, ...]:

@@ -196,7 +196,7 @@ def test_both_backbones_compile_without_a_break():
     given = inputs(["video", "primary", "secondary"], crop=112)
     with torch.no_grad():
         expected = model(**given)
-        compiled = torch.compile(model, backend="eager", fullgraph=True)(**given)
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)(**given)
     assert all(torch.allclose(compiled[name], expected[name], atol=1e-6) for name in expected)
 
 

@@ -94,6 +94,7 @@ def build_video_backbone(preset: str = "paper", dropout: float = 0.0) -> nn.Modu
         stem_conv_stride=(sizes.video_frame_stride, 2, 2),
         head_dim_out=sizes.video_head,
         head_activation=None,
+        inner_act=nn.SiLU,  # the builder's Swish is the same function in three passes, which torch.compile cannot trace
     )
     # The builder's pool has numpy integers in its kernel, which torch.compile cannot trace, and takes one size only.
     # At the preset's crop the adaptive pool gives the same output.
@@ -115,6 +116,9 @@ def build_audio_backbone(preset: str = "paper", dropout: float = 0.0) -> nn.Modu
         stem_dim_out=preset_sizes(preset).audio_stem,
         head_pool=nn.AdaptiveAvgPool3d,
     )
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv3d):  # the builder multiplies strides by numpy; torch.compile cannot trace those
+            module.stride = tuple(int(step) for step in module.stride)
     return backbone
 
 

@@ -62,6 +62,8 @@ def compare(model: str, folder: Path, title: str, repetitions: int) -> None:
 def child(who: str, model: str, folder: Path) -> dict[str, float]:
     """Run one side in its own process."""
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    if who == "ours":
+        environment["THP_MEM_ALLOC_ENABLE"] = "1"  # as dubav separate starts its workers
     done = subprocess.run(
         [sys.executable, __file__, "--child", who, model, str(folder)], env=environment, capture_output=True, text=True
     )

@@ -12,6 +12,7 @@ from typing import Any
 from dubcli.cache import layout
 from dubcli.cache.reader import Cache
 from dubcli.core.atomic import remove_leftovers
+from dubcli.core.memory import huge_pages_for_workers
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary
@@ -42,6 +43,7 @@ def separate(config: SeparateConfig, options: JobOptions = JobOptions(), progres
     device = resolve_device(config.device) if options.scheduler is None else config.device or "cpu"
     workers = options.workers or device_count(device)
     threads = threads_for(workers) if device == "cpu" and options.scheduler is None else None
+    huge_pages_for_workers()
     with tempfile.TemporaryDirectory(prefix="dubav-devices-") as locks:
         machine = Machine(device=device, locks=None if options.scheduler else locks, threads=threads)
         options = replace(options, workers=workers)

@@ -1,0 +1,39 @@
+"""The process's memory: what workers are told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from dubcli.core.memory import huge_pages_for_workers
+
+HUGE_PAGES = """
+import torch
+block = torch.ones(64 << 20)
+address = block.data_ptr()
+for line in open("/proc/self/smaps"):
+    head = line.split()[0]
+    if "-" in head and not head.endswith(":"):
+        first, last = (int(end, 16) for end in head.split("-"))
+        inside = first <= address < last
+    elif inside and head == "VmFlags:":
+        print("advised" if " hg" in line else "plain")
+"""
+
+
+def test_workers_ask_for_huge_pages_unless_the_user_chose(monkeypatch):
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    huge_pages_for_workers()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "1"
+    if sys.platform == "linux":
+        assert _pages_of_a_child() == "advised"
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    huge_pages_for_workers()
+    if sys.platform == "linux":
+        assert _pages_of_a_child() == "plain"
+
+
+def _pages_of_a_child() -> str:
+    done = subprocess.run([sys.executable, "-c", HUGE_PAGES], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

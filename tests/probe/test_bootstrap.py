@@ -70,6 +70,16 @@ def test_interval_of_top1_is_the_binomials():
     assert interval("d_prime", "multiclass", arrays, ["test"]) is None
 
 
+def test_interval_holds_the_score_where_classes_are_rare():
+    """Two clips of each of 40 classes: drawn clips come several times, which alone raises a draw's precision."""
+    random = np.random.default_rng(4)
+    labels = np.zeros((80, 40), np.uint8)
+    labels[np.arange(80), np.arange(80) % 40] = 1
+    arrays = {"test.labels": labels, "test.rows": np.arange(80), "test.scores.0": random.random((80, 40))}
+    low, high = interval("mAP", "multilabel", arrays, ["test"])
+    assert 0 <= low < average_precision_score(labels, arrays["test.scores.0"], average="macro") < high
+
+
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
 def test_results_say_how_sure_they_are_and_predictions_remake_them(kind, tmp_path):
     made = problem(kind)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dubcli.errors import UserError
 from dubcli.probe.checks import check_parts, find_leaks, without_missing
 from dubcli.probe.fewshot import few_shot
-from dubcli.probe.tasks.find import data_there, load_task, places_under
+from dubcli.probe.tasks.find import left_aside, load_task, places_under
 from dubcli.probe.tasks.registry import FOLDER, TASKS, find_task
 from dubcli.probe.tasks.splits import carve_validation, kfold, seeded_folds, seeded_parts
 from probe.layouts import esc50, folder_task, hear_task, sound, text, touch
@@ -203,9 +203,15 @@ def test_default_places(tmp_path, monkeypatch):
 def test_a_root_of_several_datasets(tmp_path):
     esc50(tmp_path / "esc50")
     hear_task(tmp_path / "hear-2021.0.6" / "tasks", name="libricount", version="v1.0.0-hear2021")
-    there = [name for name, task in TASKS.items() if data_there(task, tmp_path)]
-    assert there == ["esc50", "libricount"]
-    assert places_under(find_task("fsd50k"), tmp_path) == []
+    esc50(tmp_path / "of another name" / "ESC-50-master")
+    for name in ("go", "no", "right"):  # two of these words look like languages
+        sound(tmp_path / "words" / name / "1.wav")
+    there = {name: places for name, task in TASKS.items() if (places := places_under(task, tmp_path))}
+    assert list(there) == ["esc50", "libricount"]
+    assert there["esc50"] == [tmp_path / "esc50", tmp_path / "of another name"]
+    assert left_aside([find_task(name) for name in there], tmp_path) == ["words"]
+    (tmp_path / "words" / "right").rename(tmp_path / "words" / "fr")
+    assert places_under(find_task("voxlingua10"), tmp_path) == [tmp_path / "words"]
 
 
 def test_missing_sounds_are_named_and_counted(tmp_path):

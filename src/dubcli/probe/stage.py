@@ -32,7 +32,7 @@ from dubcli.probe.problem import Problem, Split
 from dubcli.probe.protocols import run_protocol
 from dubcli.probe.results import ProbeResult, existing, prediction_arrays, save_result, summary
 from dubcli.probe.tasks.data import TaskData
-from dubcli.probe.tasks.find import places_under
+from dubcli.probe.tasks.find import left_aside, places_under
 from dubcli.probe.tasks.registry import FOLDER, TASKS, Task, find_task
 
 NEED_VALIDATION = ("hear", "linear", "logreg", "knn")
@@ -68,6 +68,9 @@ def probe_tasks(
     results: list[ProbeResult] = []
     failures: dict[str, str] = {}
     places = _tasks_there(opened, config)
+    if config.data is not None and (aside := left_aside([there for there, _ in places], config.data)):
+        names = ", ".join(aside)
+        progress.message(f"no task was recognised in {names} of {config.data}; see dubav probe --list for the layouts")
     for there, place in places:
         for model in opened:
             try:

@@ -70,11 +70,20 @@ class TaskData:
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """One layout of a dataset. ``requires``: glob patterns, all of which match something in a folder of this layout."""
+    """One layout of a dataset. ``requires``: glob patterns, all of which match something in a folder of this layout.
+
+    ``not_with``: patterns that match nothing in it, where what is required could be found in other data too.
+    """
 
     layout: str
     requires: tuple[str, ...]
     read: Callable[[Path], TaskData]
+    not_with: tuple[str, ...] = ()
+
+    def recognises(self, folder: Path) -> bool:
+        """Whether this is a folder of this layout, by what is in it and whatever its name."""
+        others = any(next(folder.glob(pattern), None) is not None for pattern in self.not_with)
+        return not others and not self.missing(folder)
 
     def missing(self, folder: Path) -> list[str]:
         """The patterns that nothing matches: none where ``folder`` has this layout."""

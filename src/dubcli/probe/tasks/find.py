@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dubcli.core.atomic import read_json
@@ -33,17 +33,23 @@ def load_task(task: Task, data: Path | None) -> TaskData:
     raise UserError(_where_to_get_it(task, roots))
 
 
-def data_there(task: Task, root: Path | None) -> bool:
-    """Whether ``load_task`` would find something: ``root`` holds folders of several tasks (``probe all``)."""
-    return any(_recognise(task, place) is not None for place in places_under(task, root))
-
-
 def places_under(task: Task, root: Path | None) -> list[Path]:
-    """The folders in which ``probe all`` looks for a task: by its name under ``root``, and ``root``'s HEAR tasks."""
+    """The folders in which ``probe all`` looks for a task: ``root``'s HEAR tasks, then folders below ``root`` that
+    have its name, then those of other names that have its layout, ``root`` itself among them."""
     if root is None:
         return [place for place in default_places(task) if place.is_dir()]
+    if not root.is_dir():
+        return []
     named = [root / name for name in task.folders if (root / name).is_dir()]
-    return [*dict.fromkeys([*hear_folders(task, root), *named])]
+    alike = [folder for folder in _below(root) if _recognise(task, folder) is not None]
+    itself = [root] if any(reader.recognises(root) for reader in task.readers) else []
+    return [*dict.fromkeys([*hear_folders(task, root), *named, *alike, *itself])]
+
+
+def left_aside(tasks: Iterable[Task], root: Path) -> list[str]:
+    """Names of the folders below ``root`` that hold none of ``tasks``."""
+    used = {place for task in tasks for place in places_under(task, root)}
+    return [folder.name for folder in _below(root) if not any(folder in (place, *place.parents) for place in used)]
 
 
 def default_places(task: Task) -> list[Path]:
@@ -89,7 +95,7 @@ def _recognise(task: Task, root: Path) -> tuple[Reader, Path] | None:
         return (task.readers[0], root) if not task.readers[0].missing(root) else None
     for folder in _candidates(task, root):
         for reader in task.readers:
-            if not reader.missing(folder):
+            if reader.recognises(folder):
                 return reader, folder
     return None
 
@@ -97,7 +103,11 @@ def _recognise(task: Task, root: Path) -> tuple[Reader, Path] | None:
 def _candidates(task: Task, root: Path) -> Iterator[Path]:
     yield root
     yield from (root / name for name in task.folders if (root / name).is_dir())
-    yield from (path for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] not in "._")
+    yield from _below(root)
+
+
+def _below(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] not in "._"]
 
 
 def _named(task: Task, data: TaskData) -> TaskData:

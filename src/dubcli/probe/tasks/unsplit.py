@@ -95,10 +95,17 @@ def _labelled(folder: Path) -> list[Clip]:
 
 
 def _reader(
-    find: Callable[[Path], list[Clip]], *, name: str, folds: int, layout: str, requires: Sequence[str], note: str = ""
+    find: Callable[[Path], list[Clip]],
+    *,
+    name: str,
+    folds: int,
+    layout: str,
+    requires: Sequence[str],
+    note: str = "",
+    not_with: Sequence[str] = (),
 ) -> Reader:
     read = partial(_task, find=find, name=name, folds=folds, layout=layout, note=note)
-    return Reader(layout=layout, requires=tuple(requires), read=read)
+    return Reader(layout=layout, requires=tuple(requires), read=read, not_with=tuple(not_with))
 
 
 _SAME_ACTORS = "clips of one actor are in several folds, as in HEAR"
@@ -126,5 +133,5 @@ LIBRICOUNT = (
 )  # fmt: skip
 VOXLINGUA = (
     _reader(_voxlingua, name="voxlingua10", folds=5, layout="VoxLingua107 dev set (<language>/*.wav)",
-            requires=("[a-z][a-z]/*.wav",)),
+            requires=("[a-z][a-z]/*.wav",), not_with=("[a-z][a-z][a-z][a-z]*/*.wav",)),  # words such as go, no, up
 )  # fmt: skip

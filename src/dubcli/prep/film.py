@@ -95,8 +95,8 @@ def _decode_container(
     assert info.video is not None
     picture = container.streams[info.video.index]
     picture.thread_type = "AUTO"
-    # a frame that is skipped leaves its thread nothing to do, so twice as many keep the cores busy; each holds a frame
-    picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 2 * task.threads)
+    # a skipped frame leaves its thread nothing to do, so four times as many keep the cores busy; each has a frame
+    picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 4 * task.threads)
     tracks: dict[int, tuple[StereoTrack, ClipMels]] = {}
     for one in passes.values():
         # two languages on one stream (a manifest may say so): the second is decoded in a pass of its own

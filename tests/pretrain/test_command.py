@@ -38,11 +38,14 @@ def test_efj_takes_its_languages_in_turn(cache, tmp_path):
 
 
 def test_toml_options_and_the_command_line_over_them(cache, tmp_path):
-    (tmp_path / "run.toml").write_text('variant = "mono"\nmax-steps = 5\nseed = 4\n')
-    done = pretrain(cache, tmp_path / "run", "--config", tmp_path / "run.toml", "--max-steps", 1)
+    (tmp_path / "run.toml").write_text('variant = "mono"\nmax-steps = 5\nseed = 4\ncompile = true\n')
+    done = pretrain(cache, tmp_path / "run", "--config", tmp_path / "run.toml", "--max-steps", 1, "--no-compile")
     assert done.returncode == 0, done.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert (config["variant"], config["max_steps"], config["seed"]) == ("mono", 1, 4)
+    assert (config["variant"], config["max_steps"], config["seed"], config["compile"]) == ("mono", 1, 4, False)
+    (tmp_path / "run.toml").write_text('compile = "always"\n')
+    done = pretrain(cache, tmp_path / "other", "--config", tmp_path / "run.toml")
+    assert (done.returncode, "compile is 'always'; give a value such as true" in done.stderr) == (2, True)
 
 
 def test_a_dry_run_writes_nothing_and_its_numbers_are_those_of_the_run(cache, tmp_path):

@@ -27,13 +27,13 @@ def _run_options() -> list[inspect.Parameter]:
     found = []
     for field in fields(PretrainConfig):
         name = "--" + field.name.replace("_", "-")
-        names = [f"{name}/--no-{name[2:]}"] if isinstance(field.default, bool) else [name]
+        kind: Any = bool if field.default is None else type(field.default)
+        names = [f"{name}/--no-{name[2:]}"] if kind is bool else [name]
         text = field.metadata["help"]
         if field.default not in ("", None) and "[default" not in text:
             text += f" [default: {field.default}]".replace("True", "yes").replace("False", "no")
         extra: dict[str, Any] = {"envvar": "DUBAV_CACHE"} if field.name == "cache" else {}
-        kind: Any = Optional[type(field.default)]
-        annotation = Annotated[kind, typer.Option(*names, help=text, show_default=False, **extra)]
+        annotation = Annotated[Optional[kind], typer.Option(*names, help=text, show_default=False, **extra)]
         found.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     return found
 

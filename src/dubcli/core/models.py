@@ -96,10 +96,9 @@ def build_video_backbone(preset: str = "paper", dropout: float = 0.0) -> nn.Modu
         head_activation=None,
         inner_act=nn.SiLU,  # the builder's Swish is the same function in three passes, which torch.compile cannot trace
     )
-    # The builder's pool has numpy integers in its kernel, which torch.compile cannot trace, and takes one size only.
-    # At the preset's crop the adaptive pool gives the same output.
+    # The builder's pool takes one size only. At the preset's crop the adaptive pool gives the same output.
     backbone.blocks[-1].pool.pool = nn.AdaptiveAvgPool3d(1)  # type: ignore[index, union-attr]
-    return backbone
+    return with_plain_integers(backbone)
 
 
 def build_audio_backbone(preset: str = "paper", dropout: float = 0.0) -> nn.Module:
@@ -116,10 +115,19 @@ def build_audio_backbone(preset: str = "paper", dropout: float = 0.0) -> nn.Modu
         stem_dim_out=preset_sizes(preset).audio_stem,
         head_pool=nn.AdaptiveAvgPool3d,
     )
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv3d):  # the builder multiplies strides by numpy; torch.compile cannot trace those
-            module.stride = tuple(int(step) for step in module.stride)
-    return backbone
+    return with_plain_integers(backbone)
+
+
+def with_plain_integers(module: nn.Module) -> nn.Module:
+    """pytorchvideo's builders leave numpy integers in strides, which torch.compile cannot trace. Returns the module."""
+    for part in module.modules():
+        for name in ("stride", "padding", "dilation", "kernel_size", "output_padding"):
+            setting = getattr(part, name, None)
+            if isinstance(setting, (tuple, list)):
+                setattr(part, name, tuple(int(value) for value in setting))
+            elif setting is not None and not isinstance(setting, (str, bool)):
+                setattr(part, name, int(setting))
+    return module
 
 
 def build_projection() -> nn.Sequential:

@@ -27,8 +27,6 @@ WARM_COMPILE_SECONDS = 8.0
 SAVED_SHARE = 0.4
 """Of the time without compiling that compiling saves, at least."""
 
-_SETTINGS = ("stride", "padding", "dilation", "kernel_size", "output_padding")
-
 
 def say_nothing(text: str) -> None:
     """Where nobody listens."""
@@ -147,20 +145,8 @@ class Engine:
 
 def fold(module: nn.Module) -> nn.Module:
     """A copy of a frozen module with BatchNorms folded into the convolutions before them, where torch can trace it."""
-    for part in module.modules():
-        for name in _SETTINGS:
-            setting = getattr(part, name, None)
-            if setting is not None and not isinstance(setting, str):
-                setattr(part, name, _plain(setting))
     folded: nn.Module = fuse(module)
     return folded.requires_grad_(False)
-
-
-def _plain(setting: object) -> object:
-    """pytorchvideo's builders leave numpy integers in strides, which the compiler cannot trace."""
-    if isinstance(setting, (tuple, list)):
-        return tuple(int(value) for value in setting)
-    return int(setting) if not isinstance(setting, bool) and hasattr(setting, "__index__") else setting
 
 
 def compile_cache() -> Path:

@@ -63,7 +63,7 @@ class PretrainConfig:
     keep: int = option(0, "Keep the last so many epoch-NN.pt; 0 keeps all.", result=False)
     log_every: int = option(10, "Steps between lines in metrics.jsonl.", result=False)
     loader_workers: int = option(-1, "Processes that read and decode; -1 chooses by the cores.", result=False)
-    compile: str = option("auto", "torch.compile: auto (on CUDA), yes or no.", result=False)
+    compile: bool | None = option(None, "Compile the model first. [default: on CUDA]", result=False)
     wandb: str = option("", "Log to this Weights & Biases project too (the wandb extra).", result=False)
 
     def __post_init__(self) -> None:
@@ -76,7 +76,6 @@ class PretrainConfig:
         self._require("temperature", self.temperature >= 0.003, "give 0.003 or more")
         self._require("negatives", self.negatives in ("both", "cross"), "give both or cross")
         self._require("precision", self.precision in ("auto", "bf16", "fp32"), "give auto, bf16 or fp32")
-        self._require("compile", self.compile in ("auto", "yes", "no"), "give auto, yes or no")
         self._require("dropout", 0 <= self.dropout < 1, "give 0 to below 1")
         self._require("mask_probability", 0 <= self.mask_probability <= 1, "give 0 to 1")
         self._require("val_fraction", self.val_fraction == -1 or 0 <= self.val_fraction < 1, "give 0 to below 1")
@@ -129,9 +128,9 @@ def resolve(toml: Path | None, given: Mapping[str, Any]) -> PretrainConfig:
         if name not in known:
             raise UserError(f"{toml}: unknown option {name}; there are {', '.join(known)}")
         default = known[name].default
-        kind = float if isinstance(default, float) else type(default)
+        kind = bool if default is None else type(default)
         if default is not MISSING and not (isinstance(value, kind) or (kind is float and isinstance(value, int))):
-            raise UserError(f"{toml}: {name} is {value!r}; give a value such as {default!r}")
+            raise UserError(f"{toml}: {name} is {value!r}; give a value such as {default!r}".replace("None", "true"))
     return PretrainConfig(**{**values, **{name: value for name, value in given.items() if value is not None}})
 
 

@@ -197,7 +197,9 @@ class Trainer:
             wrapped = DistributedDataParallel(
                 self.model, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
             )
-        if config.compile == "yes" or (config.compile == "auto" and device.type == "cuda"):
+        if config.compile or (config.compile is None and device.type == "cuda"):
+            # where nobody asked for it, a machine without a compiler trains as well, with a warning
+            torch._dynamo.config.suppress_errors = config.compile is None
             wrapped = torch.compile(wrapped)  # type: ignore[assignment]
         crop = preset_sizes(config.preset).crop
         self.stepper = Stepper(wrapped, self.corpus.variant, config, device, statistics, crop)

@@ -18,6 +18,7 @@ import torch
 import yaml
 
 from dubcli.errors import UserError
+from dubcli.separate.transposed import replace_transposed
 
 VOCALS = "vocals"
 
@@ -61,6 +62,8 @@ def load_bag(name: str, repo: Path | None = None, *, trust: bool = False, device
         )
     for single in bag.models:
         single.to(device).eval()
+        if device == "cpu":
+            replace_transposed(single)
     return bag
 
 

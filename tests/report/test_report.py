@@ -3,10 +3,13 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 import pytest
+import torch
 
 from dubcli.errors import UserError
+from dubcli.jobs.progress import SILENT
 from dubcli.report import ReportConfig, report
 from dubcli.report.collect import collect
 from dubcli.report.paper import KINDS_1, KINDS_2, TABLE_1, TABLE_2, VARIANTS
@@ -119,7 +122,6 @@ def test_the_page_needs_no_network_and_escapes_names(project, tmp_path):
 
 
 def test_the_gallery_marks_the_same_instant_in_other_languages(project):
-    from dubcli.jobs.progress import SILENT
     from dubcli.report.gallery import gallery
 
     found = collect([project])
@@ -135,15 +137,35 @@ def test_the_gallery_marks_the_same_instant_in_other_languages(project):
 
 def test_players_are_found_in_sources_and_missing_without(project, film, tmp_path):
     from dubcli.cache.reader import Cache
-    from dubcli.report.gallery import Item, _Film
+    from dubcli.report.players import Item, cut_players
 
     movie = Cache(project / "cache").movies[0]
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / film.name).symlink_to(film)
     for track in movie.tracks.values():
         track["path"] = "/gone/colours.mkv"
-    assert _Film([]).player(Item(movie, 0, "en")) is None
-    assert _Film([tmp_path]).player(Item(movie, 0, "en")).startswith("data:audio/")
+    item = Item(movie, 0, "en")
+    assert cut_players([item], [], SILENT) == {}
+    assert cut_players([item], [tmp_path], SILENT)[item].startswith("data:audio/")
+
+
+def test_players_are_cut_where_their_clips_are(project, monkeypatch):
+    from fractions import Fraction
+
+    from dubcli.cache.reader import Cache
+    from dubcli.media.sound import track_blocks
+    from dubcli.report import players
+
+    movie = Cache(project / "cache").movies[0]
+    heard, encode = [], players._encode
+    monkeypatch.setattr(players, "_encode", lambda sound: heard.append(sound) or encode(sound))
+    items = [players.Item(movie, clip, language) for language in ("en", "es") for clip in (movie.n_clips - 1, 0)]
+    assert list(players.cut_players([*items, items[0]], [], SILENT)) == items
+    for item, sound in zip(items, heard, strict=True):
+        track, start = movie.tracks[item.language], Fraction(movie.meta["start_seconds"])
+        path = Path(track.get("path") or movie.meta["source"]["path"])
+        whole = torch.cat(list(track_blocks(path, track["stream"], start, 48000, [])), dim=1)
+        assert torch.equal(sound, whole[:, item.clip * 144000 : (item.clip + 1) * 144000])
 
 
 def test_what_cannot_be_read_is_named(project, tmp_path):

@@ -6,55 +6,28 @@ another language are marked: with dubs in training they should be among the near
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from dubcli.cache.layout import CLIP_SECONDS
-from dubcli.cache.reader import Cache, Movie
+from dubcli.cache.reader import Cache
 from dubcli.core.checkpoint import TrainedModel, load_trained
-from dubcli.core.features import SAMPLE_RATE
 from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.transforms import eval_video, normalise_mels
-from dubcli.errors import InputError, UserError
+from dubcli.errors import UserError
 from dubcli.jobs.progress import Progress
-from dubcli.media.sound import track_blocks
 from dubcli.report.collect import Run
 from dubcli.report.config import ReportConfig
+from dubcli.report.players import Item, cut_players, data_uri
 
 NEAREST = 5
 FRAMES_SHOWN = 4
 _BATCH = 8
-
-
-@dataclass(frozen=True)
-class Item:
-    """One clip of a film, as picture (``language`` None) or as sound."""
-
-    movie: Movie = field(repr=False)
-    clip: int
-    language: str | None = None
-
-    @property
-    def caption(self) -> str:
-        """Film, time and language."""
-        start = self.clip * CLIP_SECONDS
-        spoken = f" {self.language}" if self.language else ""
-        return f"{self.movie.id.rsplit('-', 1)[0]} {start // 60}:{start % 60:02}{spoken}"
-
-    def same_instant(self, other: Item) -> bool:
-        """Whether both are the same three seconds of the same film."""
-        return self.movie.id == other.movie.id and self.clip == other.clip
 
 
 @dataclass
@@ -93,14 +66,15 @@ def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) ->
     heard = _embed_sounds(trained, sounds, config, progress, len(clips))
     progress.finish("gallery")
     similarity = pictures @ heard.T
-    film = _Film(config.sources)
-    queries = []
+    found = []
     step = max(1, len(clips) // max(config.gallery, 1))
     for row in list(range(step // 2, len(clips), step))[: config.gallery]:
-        queries.append(_query("video -> sounds", clips[row], sounds, similarity[row], film))
+        found.append(_Found("video -> sounds", clips[row], _nearest(sounds, similarity[row])))
         column = next(index for index, sound in enumerate(sounds) if sound.same_instant(clips[row]))
-        queries.append(_query("sound -> videos", sounds[column], clips, similarity[:, column], film))
-    return queries
+        found.append(_Found("sound -> videos", sounds[column], _nearest(clips, similarity[:, column])))
+    shown = [item for one in found for item in (one.query, *(near for near, _ in one.nearest))]
+    players = cut_players([item for item in shown if item.language is not None], config.sources, progress)
+    return [one.shown(players) for one in found]
 
 
 def _choose(cache: Cache, run: Run, most: int) -> list[Item]:
@@ -159,70 +133,25 @@ def _device(config: ReportConfig) -> str:
     return config.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _query(direction: str, query: Item, items: Sequence[Item], similarity: Tensor, film: _Film) -> Query:
+def _nearest(items: Sequence[Item], similarity: Tensor) -> list[tuple[Item, float]]:
     best = torch.topk(similarity, min(NEAREST, len(items)))
-    nearest = [
-        _show(items[index], value, items[index].same_instant(query), film)
-        for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    ]
-    return Query(direction, _show(query, None, False, film), nearest)
+    return [(items[index], value) for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
 
 
-def _show(item: Item, similarity: float | None, same: bool, film: _Film) -> Shown:
+@dataclass(frozen=True)
+class _Found:
+    """A query before its pictures and sounds are fetched: all sounds of one track are cut in one pass."""
+
+    direction: str
+    query: Item
+    nearest: list[tuple[Item, float]]
+
+    def shown(self, players: Mapping[Item, str]) -> Query:
+        """With pictures and sounds."""
+        nearest = [_show(item, value, item.same_instant(self.query), players) for item, value in self.nearest]
+        return Query(self.direction, _show(self.query, None, False, players), nearest)
+
+
+def _show(item: Item, similarity: float | None, same: bool, players: Mapping[Item, str]) -> Shown:
     frames = item.movie.frame_bytes(item.clip)[:: 16 // FRAMES_SHOWN] if item.language is None else []
-    audio = None if item.language is None else film.player(item)
-    return Shown(item.caption, similarity, same, [_uri("image/jpeg", frame) for frame in frames], audio)
-
-
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-class _Film:
-    """Cuts clips from the films that the cache was made from; each track is decoded once and kept short."""
-
-    def __init__(self, sources: Iterable[Path]) -> None:
-        self.sources = list(sources)
-        self._kept: dict[tuple[str, str], np.ndarray | None] = {}
-
-    def player(self, item: Item) -> str | None:
-        """The clip's sound as a data URI; None where the film is not at hand."""
-        key = (item.movie.id, str(item.language))
-        if key not in self._kept:
-            self._kept = {name: kept for name, kept in self._kept.items() if name[0] == item.movie.id}
-            self._kept[key] = self._decode(item)
-        sound = self._kept[key]
-        if sound is None:
-            return None
-        first = item.clip * CLIP_SECONDS * SAMPLE_RATE
-        return _encode(sound[:, first : first + CLIP_SECONDS * SAMPLE_RATE])
-
-    def _decode(self, item: Item) -> np.ndarray | None:
-        track = item.movie.tracks[str(item.language)]
-        path = self._find(Path(track.get("path") or item.movie.meta["source"]["path"]))
-        if path is None:
-            return None
-        start = item.movie.meta.get("start_seconds")
-        problems: list[str] = []
-        try:
-            zero = None if start is None else Fraction(start)
-            blocks = [block.half() for block in track_blocks(path, track.get("stream"), zero, SAMPLE_RATE, problems)]
-        except InputError:
-            return None
-        return torch.cat(blocks, dim=1).float().numpy() if blocks else None
-
-    def _find(self, path: Path) -> Path | None:
-        for candidate in (path, *(folder / path.name for folder in self.sources)):
-            if candidate.is_file():
-                return candidate
-        return next((hit for folder in self.sources for hit in folder.rglob(path.name)), None)
-
-
-def _encode(sound: np.ndarray) -> str | None:
-    """MP3 where libsndfile writes it (from 1.1), else FLAC: both play in every browser."""
-    if sound.shape[1] == 0:
-        return None
-    content = io.BytesIO()
-    kind = "MP3" if "MP3" in soundfile.available_formats() else "FLAC"
-    soundfile.write(content, sound.T, SAMPLE_RATE, format=kind)
-    return _uri("audio/mpeg" if kind == "MP3" else "audio/flac", content.getvalue())
+    return Shown(item.caption, similarity, same, [data_uri("image/jpeg", frame) for frame in frames], players.get(item))

@@ -243,7 +243,7 @@ def test_an_empty_fold_and_an_untrained_class(tmp_path):
     folder_task(tmp_path / "own", labels=("a",))
     folder_task(tmp_path / "own", parts=("test",), labels=("b",))
     (note,) = check_parts(load_task(FOLDER, tmp_path / "own")).notes
-    assert "1 classes are tested but absent from training: b" in note
+    assert "tested but absent from training: b (classes: 1)" in note
 
 
 def test_leakage_is_found_by_content(tmp_path):

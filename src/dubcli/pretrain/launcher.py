@@ -140,6 +140,9 @@ def _quieten_the_agent() -> None:
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("torch.distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+    # a stopped worker leaves at once; its queue's semaphore is freed, with a warning, by the tracker of the agent
+    others = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (others, "ignore:resource_tracker:UserWarning")))
 
 
 def _worker(options: dict[str, Any], device: str, fresh: bool, quiet: bool, note: str) -> dict[str, Any] | None:

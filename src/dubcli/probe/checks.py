@@ -62,7 +62,7 @@ def check_parts(data: TaskData) -> TaskData:
             raise UserError(f"{split.name} of {data.name} has no validation clips ({data.folder})")
         absent = sorted(_labels(data, (*split.test, *split.valid)) - _labels(data, split.train))
         if absent:
-            notes.append(f"{split.name}: {len(absent)} classes are tested but absent from training: {some(absent)}")
+            notes.append(f"{split.name}: tested but absent from training: {some(absent)} (classes: {len(absent)})")
     return data.with_notes(*(note for note in notes if note not in data.notes))
 
 

@@ -116,7 +116,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--heldout", type=int, default=24)
     parser.add_argument("--minutes", type=float, default=0.75)
     parser.add_argument("--speech-db", type=float, default=6.0)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--preset", default="tiny")

@@ -57,7 +57,7 @@ def test_thirty_steps_killed_three_times_at_random_with_loader_processes(cache, 
         process = start(cache, tmp_path / "run", *options)
         wait_for_steps(tmp_path / "run", after, process)
         process.kill()
-        process.communicate()
+        process.communicate(timeout=60)  # until the last process that has its stderr is gone: no loader stays behind
     assert start(cache, tmp_path / "run", *options).wait() == 0
     assert losses(tmp_path / "run") == losses(tmp_path / "straight")
     assert_same_state(tmp_path / "run", tmp_path / "straight")

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from dubcli.jobs.orphans import end_with_parent
 from dubcli.jobs.outcomes import FAILED, Outcome
 from dubcli.jobs.progress import Progress
 from dubcli.jobs.runner import Report, call
@@ -89,17 +90,7 @@ def _call_and_report(
 def _start_worker() -> None:
     # Ctrl-C goes to the whole process group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with_parent, args=(parent.pid,), daemon=True).start()
-
-
-def _end_with_parent(parent: int | None) -> None:
-    """End this worker when the command was killed with -9 and could not end it itself."""
-    event = threading.Event()
-    while os.getppid() == parent:
-        event.wait(0.2)
-    os._exit(1)
+    end_with_parent()
 
 
 class _Reports:

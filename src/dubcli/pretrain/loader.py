@@ -21,6 +21,7 @@ from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video, eval_video
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
+from dubcli.jobs.orphans import end_with_parent
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.corpus import Part
 
@@ -219,6 +220,7 @@ def make_loader(dataset: ClipDataset, requests: Requests, workers: int, *, pin: 
 def _one_thread(worker: int) -> None:
     import signal
 
+    end_with_parent()
     torch.set_num_threads(1)
     # Ctrl-C and pre-emption go to the whole process group: the trainer finishes its step and ends the workers itself
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):

@@ -210,6 +210,7 @@ def test_a_root_of_several_datasets(tmp_path):
     assert list(there) == ["esc50", "libricount"]
     assert there["esc50"] == [tmp_path / "esc50", tmp_path / "of another name"]
     assert left_aside([find_task(name) for name in there], tmp_path) == ["words"]
+    assert left_aside([find_task("esc50")], tmp_path / "esc50") == []  # what a data set itself consists of
     (tmp_path / "words" / "right").rename(tmp_path / "words" / "fr")
     assert places_under(find_task("voxlingua10"), tmp_path) == [tmp_path / "words"]
 

@@ -49,6 +49,8 @@ def places_under(task: Task, root: Path | None) -> list[Path]:
 def left_aside(tasks: Iterable[Task], root: Path) -> list[str]:
     """Names of the folders below ``root`` that hold none of ``tasks``."""
     used = {place for task in tasks for place in places_under(task, root)}
+    if root in used:
+        return []
     return [folder.name for folder in _below(root) if not any(folder in (place, *place.parents) for place in used)]
 
 

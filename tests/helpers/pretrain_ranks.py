@@ -1,5 +1,7 @@
-"""Five steps of the trainer on one rank of two, or on one process given both ranks' batches."""
+"""What the tests of several processes run on each rank: five steps of the trainer, or joining and dying."""
 
+import os
+import time
 from typing import Any
 from unittest import mock
 
@@ -14,6 +16,7 @@ from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.jobs.progress import SILENT
 from dubcli.pretrain import trainer as trainer_module
 from dubcli.pretrain.corpus import mel_statistics, read_corpus
+from dubcli.pretrain.launcher import join_process_group
 from dubcli.pretrain.loader import ClipDataset, Request
 from dubcli.pretrain.step import Stepper
 from helpers.runs import small_config
@@ -81,3 +84,12 @@ def five_steps(rank: int, world_size: int, cache: str, out: str, local: bool, ac
             trainer.step += 1
             losses.append(float(distributed.mean_over_ranks(torch.stack(list(trainer._terms.values())).sum())))
     return {"loss": losses, "parameters": {name: p.detach() for name, p in trainer.model.named_parameters()}}
+
+
+def die_in_a_group(late_by_seconds):
+    """Join the process group that the environment describes and leave it as a killed worker does, with status 7."""
+    time.sleep(late_by_seconds)
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    join_process_group("gloo")
+    torch.distributed.barrier()
+    os._exit(7)

@@ -1,5 +1,6 @@
 """Several processes: the same training as one, through torch's own launcher, whatever becomes of a worker."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed import TCPStore
 
-from helpers.pretrain_ranks import five_steps
+from helpers.pretrain_ranks import die_in_a_group, five_steps
 from helpers.ranks import on_ranks
 from helpers.runs import arguments, assert_same_state, losses, start, wait_for_steps
 
@@ -59,6 +61,25 @@ def workers_of(process):
         except (OSError, ValueError, IndexError):
             continue
     return sorted(found)
+
+
+def test_ranks_started_again_do_not_meet_those_before_them(monkeypatch):
+    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # as the agent's, there for all restarts
+    elastic = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(store.port), "WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"}
+    for name, value in {**elastic, "TORCHELASTIC_USE_AGENT_STORE": "True"}.items():
+        monkeypatch.setenv(name, value)
+    context = multiprocessing.get_context("spawn")
+    for restart in ("0", "1"):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", restart)
+        ranks = []
+        for rank in (0, 1):  # the second comes late: the first looks for it where it was before
+            monkeypatch.setenv("RANK", str(rank))
+            ranks.append(context.Process(target=die_in_a_group, args=(rank,)))
+            ranks[-1].start()
+        for process in ranks:
+            process.join(60)
+            process.kill()
+        assert [process.exitcode for process in ranks] == [7, 7]
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")

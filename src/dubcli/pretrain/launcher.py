@@ -72,13 +72,31 @@ def train_rank(config: PretrainConfig, device: str, progress: Progress = SILENT,
     if device == "cuda":
         torch.cuda.set_device(local)
         device = f"cuda:{local}"
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    join_process_group("nccl" if device.startswith("cuda") else "gloo")
     # a run that was restarted goes on; only its first start may throw the former run away
     restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     try:
         return train(config, progress, device=device, fresh=fresh and not restarted)
     finally:
         dist.destroy_process_group()
+
+
+def join_process_group(backend: str) -> None:
+    """Join the process group, each restart under names of its own.
+
+    The elastic agent keeps one store for all its restarts. Started again, ranks could read there the addresses of those
+    before them, and then wait for each other for ever.
+    """
+    import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or os.environ.get("GROUP_WORLD_SIZE") != "1":
+        dist.init_process_group(backend)  # several nodes: a count of restarts is not the same on all
+        return
+    store, rank, world_size = next(rendezvous("env://"))
+    store = PrefixStore(f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
 
 
 def _elastic(
@@ -91,6 +109,10 @@ def _elastic(
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     one_node = where.nnodes == 1
+    if not one_node:
+        os.environ.setdefault(
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1"
+        )  # a new store for each restart: see join_process_group
     _quieten_the_agent()
     settings = ElasticConfig(
         min_nodes=where.nnodes,
@@ -138,7 +160,7 @@ def _stopping(settings: type[Any], device: str) -> dict[str, Any]:
 def _quieten_the_agent() -> None:
     """The agent warns of each worker that it stops, and of those that end with what we tell in one line."""
     for name in list(logging.root.manager.loggerDict):
-        if name.startswith("torch.distributed"):
+        if name.startswith(("torch.distributed", "torch.multiprocessing")):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     # a stopped worker leaves at once; its queue's semaphore is freed, with a warning, by the tracker of the agent
     others = os.environ.get("PYTHONWARNINGS")

@@ -51,6 +51,7 @@ def main() -> None:
             config = PretrainConfig(
                 cache=str(cache), variant=variant, preset=options.preset, epochs=options.epochs, seed=seed,
                 batch_size=options.batch_size, k=options.batch_size // 2, precision=options.precision,
+                mask_probability=options.mask_probability,
                 out=str(run_folder(options, variant, seed)),
             )  # fmt: skip
             if not (run_folder(options, variant, seed) / f"epoch-{options.epochs:02d}.pt").exists():
@@ -119,6 +120,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--mask-probability", type=float, default=0.5)
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--precision", default="auto", help="bf16 is faster on CPUs with AMX")
     parser.add_argument("--workers", type=int, default=None)

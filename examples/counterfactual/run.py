@@ -37,7 +37,11 @@ def main() -> None:
     corpus = make_corpus(
         options.out / "corpus",
         CorpusConfig(
-            films=options.films, heldout=options.heldout, minutes=options.minutes, speech_db=options.speech_db
+            films=options.films,
+            heldout=options.heldout,
+            minutes=options.minutes,
+            speech_db=options.speech_db,
+            one_scene=options.one_scene,
         ),
         options=jobs,
         progress=progress,
@@ -117,6 +121,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--heldout", type=int, default=24)
     parser.add_argument("--minutes", type=float, default=0.75)
     parser.add_argument("--speech-db", type=float, default=6.0)
+    parser.add_argument("--one-scene", action="store_true", help="films for pretraining of one scene each")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=16)

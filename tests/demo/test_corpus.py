@@ -136,6 +136,15 @@ def test_the_picture_does_not_tell_the_seed_of_another_film():
     assert plan_film(CorpusConfig(), 1).scenes != plan_film(CorpusConfig(), 1, heldout=True).scenes
 
 
+def test_films_of_one_scene_leave_those_of_the_probes_as_they_are():
+    config = CorpusConfig(minutes=0.75, one_scene=True)
+    (scene,) = plan_film(config, 0).scenes
+    assert (scene.first, scene.stop) == (0, 15)
+    assert scene.event == "none" or len(scene.event_seconds) == 15
+    plain = CorpusConfig(minutes=0.75)
+    assert plan_film(config, 0, heldout=True) == plan_film(plain, 0, heldout=True)
+
+
 def test_command(tmp_path, dubav):
     done = dubav("demo", "--make-corpus", "c", "--films", 1, "--heldout", 0, "--minutes", 0.1, "--quiet")
     assert done.returncode == 0, done.stderr

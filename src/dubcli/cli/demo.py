@@ -37,6 +37,9 @@ def demo(
         str, typer.Option("--lang", help="Languages spoken, the original first (en, es, fr, ja, de, it).")
     ] = "en,es,fr,ja",
     speech_db: Annotated[float, typer.Option("--speech-db", help="Level of the voices over the background.")] = 6.0,
+    one_scene: Annotated[
+        bool, typer.Option("--one-scene", help="Films for pretraining are of one scene each: a harder corpus.")
+    ] = False,
     epochs: Annotated[int, typer.Option("--epochs", help="Epochs of each pretraining.")] = 4,
     dub: Annotated[
         Optional[Path],
@@ -94,6 +97,7 @@ def demo(
         languages=tuple(part.strip() for part in lang.split(",")),
         seed=seed,
         speech_db=speech_db,
+        one_scene=one_scene,
         engine=engine,
     )
     if make_corpus is not None:

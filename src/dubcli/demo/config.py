@@ -18,7 +18,9 @@ class CorpusConfig:
 
     ``films`` are for pretraining, ``heldout`` are more of the same kind from which only probe sounds are cut.
     ``minutes``: length of each film. ``languages``: the first is the original. ``speech_db``: level of the voices
-    over the background, in decibels. ``frame_rate_divisor``: pictures per second are 24000/1001 over it.
+    over the background, in decibels. ``one_scene``: a film for pretraining is one scene, so that its clips differ in
+    what happens and is said when, and not in where they are. ``frame_rate_divisor``: pictures per second are
+    24000/1001 over it.
     ``engine``: MODULE:NAME of a speech engine of one's own (see ``dubcli.demo.speech``), asked before the default ones.
     """
 
@@ -28,6 +30,7 @@ class CorpusConfig:
     languages: tuple[str, ...] = ("en", "es", "fr", "ja")
     seed: int = 0
     speech_db: float = 6.0
+    one_scene: bool = False
     frame_rate_divisor: int = 2
     width: int = 320
     height: int = 180

@@ -95,6 +95,8 @@ def plan_film(config: CorpusConfig, index: int, *, heldout: bool = False) -> Fil
     clip = 0
     while clip < config.clips:
         length = min(int(generator.integers(2, 5)), config.clips - clip)
+        if config.one_scene and not heldout:
+            length = config.clips
         scenes.append(_scene(generator, clip, clip + length))
         clip += length
     pitches = tuple(float(p) for p in generator.permutation(np.array([0.86, 1.0, 1.16]))[:MAX_SPEAKERS])

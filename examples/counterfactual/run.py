@@ -118,7 +118,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("counterfactual"))
     parser.add_argument("--films", type=int, default=24)
-    parser.add_argument("--heldout", type=int, default=24)
+    parser.add_argument("--heldout", type=int, default=72)
     parser.add_argument("--minutes", type=float, default=0.75)
     parser.add_argument("--speech-db", type=float, default=6.0)
     parser.add_argument("--one-scene", action="store_true", help="films for pretraining of one scene each")

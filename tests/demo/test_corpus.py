@@ -12,7 +12,7 @@ import soundfile
 
 from demo.conftest import SMALL
 from dubcli.demo import CorpusConfig, make_corpus
-from dubcli.demo.corpus import _make_one, downmixed, mix
+from dubcli.demo.corpus import _make_one, downmixed, mix, probe_split
 from dubcli.demo.plan import EVENTS, MOODS, PLACES, lines, plan_film
 from dubcli.demo.probes import FACTORS
 from dubcli.demo.speech import Speaker
@@ -102,6 +102,12 @@ def test_probe_sounds_are_arranged_by_factor_and_split_by_film(corpus):
     for path in (corpus.probes / "event").rglob("*.wav"):
         film, clip = path.stem.rsplit("-", 2)[:2]
         assert rows[film, str(int(clip))]["event"] == path.parent.name
+
+
+def test_of_six_heldout_films_two_test_and_one_validates():
+    assert sorted(map(probe_split, range(6))) == ["test", "test", "train", "train", "train", "valid"]
+    assert [probe_split(index) for index in range(2)] == ["test", "train"]
+    assert probe_split(7) == probe_split(1)
 
 
 def test_every_line_is_there_in_every_language():

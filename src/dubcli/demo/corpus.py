@@ -125,7 +125,7 @@ def _make_one(
     report(0.4)
     if heldout:
         stereo = {language: downmixed(six) for language, six in mixes.items()}
-        split = "train" if index % 3 else "test"
+        split = probe_split(index)
         write_probe_sounds(folder / "probes", plan, stereo, split=split)
         original = config.languages[0]
         said = words_plan(plan)
@@ -138,6 +138,14 @@ def _make_one(
     done.parent.mkdir(exist_ok=True)
     done.touch()
     return {}
+
+
+def probe_split(index: int) -> str:
+    """The part of the probe sets that held-out film ``index`` is in: of six films two test and one validates.
+
+    Whole films: clips of one scene in two parts would let a probe choose by what it has seen.
+    """
+    return ("test", "train", "train", "test", "train", "valid")[index % 6]
 
 
 def mix(plan: FilmPlan, versions: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:

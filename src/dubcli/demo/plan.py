@@ -94,11 +94,10 @@ def plan_film(config: CorpusConfig, index: int, *, heldout: bool = False) -> Fil
     scenes: list[Scene] = []
     clip = 0
     while clip < config.clips:
-        length = min(int(generator.integers(2, 5)), config.clips - clip)
-        if config.one_scene and not heldout:
-            length = config.clips
-        scenes.append(_scene(generator, clip, clip + length))
-        clip += length
+        drawn = int(generator.integers(2, 5))
+        stop = config.clips if config.one_scene and not heldout else min(clip + drawn, config.clips)
+        scenes.append(_scene(generator, clip, stop))
+        clip = stop
     pitches = tuple(float(p) for p in generator.permutation(np.array([0.86, 1.0, 1.16]))[:MAX_SPEAKERS])
     name = f"{'heldout' if heldout else 'film'}-{index + 1:03d}"
     return FilmPlan(name=name, key=key, n_clips=config.clips, scenes=tuple(scenes), pitches=pitches)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """A user's mistake, or a machine that cannot go on (disk full). The command prints its text and exits with 2.
@@ -15,3 +18,10 @@ class InputError(Exception):
 
     Long jobs record it in their log and go on with the other inputs.
     """
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``"; did you mean esc50?"`` for a word near one or a few of those known, else nothing: the middle of an error."""
+    by_lower = {name.lower(): name for name in known}
+    near = [by_lower[found] for found in difflib.get_close_matches(word.lower(), by_lower, 3)]
+    return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -96,8 +96,8 @@ def test_an_engine_of_ones_own_is_asked_first(tmp_path, monkeypatch):
     engines = named_engines("mine:Tone")
     assert [engine.name for engine in engines] == ["tone", "pico", "openjtalk"]
     assert Speaker(engines).engine("en").name == "tone"
-    for wrong in ("mine:Nothing", "no_such_module:x"):
-        with pytest.raises(UserError, match="give MODULE:NAME"):
+    for wrong, said in (("mine:Ton", "did you mean Tone"), ("no_such_module:x", "no module no_such_module")):
+        with pytest.raises(UserError, match=f"^--speech-engine {wrong}.*{said}"):
             named_engines(wrong)
 
 

@@ -68,7 +68,8 @@ def demo(
         typer.Option(
             "--speech-engine",
             metavar="MODULE:NAME",
-            help="Your own speech engine (Piper, Kokoro, ...), asked before the default ones; see examples/.",
+            help="Your own speech engine (Piper, Kokoro, ...) or one installed, asked before the default ones; see "
+            "examples/.",
         ),
     ] = None,
     workers: WorkersOption = None,

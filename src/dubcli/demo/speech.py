@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import importlib.util
 import io
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dubcli.core import plugins
 from dubcli.core.atomic import atomic_write
 from dubcli.demo.pico import PicoProcess
 from dubcli.errors import UserError
@@ -94,15 +94,11 @@ def default_engines() -> list[Engine]:
 
 
 def named_engines(spec: str) -> list[Engine]:
-    """``"module:name"``: what calling ``name`` gives (one engine or several), before the default ones installed.
+    """What calling the plug-in ``spec`` gives (one engine or several), before the default ones installed.
 
-    Raises UserError where there is no such thing.
+    ``spec``: MODULE:NAME or the name of an entry point of ``dubcli.speech``. Raises UserError where there is none.
     """
-    module, _, name = spec.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), name or "engines")()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"--speech-engine {spec}: {error}; give MODULE:NAME of a speech engine") from None
+    made = plugins.load("dubcli.speech", spec, asked="--speech-engine")()
     engines: list[Engine] = list(made) if isinstance(made, (list, tuple)) else [made]
     with contextlib.suppress(UserError):
         engines += default_engines()

@@ -1,4 +1,4 @@
-"""Neural voices for the demo: ``dubav demo --speech-engine piper_engine:engines`` (with this file on PYTHONPATH).
+"""Neural voices: ``dubav dub FILE --subs es.srt --speech-engine piper_engine:engines`` (with this file on PYTHONPATH).
 
 Needs ``pip install piper-tts`` and voices (one .onnx per language) in the folder that $PIPER_VOICES names, each file
 beginning with its language: ``es_ES-....onnx``. Any object with ``name``, ``languages`` and ``say`` will do as well.

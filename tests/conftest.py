@@ -26,6 +26,14 @@ def real_data() -> Path:
     pytest.skip("real data not at $DUBAV_TEST_DATA nor ../shared/data")
 
 
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """A counterfactual corpus of two films and two held-out ones (``helpers.corpora.SMALL``)."""
+    from helpers.corpora import make_small_corpus
+
+    return make_small_corpus(tmp_path_factory.mktemp("corpus") / "corpus")
+
+
 @pytest.fixture
 def dubav(tmp_path):
     """Run ``dubav`` in a subprocess in an empty folder: ``dubav("prep", film, "--lang", "en")`` -> CompletedProcess."""

@@ -19,11 +19,11 @@ from dubcli.cache.reader import Cache
 from dubcli.cache.writer import added_mel, update_movie
 from dubcli.cli.console import make_progress
 from dubcli.core.features import log_mel
-from dubcli.demo import CorpusConfig, make_corpus
-from dubcli.demo.corpus import downmixed
-from dubcli.demo.plan import plan_film
-from dubcli.demo.probes import FACTORS
-from dubcli.demo.sounds import background
+from dubcli.corpus import CorpusConfig, make_corpus
+from dubcli.corpus.plan import plan_film
+from dubcli.corpus.probes import FACTORS
+from dubcli.corpus.sounds import background
+from dubcli.corpus.stage import downmixed
 from dubcli.jobs.options import JobOptions
 from dubcli.prep import PrepConfig, prepare
 from dubcli.pretrain import PretrainConfig, train

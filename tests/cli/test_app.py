@@ -50,3 +50,16 @@ def test_an_unknown_command_is_exit_status_2(dubav):
     assert done.returncode == 2
     assert "No such command 'pretend'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (["--make-corpus", "c", "--films", "1"], "dubav corpus DIR"),
+        (["--dub=film.mkv", "--subs", "x.es.srt", "--out", "o.mkv"], "dubav dub FILE --subs es.srt,fr.srt"),
+    ],
+)
+def test_options_of_demo_that_are_commands_now_say_so(old, new, dubav):
+    done = dubav("demo", *old)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines() == [f"dubav: {old[0].split('=')[0]} is a command of its own now: {new}"]

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from demo.conftest import SMALL
 from dubcli.demo import DemoConfig, run_demo
+from helpers.corpora import SMALL
 
 
 class Told:

@@ -94,7 +94,7 @@ def test_cheap_commands_run(command, dubav):
 def test_the_own_task_page_runs_as_it_stands(tmp_path, dubav):
     pytest.importorskip("py_nanotts")
     commands = list(commands_of(ROOT / "examples" / "own_task.md"))
-    (make,) = (command for command in commands if "--make-corpus" in command)
+    (make,) = (command for command in commands if command.startswith("dubav corpus"))
     (measure,) = (command for command in commands if "corpus/probes" in command)
     for command in (make, measure):
         few = ["--workers", "1"] if command == make else []  # each would import everything for one film

@@ -9,7 +9,7 @@ import pytest
 from dubcli.core.checkpoint import model_entries, save_checkpoint
 from dubcli.core.models import DubModel
 from dubcli.core.variants import parse_variant
-from dubcli.demo.mux import Track, write_mkv
+from dubcli.media.mux import SoundTrack, write_mkv
 
 LANGUAGES = ("en", "fr")
 CLIPS = 4
@@ -65,7 +65,7 @@ def film(tmp_path_factory):
     noise = rng.normal(0, 0.05, (2, CLIPS * 3 * 48000)).astype(np.float32)
     time = np.arange(noise.shape[1]) / 48000
     tracks = [
-        Track(sound=noise + 0.1 * np.sin(2 * np.pi * pitch * time).astype(np.float32), language=language,
+        SoundTrack(sound=noise + 0.1 * np.sin(2 * np.pi * pitch * time).astype(np.float32), language=language,
               layout="stereo", codec="ac3")
         for language, pitch in zip(LANGUAGES, (300, 700), strict=True)
     ]  # fmt: skip

@@ -28,6 +28,8 @@ COMMANDS = {
     "probe": "Measure a model with linear heads on one task or all.",
     "report": "Make tables, plots and one HTML page from runs and results.",
     "export": "Turn a checkpoint into safetensors, a config and a model card.",
+    "corpus": "Make a counterfactual corpus: dubbed films with their truth, and probe sounds.",
+    "dub": "Dub a film from subtitles with synthesised speech.",
 }
 
 
@@ -45,12 +47,25 @@ class _LazyGroup(TyperGroup):
         return name, command if name is None else load_command(name), rest
 
 
+class _Command(TyperCommand):
+    """A command that says where an option went (``MOVED`` of its module) when the option is still used."""
+
+    moved: dict[str, str]
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        for argument in args:
+            if (option := argument.split("=", 1)[0]) in self.moved:
+                raise typer.Exit(_complain(f"{option} is a command of its own now: {self.moved[option]}", 2))
+        return super().parse_args(ctx, args)
+
+
 def load_command(name: str) -> Any:
     """The click command of a subcommand, from the function of that name in ``dubcli.cli.<name>``."""
     module = importlib.import_module(f"dubcli.cli.{name}")
     single = typer.Typer(add_completion=False, rich_markup_mode="rich", context_settings=_CONTEXT)
-    single.command(name, epilog=getattr(module, "EPILOG", None))(_with_exit_status(getattr(module, name)))
-    command = typer.main.get_command(single)
+    single.command(name, cls=_Command, epilog=getattr(module, "EPILOG", None))(_with_exit_status(getattr(module, name)))
+    command: Any = typer.main.get_command(single)
+    command.moved = getattr(module, "MOVED", {})
     # typer keeps a docstring's line breaks after the first paragraph; the terminal's own are better
     command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
     for parameter in command.params:

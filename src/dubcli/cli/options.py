@@ -32,3 +32,12 @@ DeviceOption = Annotated[
     Optional[str],
     typer.Option("--device", help="cpu, cuda, cuda:1, ... [default: cuda where there is one]"),
 ]
+SpeechEngineOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--speech-engine",
+        metavar="MODULE:NAME",
+        help="Your own speech engine (Piper, Kokoro, ...) or one installed, asked before the default ones; see "
+        "examples/.",
+    ),
+]

@@ -1,25 +1,21 @@
-"""A small dubbed corpus from nothing, the whole way through it, and dubs for one's own film from subtitles."""
+"""Nothing -> a small dubbed corpus and the whole way through it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dubcli.demo.config import CorpusConfig, DemoConfig, DubConfig
+from dubcli.demo.config import DemoConfig
 
 if TYPE_CHECKING:
-    from dubcli.demo.corpus import make_corpus
-    from dubcli.demo.dub import dub_film
-    from dubcli.demo.walk import run_demo
+    from dubcli.demo.walk import run_demo as run_demo
 
-__all__ = ["CorpusConfig", "DemoConfig", "DubConfig", "dub_film", "make_corpus", "run_demo"]
-
-_HOMES = {"make_corpus": "corpus", "run_demo": "walk", "dub_film": "dub"}
+__all__ = ["DemoConfig", "run_demo"]
 
 
 def __getattr__(name: str) -> Any:
     # loaded on first use, so that the command's help needs no numpy
-    if name in _HOMES:
-        import importlib
+    if name == "run_demo":
+        from dubcli.demo.walk import run_demo
 
-        return getattr(importlib.import_module(f"dubcli.demo.{_HOMES[name]}"), name)
+        return run_demo
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dubcli.corpus.stage import Corpus, make_corpus
 from dubcli.demo.config import DemoConfig
-from dubcli.demo.corpus import Corpus, make_corpus
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary

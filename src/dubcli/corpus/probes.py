@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from dubcli.demo.config import CLIP_SECONDS
-from dubcli.demo.plan import FilmPlan, Scene
+from dubcli.cache.layout import CLIP_SECONDS
+from dubcli.corpus.plan import FilmPlan, Scene
 
 SAMPLE_RATE = 48000
 FACTORS = ("place", "event", "mood", "speakers", "language", "words")

@@ -26,7 +26,7 @@ TAGS = {"en": "eng", "es": "spa", "fr": "fre", "ja": "jpn", "de": "ger", "it": "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Track:
+class SoundTrack:
     """(channels, samples) float32 at 48 kHz in FFmpeg's order of ``layout``; ``codec`` is ac3 or aac."""
 
     sound: npt.NDArray[np.float32]
@@ -41,7 +41,7 @@ def write_mkv(
     pictures: Iterable[npt.NDArray[np.uint8]],
     rate: Fraction,
     size: tuple[int, int],
-    tracks: Iterable[Track],
+    tracks: Iterable[SoundTrack],
 ) -> None:
     """Encode and write ``path``. Packets are held in memory until all are there, so films of minutes, not of hours."""
     with av.open(os.fspath(path), "w", format="matroska") as container:
@@ -59,7 +59,7 @@ def write_mkv(
             container.mux(packet)
 
 
-def add_audio(container: Any, track: Track) -> Any:
+def add_audio(container: Any, track: SoundTrack) -> Any:
     """An audio stream with its tags."""
     stream = container.add_stream(track.codec, rate=SAMPLE_RATE, layout=track.layout)
     stream.bit_rate = 64000 * track.sound.shape[0]
@@ -84,7 +84,7 @@ def _encode_video(stream: Any, pictures: Iterable[npt.NDArray[np.uint8]]) -> Ite
     yield from stream.encode(None)
 
 
-def encode_audio(stream: Any, track: Track) -> Iterator[Any]:
+def encode_audio(stream: Any, track: SoundTrack) -> Iterator[Any]:
     """Packets of a whole track."""
     block = stream.codec_context.frame_size or 1536
     for start in range(0, track.sound.shape[1], block):

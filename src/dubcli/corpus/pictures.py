@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from dubcli.demo.plan import FilmPlan, Scene
+from dubcli.corpus.plan import FilmPlan, Scene
 
 Picture = npt.NDArray[np.uint8]
 EVENT_SHOWN_SECONDS = 0.7

@@ -3,6 +3,7 @@
 import csv
 import filecmp
 import functools
+import json
 from pathlib import Path
 
 import av
@@ -10,14 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from demo.conftest import SMALL
-from dubcli.demo import CorpusConfig, make_corpus
-from dubcli.demo.corpus import _make_one, downmixed, mix, probe_split
-from dubcli.demo.plan import EVENTS, MOODS, PLACES, lines, plan_film
-from dubcli.demo.probes import FACTORS
-from dubcli.demo.speech import Speaker
-from dubcli.demo.voices import speak
+from dubcli.corpus import CorpusConfig, make_corpus
+from dubcli.corpus.plan import EVENTS, MOODS, PLACES, lines, plan_film
+from dubcli.corpus.probes import FACTORS
+from dubcli.corpus.stage import _make_one, downmixed, mix, probe_split
+from dubcli.corpus.voices import speak
 from dubcli.errors import UserError
+from dubcli.speech.speaker import Speaker
+from helpers.corpora import SMALL
 
 
 def labels(corpus):
@@ -76,7 +77,7 @@ def test_labels_are_those_of_the_plan_and_words_differ_by_language(corpus):
 def test_the_label_of_a_clip_can_be_heard(corpus):
     """As many voices sound in each clip as its label says, and events are where they say."""
     plan = plan_film(CorpusConfig(minutes=2.0), 3)
-    from dubcli.demo.sounds import background
+    from dubcli.corpus.sounds import background
 
     bed = background(plan)
     for scene in plan.scenes:
@@ -152,7 +153,11 @@ def test_films_of_one_scene_leave_those_of_the_probes_as_they_are():
 
 
 def test_command(tmp_path, dubav):
-    done = dubav("demo", "--make-corpus", "c", "--films", 1, "--heldout", 0, "--minutes", 0.1, "--quiet")
+    small = ["--films", 1, "--heldout", 0, "--minutes", 0.1]
+    done = dubav("corpus", "c", *small, "--languages", "en,ja", "--seed", 3, "--quiet")
     assert done.returncode == 0, done.stderr
-    assert "next: dubav prep c/films --lang en,es,fr,ja" in done.stdout
+    assert "next: dubav prep c/films --lang en,ja" in done.stdout
     assert Path(tmp_path / "c" / "films" / "film-001.mkv").is_file()
+    about = json.loads((tmp_path / "c" / "corpus.json").read_text())
+    assert (about["languages"], about["seed"]) == (["en", "ja"], 3)
+    assert dubav("corpus", "c", "--languages", "en,tlh").returncode == 2

@@ -5,8 +5,9 @@ import importlib.util
 import numpy as np
 import pytest
 
-from dubcli.demo.speech import Speaker, Voice, named_engines, tame, to_48k, trim
 from dubcli.errors import UserError
+from dubcli.speech.engines import Voice, named_engines
+from dubcli.speech.speaker import Speaker, tame, to_48k, trim
 
 TEXTS = {
     "en": "The door was open.",

@@ -13,8 +13,9 @@ from importlib import resources
 
 import numpy as np
 
-from dubcli.demo.config import CLIP_SECONDS, CorpusConfig
-from dubcli.demo.speech import Voice
+from dubcli.cache.layout import CLIP_SECONDS
+from dubcli.corpus.config import CorpusConfig
+from dubcli.speech.engines import Voice
 
 PLACES = ("street", "forest", "shore", "hall", "rain", "workshop")
 EVENTS = ("none", "bell", "knock", "bark", "horn", "glass")
@@ -83,7 +84,7 @@ class FilmPlan:
 @functools.cache
 def lines() -> list[dict[str, str]]:
     """The table of lines: one row per line, one column per language."""
-    text = (resources.files("dubcli.demo") / "lines.tsv").read_text(encoding="utf-8")
+    text = (resources.files("dubcli.corpus") / "lines.tsv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
 
 

@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dubcli.core.atomic import atomic_write
-from dubcli.demo.config import DubConfig
-from dubcli.demo.mux import SAMPLE_RATE, Track, add_audio
-from dubcli.demo.speech import Speaker, default_engines, named_engines
-from dubcli.demo.subtitles import Subtitle, read_srt
-from dubcli.demo.voices import fitted
+from dubcli.dub.config import DubConfig
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.media.languages import NAMES, language_tag
+from dubcli.media.mux import SAMPLE_RATE, SoundTrack, add_audio
 from dubcli.media.streams import open_media
+from dubcli.media.subtitles import Subtitle, read_srt
+from dubcli.speech.engines import named_engines
+from dubcli.speech.speaker import Speaker, fitted
 
 Sound = npt.NDArray[np.float32]
 RAMP_SECONDS = 0.12
@@ -50,7 +50,7 @@ def dub_film(
     target = Path(out) if out is not None else source.with_suffix(".dubbed.mkv")
     if target.exists() and source.exists() and target.samefile(source):
         raise UserError(f"{target} is the film itself; give another name with --out")
-    speaker = Speaker(default_engines() if config.engine is None else named_engines(config.engine))
+    speaker = Speaker(named_engines(config.engine))
     scripts = {}
     for file in subtitles:
         language = _language_of(Path(file))
@@ -208,7 +208,7 @@ def _write(container: Any, path: Path, dubs: list[_Dub], config: DubConfig, prog
         for dub in dubs:
             empty = np.zeros((av.AudioLayout(layout).nb_channels, 0), np.float32)
             codec = "ac3" if layout in _FOUR_UP else "aac"
-            about = Track(sound=empty, language=dub.language, layout=layout, codec=codec, title="synthesised dub")
+            about = SoundTrack(sound=empty, language=dub.language, layout=layout, codec=codec, title="synthesised dub")
             dub.stream = add_audio(target, about)
         writers = [_Writer(target, dub, layout) for dub in dubs]
         progress.start("dub", total, "s")

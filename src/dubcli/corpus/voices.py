@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.demo.plan import MOODS, FilmPlan, lines
-from dubcli.demo.speech import NORMAL, SAMPLE_RATE, Sound, Speaker, Voice
+from dubcli.corpus.plan import MOODS, FilmPlan, lines
+from dubcli.speech.engines import SAMPLE_RATE, Voice
+from dubcli.speech.speaker import Speaker, fitted
 
 LOUDNESS_RMS = 0.05
-MAX_SPEED_UP = 1.7
 
 
 def speak(plan: FilmPlan, language: str, speaker: Speaker, level_db: float) -> npt.NDArray[np.float32]:
@@ -30,19 +30,3 @@ def speak(plan: FilmPlan, language: str, speaker: Speaker, level_db: float) -> n
             first = round(line.start_seconds * SAMPLE_RATE)
             total[line.who, first : first + len(sound)] += sound
     return total
-
-
-def fitted(text: str, language: str, room_seconds: float, speaker: Speaker, voice: Voice = NORMAL) -> Sound:
-    """A line spoken within its room: faster where the language needs longer, as dubbing actors do; cut at last."""
-    sound = speaker.say(text, language, voice)
-    room = int(room_seconds * SAMPLE_RATE)
-    if len(sound) > room:
-        # a coarse grid of rates, so that a line is not synthesised anew for every few milliseconds of room
-        factor = min(MAX_SPEED_UP, np.ceil(len(sound) / room * 10) / 10)
-        faster = Voice(speed=round(voice.speed * float(factor), 3), pitch=voice.pitch, which=voice.which)
-        sound = speaker.say(text, language, faster)
-    if len(sound) > room:
-        sound = sound[:room].copy()
-        fade = min(960, len(sound))
-        sound[len(sound) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
-    return sound

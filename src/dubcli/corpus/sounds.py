@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.demo.plan import FilmPlan, Scene
+from dubcli.corpus.plan import FilmPlan, Scene
 
 SAMPLE_RATE = 48000
 Sound = npt.NDArray[np.float32]

@@ -23,17 +23,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.core.atomic import atomic_write, write_json
+from dubcli.cache.layout import CLIP_SECONDS
+from dubcli.core.atomic import atomic_write, read_json, write_json
 from dubcli.core.features import downmix
-from dubcli.demo import mux, pictures, sounds, voices
-from dubcli.demo.config import CLIP_SECONDS, CorpusConfig
-from dubcli.demo.plan import FilmPlan, lines, plan_film, words_plan
-from dubcli.demo.probes import write_probe_sounds, write_word_sounds
-from dubcli.demo.speech import Speaker, default_engines, named_engines
-from dubcli.demo.subtitles import Subtitle, write_srt
+from dubcli.corpus import pictures, sounds, voices
+from dubcli.corpus.config import CorpusConfig
+from dubcli.corpus.plan import FilmPlan, lines, plan_film, words_plan
+from dubcli.corpus.probes import write_probe_sounds, write_word_sounds
+from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import run_jobs
+from dubcli.media import mux
+from dubcli.media.subtitles import Subtitle, write_srt
+from dubcli.speech.engines import named_engines
+from dubcli.speech.speaker import Speaker
 
 LAYOUT = "5.1(side)"
 # one original in 5.1, and dubs as releases have them: some 5.1, some stereo, in the two codecs of discs and streams
@@ -58,6 +62,11 @@ class Corpus:
         """One task folder per factor."""
         return self.folder / "probes"
 
+    @property
+    def labels(self) -> Path:
+        """The truth: a row for every clip of every film."""
+        return self.folder / "labels.csv"
+
 
 def make_corpus(
     folder: str | Path,
@@ -81,12 +90,13 @@ def make_corpus(
     )
     for failure in summary.failures:
         raise RuntimeError(f"{failure.key}: {failure.reason}")
-    _write_labels(root, config)
-    return Corpus(root, config)
+    corpus = Corpus(root, config)
+    _write_labels(corpus)
+    return corpus
 
 
 def _speaker(config: CorpusConfig, folder: Path | None = None) -> Speaker:
-    speaker = Speaker(default_engines() if config.engine is None else named_engines(config.engine), folder)
+    speaker = Speaker(named_engines(config.engine), folder)
     for language in config.languages:
         speaker.engine(language)
     return speaker
@@ -97,9 +107,6 @@ def _name(item: tuple[int, bool]) -> str:
 
 
 def _claim(root: Path, config: CorpusConfig) -> None:
-    from dubcli.core.atomic import read_json
-    from dubcli.errors import UserError
-
     content = {"format": 1, **dataclasses.asdict(config), "languages": list(config.languages)}
     file = root / "corpus.json"
     if file.exists() and read_json(file) != content:
@@ -183,7 +190,7 @@ def write_film(
     for number, (language, six) in enumerate(mixes.items()):
         codec, layout = ("ac3", LAYOUT) if number == 0 else _DUB_FORMS[(number - 1) % len(_DUB_FORMS)]
         sound = six if layout == LAYOUT else downmixed(six)
-        tracks.append(mux.Track(sound=sound, language=language, layout=layout, codec=codec))
+        tracks.append(mux.SoundTrack(sound=sound, language=language, layout=layout, codec=codec))
     # one picture more than fits, so that the video's duration is not below the last whole clip
     number_of_pictures = int(plan.n_clips * CLIP_SECONDS * rate) + 1
     mouths = pictures.mouth_openings(versions[config.languages[0]], rate, number_of_pictures)
@@ -211,8 +218,9 @@ def subtitles(plan: FilmPlan, language: str) -> list[Subtitle]:
     ]
 
 
-def _write_labels(folder: Path, config: CorpusConfig) -> None:
-    with atomic_write(folder / "labels.csv", "w") as file:
+def _write_labels(corpus: Corpus) -> None:
+    config = corpus.config
+    with atomic_write(corpus.labels, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*CSV_COLUMNS, *(f"words_{language}" for language in config.languages)])
         for heldout, count in ((False, config.films), (True, config.heldout)):

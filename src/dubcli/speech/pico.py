@@ -1,4 +1,4 @@
-"""A process that speaks with Pico, one fork per line: ``python -m dubcli.demo.pico``.
+"""A process that speaks with Pico, one fork per line: ``python -m dubcli.speech.pico``.
 
 Pico reads memory it has not cleared: in one process the same line sounds different after other lines have been spoken,
 even in length (measured with py-nanotts 0.1.1). In a fresh process its memory is zero and every line is always the
@@ -29,7 +29,7 @@ class PicoProcess:
     def speak(self, **request: str | float) -> bytes:
         """16-bit samples at 16 kHz. Raises UserError when the engine cannot speak the line."""
         if self._process is None or self._process.poll() is not None:
-            command = [sys.executable, "-m", "dubcli.demo.pico"]
+            command = [sys.executable, "-m", "dubcli.speech.pico"]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         source, target = self._process.stdin, self._process.stdout
         assert source is not None

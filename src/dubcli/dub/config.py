@@ -1,0 +1,30 @@
+"""What the dubber can be told. No torch, no numpy here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dubcli.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DubConfig:
+    """Dubs for one film. ``speech``: what happens to the voices that are there: ``duck`` lowers the whole track while
+    a line is spoken, ``centre`` lowers only the centre channel (5.1) or the part common to both channels (stereo) for
+    the whole film. ``duck_db``: by how much. ``gain_db``: level of the new lines over the film's own voices.
+    ``original``: the language of the track to start from; None is the first track that can be decoded.
+    ``engine``: MODULE:NAME of a speech engine of one's own (see ``dubcli.speech.engines``), asked before the default
+    ones.
+    """
+
+    speech: str = "duck"
+    duck_db: float = -15.0
+    gain_db: float = 0.0
+    original: str | None = None
+    engine: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.speech not in ("duck", "centre"):
+            raise UserError(f"speech is {self.speech!r}; give duck or centre")
+        if self.duck_db > 0:
+            raise UserError(f"duck_db is {self.duck_db:g}; give 0 or a negative number of decibels")

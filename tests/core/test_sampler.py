@@ -1,5 +1,7 @@
 """The same-movie sampler: its promises as properties, and one epoch worked out by hand."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +20,10 @@ arguments = st.fixed_dictionaries(
         "k": st.integers(1, 14),
         "seed": st.integers(0, 2**40),
         "world_size": st.integers(1, 4),
+        "sampling": st.sampled_from(["groups", "one-film"]),
     }
 )
+groups_only = arguments.filter(lambda given: given["sampling"] == "groups")
 
 
 def epoch_of(arguments, epoch=0):
@@ -51,7 +55,7 @@ def test_every_clip_at_most_once_and_ranks_disjoint(arguments, epoch):
     )
 
 
-@given(arguments)
+@given(groups_only)
 def test_the_epoch_is_a_row_of_groups_of_k_clips_of_one_movie(arguments):
     """Read rank 0, rank 1, ... of each step one after another: groups of k, smaller only for a movie's remainder."""
     k, movies = arguments["k"], movie_of(arguments["clips_per_movie"])
@@ -77,6 +81,56 @@ def test_the_epoch_is_a_row_of_groups_of_k_clips_of_one_movie(arguments):
         return False
 
     assert groups(0)
+
+
+def shares(batch, movies):
+    """How many clips of each movie a batch holds."""
+    return Counter(movies[batch].tolist())
+
+
+@given(groups_only)
+def test_more_than_k_of_a_movie_only_where_every_movie_left_is_in_the_batch(arguments):
+    movies = movie_of(arguments["clips_per_movie"])
+    left = Counter(movies.tolist())
+    for batch in (batch for step in epoch_of(arguments) for batch in step):
+        held = shares(batch, movies)
+        left -= held
+        if max(held.values()) > arguments["k"]:
+            assert set(left) <= set(held)
+
+
+@given(arguments.filter(lambda given: given["sampling"] == "one-film"))
+def test_one_film_has_k_clips_and_the_rest_is_of_others(arguments):
+    k, size = arguments["k"], arguments["batch_size"]
+    movies = movie_of(arguments["clips_per_movie"])
+    batches = [batch for step in epoch_of(arguments) for batch in step]
+    whole = sum(count // k for count in arguments["clips_per_movie"])
+    for number, batch in enumerate(batches):
+        opening = movies[batch[: min(k, size)]]
+        if number < whole:
+            assert len(set(opening.tolist())) == 1
+        rest = movies[batch[min(k, size) :]]
+        later = [clip for other in batches[number + 1 :] for clip in other[min(k, size) :]]
+        if number < whole and opening[0] in rest:
+            # no clip of another movie was left to fill this batch with
+            assert not [clip for clip in later if movies[clip] != opening[0]]
+
+
+@pytest.mark.parametrize("films", [3, 10, 40])
+def test_k_holds_with_few_films(films):
+    """Groups in any order gave 28 % of the batches of ten films more than k clips of one, and 82 % of three's."""
+    given = {"clips_per_movie": [200] * films, "batch_size": 26, "k": 12, "seed": 0, "world_size": 1}
+    movies = movie_of(given["clips_per_movie"])
+    batches = [batch for epoch in range(5) for step in epoch_of(given, epoch) for batch in step]
+    above = [batch for batch in batches if max(shares(batch, movies).values()) > 12]
+    assert len(above) <= 0.1 * len(batches)  # at an epoch's end, where nothing else is left
+
+
+def test_a_film_of_its_own_size_costs_no_time():
+    """One film far longer than all others: the clips that fill up batches are looked for in one pass."""
+    given = {"clips_per_movie": [20_000, 5, 5], "batch_size": 26, "k": 12, "seed": 0, "world_size": 1}
+    for sampling in ("groups", "one-film"):
+        assert len(epoch_of({**given, "sampling": sampling})) == 20_010 // 26
 
 
 @given(arguments, st.integers(0, 3), st.data())
@@ -138,8 +192,9 @@ def test_paper_sizes():
     different = [runs(first) + runs(second) for first, second in zip(row[::6], row[1::6], strict=False)]
     usual = [12, 12, 2, 10, 12, 4]
     assert len(steps) == 36000 // 104
-    # Now and then two groups of a movie are neighbours; mostly the pattern stands as it is.
-    assert sum(lengths == usual for lengths in different) > 0.7 * len(different)
+    # Never two groups of a movie in a batch; now and then the end of one batch and the start of the next differ.
+    assert sum(lengths == usual for lengths in different) > 0.9 * len(different)
+    assert all(max(shares(batch, movies).values()) == 12 for batch in row)
     # Groups come from the whole film: its clips were shuffled before they were cut.
     first_group = row[0][:12]
     assert max(first_group) - min(first_group) > 100
@@ -148,7 +203,9 @@ def test_paper_sizes():
 def test_order_is_frozen():
     """The order is part of a checkpoint's meaning: it may not change with a version of numpy or of ours."""
     sampler = SameMovieBatchSampler([5, 3, 4], 4, 2, seed=1)
-    assert list(sampler) == [[4, 6, 5, 7], [0, 1, 9, 10], [3, 2, 8, 11]]
+    assert list(sampler) == [[4, 6, 9, 10], [5, 7, 0, 1], [3, 2, 8, 11]]
+    sampler = SameMovieBatchSampler([5, 3, 4], 4, 2, seed=1, sampling="one-film")
+    assert list(sampler) == [[5, 7, 4, 11], [0, 1, 6, 8], [9, 10, 3, 2]]
 
 
 def test_state_of_other_arguments_is_refused_naming_both_values():
@@ -158,10 +215,18 @@ def test_state_of_other_arguments_is_refused_naming_both_values():
         (SameMovieBatchSampler([30, 30], 4, 3, seed=1), "k 2, this one has 3"),
         (SameMovieBatchSampler([30, 30], 4, 2, seed=2), "seed 1, this one has 2"),
         (SameMovieBatchSampler([30, 30], 4, 2, seed=1, world_size=2), "world_size 1, this one has 2"),
+        (SameMovieBatchSampler([30, 30], 4, 2, seed=1, sampling="one-film"), "sampling groups, this one has one-film"),
         (SameMovieBatchSampler([30, 29], 4, 2, seed=1), "movies"),
     ]:
         with pytest.raises(UserError, match=words):
             changed.load_state_dict(state)
+
+
+def test_a_state_of_the_order_before_is_refused():
+    sampler = SameMovieBatchSampler([30, 30], 4, 2, seed=1)
+    state = {name: value for name, value in sampler.state_dict().items() if name != "sampling"}
+    with pytest.raises(UserError, match="earlier version.*--fresh"):
+        sampler.load_state_dict(state)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +238,7 @@ def test_state_of_other_arguments_is_refused_naming_both_values():
         {"rank": 1},
         {"rank": -1},
         {"seed": -1},
+        {"sampling": "films"},
         {"clips_per_movie": [3, -1]},
         {"clips_per_movie": [[3]]},
     ],

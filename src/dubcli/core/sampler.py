@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch.utils.data import Sampler
 
 from dubcli.errors import UserError
 
+SAMPLINGS = ("groups", "one-film")
+
 
 class SameMovieBatchSampler(Sampler[list[int]]):
     """Yields one rank's batches of clip numbers, ``k`` clips of a movie side by side.
@@ -19,11 +22,16 @@ class SameMovieBatchSampler(Sampler[list[int]]):
     Clips are numbered through all movies laid end to end. In each epoch a movie's clips are shuffled and cut into
     groups of k (its last group may be smaller), the groups are shuffled and laid end to end, and that row is cut into
     batches of ``batch_size``: rank 0's of step 0, rank 1's of step 0, ... With 26 and k = 12 a batch is 12 + 12 + 2
-    clips and the other 10 of the split group open the next batch. The last incomplete global batch is dropped, so
-    every clip is seen at most once an epoch. All this is a pure function of (seed, epoch, step, rank, world_size).
+    clips and the other 10 of the split group open the next batch. A group that would give a batch more than k clips
+    of a movie waits for a later batch, unless every movie that is left is in the batch already. The last incomplete
+    global batch is dropped, so every clip is seen at most once an epoch. All this is a pure function of (seed, epoch,
+    step, rank, world_size).
+
+    That is ``sampling="groups"``. The paper's words can also be read as ``"one-film"``: k clips of one movie, and the
+    rest of the batch drawn from the clips of all others.
 
     Each new iteration starts at step 0, or once at the step that ``load_state_dict`` set.
-    Raises ValueError for sizes below 1, a negative seed or epoch, a rank outside the world.
+    Raises ValueError for sizes below 1, a negative seed or epoch, a rank outside the world, an unknown ``sampling``.
     """
 
     def __init__(
@@ -35,6 +43,7 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        sampling: str = "groups",
     ) -> None:
         if min(batch_size, k, world_size) < 1:
             raise ValueError(f"batch_size {batch_size}, k {k} and world_size {world_size} must be 1 or more")
@@ -42,10 +51,13 @@ class SameMovieBatchSampler(Sampler[list[int]]):
             raise ValueError(f"rank {rank} is outside a world of {world_size}")
         if seed < 0:
             raise ValueError(f"seed {seed} is negative")
+        if sampling not in SAMPLINGS:
+            raise ValueError(f"sampling {sampling!r} is none of {', '.join(SAMPLINGS)}")
         self._clips = np.asarray(clips_per_movie, dtype=np.int64)
         if self._clips.ndim != 1 or (self._clips < 0).any():
             raise ValueError("clips_per_movie must be a list of counts of 0 or more")
         self.batch_size, self.k, self.seed, self.rank, self.world_size = batch_size, k, seed, rank, world_size
+        self.sampling = sampling
         self.epoch = 0
         self._next_step = 0  # the step after the one handed out last
         self._resume_step = 0  # where the next iteration starts
@@ -92,9 +104,31 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         sizes = np.minimum(self.k, self._clips[movie] - place * self.k)
 
         turn = np.argsort(generator.random_raw(len(movie)), kind="stable")
+        if self.sampling == "one-film":
+            groups = [by_movie[start : start + size] for start, size in zip(starts[turn], sizes[turn], strict=True)]
+            return self._one_film_each(groups, movie_of_clip, generator)
+        turn = turn[_kept_apart(movie[turn].tolist(), sizes[turn].tolist(), self.batch_size, self.k)]
         starts, sizes = starts[turn], sizes[turn]
         order: NDArray[np.int64] = by_movie[np.repeat(starts - (np.cumsum(sizes) - sizes), sizes) + np.arange(total)]
         return order
+
+    def _one_film_each(
+        self, groups: list[NDArray[np.int64]], movie_of_clip: NDArray[Any], generator: np.random.Philox
+    ) -> NDArray[np.int64]:
+        """Batches that open with a group, filled up with other movies' clips of the groups that open none."""
+        count = len(self) * self.world_size
+        whole_first = sorted(groups, key=len, reverse=True)
+        others = np.concatenate([*whole_first[count:], np.empty(0, np.int64)]).astype(np.int64)
+        if self.k > self.batch_size:
+            others = np.concatenate([others, *(group[self.batch_size :] for group in whole_first[:count])])
+        pool = deque(others[np.argsort(generator.random_raw(len(others)), kind="stable")].tolist())
+        order: list[int] = []
+        left = Counter(movie_of_clip[others].tolist())
+        for group in whole_first[:count]:
+            opening = group[: self.batch_size].tolist()
+            movie = int(movie_of_clip[opening[0]])
+            order += opening + _drawn(pool, left, self.batch_size - len(opening), movie_of_clip, movie)
+        return np.array([*order, *pool], dtype=np.int64)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch. Setting the epoch that a loaded state has keeps that state's step."""
@@ -117,6 +151,7 @@ class SameMovieBatchSampler(Sampler[list[int]]):
             "batch_size": self.batch_size,
             "k": self.k,
             "world_size": self.world_size,
+            "sampling": self.sampling,
             "movies": digest,
         }
 
@@ -126,7 +161,12 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         Raises UserError naming both values when the state belongs to other arguments.
         """
         own = self.state_dict()
-        for name in ("seed", "batch_size", "k", "world_size", "movies"):
+        if "sampling" not in state:
+            raise UserError(
+                "the saved run is of an earlier version, whose batches could hold more than k clips of a film: "
+                "finish it with that version or start afresh with --fresh"
+            )
+        for name in ("seed", "batch_size", "k", "world_size", "sampling", "movies"):
             if state[name] != own[name]:
                 raise UserError(
                     f"the saved run had {name} {state[name]}, this one has {own[name]}: "
@@ -134,3 +174,61 @@ class SameMovieBatchSampler(Sampler[list[int]]):
                 )
         self.epoch = int(state["epoch"])
         self._resume_step = self._next_step = int(state["step"])
+
+
+def _kept_apart(movies: list[int], sizes: list[int], batch_size: int, k: int) -> list[int]:
+    """The order of groups, near to the given one, in which no batch gets more than k clips of a movie.
+
+    movies, sizes: of each group. A group whose movie has no room in the batch waits, and goes into the first batch
+    that has. Only where all movies that are left are in the batch, the one with the fewest clips there goes on.
+    """
+    order: list[int] = []
+    waiting: dict[int, deque[int]] = {}
+    coming = iter(range(len(movies)))
+    held: dict[int, int] = {}
+    room = batch_size
+
+    def after(group: int) -> int:
+        """How many clips of its movie the batch has with the group."""
+        return held.get(movies[group], 0) + min(sizes[group], room)
+
+    while len(order) < len(movies):
+        group = min((row[0] for row in waiting.values() if after(row[0]) <= k), default=None)
+        while group is None and (candidate := next(coming, None)) is not None:
+            if after(candidate) <= k:
+                group = candidate
+            else:
+                waiting.setdefault(movies[candidate], deque()).append(candidate)
+        if group is None:
+            group = min((row[0] for row in waiting.values()), key=lambda one: (after(one), one))
+        row = waiting.get(movies[group])
+        if row and row[0] == group:
+            row.popleft()
+            if not row:
+                del waiting[movies[group]]
+        order.append(group)
+        left = sizes[group]
+        while left:
+            taken = min(left, room)
+            held[movies[group]] = held.get(movies[group], 0) + taken
+            left, room = left - taken, room - taken
+            if room == 0:
+                held, room = {}, batch_size
+    return order
+
+
+def _drawn(pool: deque[int], left: Counter[int], count: int, movies: NDArray[Any], movie: int) -> list[int]:
+    """Take the next ``count`` clips of ``pool`` that are not of ``movie``; of it where there are no others left.
+
+    left: how many clips of each movie the pool holds. movies: of each clip.
+    """
+    others = min(count, len(pool) - left[movie])
+    drawn: list[int] = []
+    passed: list[int] = []
+    while len(drawn) < others:
+        clip = pool.popleft()
+        (passed if movies[clip] == movie else drawn).append(clip)
+    pool.extendleft(reversed(passed))
+    drawn += [pool.popleft() for _ in range(min(count - others, len(pool)))]
+    left.subtract(movies[drawn].tolist())
+    return drawn

@@ -14,6 +14,8 @@ from typing import Any
 
 from dubcli.errors import UserError
 
+SAMPLINGS = ("groups", "one-film")
+
 
 def option(default: Any, help: str, *, result: bool = True) -> Any:
     """A field with its help. ``result`` False: it changes how fast or where, not what is learnt."""
@@ -32,6 +34,9 @@ class PretrainConfig:
     max_steps: int = option(0, "Stop after so many steps; 0 is all epochs. The schedule is that of these steps.")
     batch_size: int = option(26, "Clips per process and forward pass (paper: 26 per GPU).")
     k: int = option(12, "Clips of one movie side by side in a batch (paper: 12 per GPU).")
+    sampling: str = option(
+        "groups", "groups: batches of whole groups of k; one-film: k clips of one movie, the rest of any others."
+    )
     accumulate: int = option(1, "Forward passes per step, with the exact gradient of the one large batch.")
     learning_rate: float = option(1e-3, "AdamW's highest learning rate (paper: 0.001).")
     weight_decay: float = option(0.05, "AdamW's weight decay (paper: 0.05).")
@@ -76,6 +81,7 @@ class PretrainConfig:
         self._require("temperature", self.temperature >= 0.003, "give 0.003 or more")
         self._require("negatives", self.negatives in ("both", "cross"), "give both or cross")
         self._require("precision", self.precision in ("auto", "bf16", "fp32"), "give auto, bf16 or fp32")
+        self._require("sampling", self.sampling in SAMPLINGS, f"give {' or '.join(SAMPLINGS)}")
         self._require("dropout", 0 <= self.dropout < 1, "give 0 to below 1")
         self._require("mask_probability", 0 <= self.mask_probability <= 1, "give 0 to 1")
         self._require("val_fraction", self.val_fraction == -1 or 0 <= self.val_fraction < 1, "give 0 to below 1")

@@ -104,6 +104,7 @@ class Trainer:
             seed=config.seed,
             rank=distributed.rank(),
             world_size=distributed.world_size(),
+            sampling=config.sampling,
         )
         self.epoch_steps = len(self.sampler)
         if self.epoch_steps == 0:

@@ -110,7 +110,7 @@ def test_manifests(tmp_path):
     [
         ("movie,video\nA,\n", "line 2: no video"),
         ("video,en\nx,y\n", "lacks the columns movie,video"),
-        ("movie,video,klingon\nA,b,c\n", "column 'klingon' is no ISO 639 language"),
+        ("movie,video,frnech\nA,b,c\n", r"column: 'frnech' is no ISO 639 language; did you mean french \(fr\)"),
         ("", "lacks the columns"),
     ],
 )

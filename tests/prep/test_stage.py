@@ -166,7 +166,7 @@ def test_a_changed_source_is_prepared_again(dubav, tmp_path):
     [
         (("nowhere", "--lang", "en"), "nowhere is not there"),
         ((".", "--lang", "en"), "no video file in"),
-        (("film.mkv", "--lang", "klingon"), "'klingon' is no ISO 639 language"),
+        (("film.mkv", "--lang", "en,frnech"), "'frnech' is no ISO 639 language; did you mean french (fr)?"),
         (("film.mkv", "--lang", "en,eng"), "names en twice"),
         (("film.mkv", "--shard", "5/2"), "I/N"),
         (("film.mkv", "--fix-lag", "--no-sync-check"), "--fix-lag needs the sync check"),

@@ -47,7 +47,7 @@ def corpus(
         films=films,
         heldout=heldout,
         minutes=minutes,
-        languages=tuple(part.strip() for part in languages.split(",")),
+        languages=tuple(languages.split(",")),
         seed=seed,
         speech_db=speech_db,
         one_scene=one_scene,

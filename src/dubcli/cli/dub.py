@@ -32,7 +32,7 @@ def dub(
         ),
     ] = "duck",
     original: Annotated[
-        Optional[str], typer.Option("--original", help="Language of the track to dub. [default: the first]")
+        Optional[str], typer.Option("--original", help="Language of the track to dub. [default: the main one]")
     ] = None,
     engine: SpeechEngineOption = None,
     quiet: QuietOption = False,

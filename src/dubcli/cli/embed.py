@@ -51,7 +51,7 @@ def embed(
     lang: Annotated[
         Optional[str],
         typer.Option(
-            "--lang", metavar="LANG", help="Sound track of films. [default: the first; of a cache the primary]"
+            "--lang", metavar="LANG", help="Sound track of films. [default: the main one; of a cache the primary]"
         ),
     ] = None,
     compile: Annotated[

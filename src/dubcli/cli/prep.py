@@ -61,11 +61,10 @@ def prep(
     there is not made again; a run that was killed goes on where it was.
     """
     from dubcli.jobs.options import JobOptions, parse_shard
-    from dubcli.media.languages import parse_languages
     from dubcli.prep import PrepConfig, prepare
 
     config = PrepConfig(
-        languages=parse_languages(lang),
+        languages=tuple(lang.split(",")),
         cache=cache,
         assume_primary=assume_primary,
         match_level=match_level,

@@ -42,7 +42,7 @@ def separate(
     lang: Annotated[
         Optional[str],
         typer.Option(
-            "--lang", metavar="LANG", help="Sound track. [default: of a film the primary, of a file the first]"
+            "--lang", metavar="LANG", help="Sound track. [default: of a film the primary, of a file the main one]"
         ),
     ] = None,
     model: Annotated[str, typer.Option("--model", help="Model or bag, by demucs's name or signature.")] = "mdx_extra_q",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dubcli.cache.layout import CLIP_SECONDS
 from dubcli.errors import UserError
+from dubcli.media.languages import check_languages
 
 SPOKEN = ("en", "es", "fr", "ja", "de", "it")
 """Languages the built-in lines are written in and a default speech engine speaks."""
@@ -41,8 +42,9 @@ class CorpusConfig:
             raise UserError(f"films is {self.films} and heldout {self.heldout}; give 1 or more, and 0 or more")
         if self.clips < 2:
             raise UserError(f"minutes is {self.minutes:g}; give 0.1 or more (two clips of {CLIP_SECONDS} s)")
-        if not self.languages or len(set(self.languages)) != len(self.languages):
-            raise UserError("languages is empty or names one twice; give codes such as en,es,fr,ja")
+        if not self.languages:
+            raise UserError("languages is empty; give codes such as en,es,fr,ja")
+        object.__setattr__(self, "languages", check_languages(self.languages, "--languages"))
         unspoken = [language for language in self.languages if language not in SPOKEN]
         if unspoken:
             raise UserError(f"no built-in lines in {', '.join(unspoken)}; choose from {', '.join(SPOKEN)}")

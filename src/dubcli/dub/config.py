@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dubcli.errors import UserError
+from dubcli.media.languages import parse_language
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +13,7 @@ class DubConfig:
     """Dubs for one film. ``speech``: what happens to the voices that are there: ``duck`` lowers the whole track while
     a line is spoken, ``centre`` lowers only the centre channel (5.1) or the part common to both channels (stereo) for
     the whole film. ``duck_db``: by how much. ``gain_db``: level of the new lines over the film's own voices.
-    ``original``: the language of the track to start from; None is the first track that can be decoded.
+    ``original``: the language of the track to start from; None is the film's main one.
     ``engine``: MODULE:NAME of a speech engine of one's own (see ``dubcli.speech.engines``), asked before the default
     ones.
     """
@@ -28,3 +29,5 @@ class DubConfig:
             raise UserError(f"speech is {self.speech!r}; give duck or centre")
         if self.duck_db > 0:
             raise UserError(f"duck_db is {self.duck_db:g}; give 0 or a negative number of decibels")
+        if self.original is not None:
+            object.__setattr__(self, "original", parse_language(self.original, "--original"))

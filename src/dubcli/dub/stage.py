@@ -18,11 +18,12 @@ import numpy.typing as npt
 
 from dubcli.core.atomic import atomic_write
 from dubcli.dub.config import DubConfig
-from dubcli.errors import UserError
+from dubcli.errors import InputError, UserError
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.media.languages import NAMES, language_tag
+from dubcli.media.languages import language_tag
 from dubcli.media.mux import SAMPLE_RATE, SoundTrack, add_audio
-from dubcli.media.streams import open_media
+from dubcli.media.sources import choose_track
+from dubcli.media.streams import describe, open_media
 from dubcli.media.subtitles import Subtitle, read_srt
 from dubcli.speech.engines import named_engines
 from dubcli.speech.speaker import Speaker, fitted
@@ -71,7 +72,7 @@ def dub_film(
 
 def _language_of(path: Path) -> str:
     tag = language_tag(path.stem.rsplit(".", 1)[-1])
-    if tag is None or tag not in NAMES:
+    if tag is None:
         raise UserError(f"{path} does not say its language; name it as in film.es.srt or es.srt")
     return tag
 
@@ -152,14 +153,12 @@ def duck_gain(spoken: Sequence[tuple[float, float]], first: int, length: int, lo
 
 
 def _audio_stream(container: Any, config: DubConfig) -> Any:
-    usable = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    if config.original is not None:
-        wanted = language_tag(config.original)
-        usable = [stream for stream in usable if language_tag(stream.metadata.get("language")) == wanted]
-    if not usable:
-        what = f"sound track in {config.original!r}" if config.original else "sound track that can be decoded"
-        raise UserError(f"{Path(container.name).name} has no {what}; dubav ls shows what it has")
-    return usable[0]
+    source = Path(container.name.removeprefix("file:"))
+    try:
+        track = choose_track(describe(container, source).audio, config.original)
+    except InputError as error:
+        raise UserError(f"{source.name}: {error}; dubav ls shows what it has") from None
+    return container.streams[track.index]
 
 
 def _speech_level(film: Path, spoken: Sequence[tuple[float, float]], config: DubConfig) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dubcli.errors import UserError
+from dubcli.media.languages import parse_language
 
 MODALITIES = ("audio", "video")
 FORMATS = ("npy", "parquet", "npz")
@@ -24,7 +25,8 @@ class EmbedConfig:
     ``device``: torch's name of a device; None is CUDA when there is one, else the CPU.
     ``compile``: True or False; None compiles where the amount of work pays for it.
     ``precision``: ``auto`` is bfloat16 on CUDA and float32 elsewhere.
-    ``lang``: which of a film's sound tracks (an ISO 639 code); None is the default track, in a cache the primary one.
+    ``lang``: which of a film's sound tracks, in any way of writing a language (kept as its tag); None is the main one,
+    in a cache the primary one.
     ``seed``, ``preset``: of the model ``random`` (the paper's RP baseline, appendix D).
     """
 
@@ -39,6 +41,8 @@ class EmbedConfig:
     preset: str = "paper"
 
     def __post_init__(self) -> None:
+        if self.lang is not None:
+            object.__setattr__(self, "lang", parse_language(self.lang))
         wrong = [name for name in self.modalities if name not in MODALITIES]
         if wrong or not self.modalities:
             raise UserError(f"modalities are {', '.join(self.modalities) or 'none'}; give audio, video or both")

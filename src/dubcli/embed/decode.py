@@ -55,7 +55,7 @@ def decode(item: Item, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     path = Path(wanted.base, item.path)
     if item.kind == "movie":
         yield from _decode_movie(path, wanted, reading)
-    elif path.suffix.lower() in SNDFILE_SUFFIXES:
+    elif path.suffix.lower() in SNDFILE_SUFFIXES and wanted.lang is None:
         yield from _decode_sound(path, wanted, reading)
     else:
         from dubcli.embed.films import decode_film

@@ -19,9 +19,9 @@ from dubcli.embed.sounds import Heard, film_blocks, summary
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
 from dubcli.media.jpeg import colour_matrix, frame_size, upright
-from dubcli.media.languages import language_tag
 from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen, shown_seconds, usual_seconds
-from dubcli.media.streams import AudioTrack, MediaInfo, VideoTrack, open_media, probe
+from dubcli.media.sources import choose_track
+from dubcli.media.streams import MediaInfo, VideoTrack, open_media, probe
 
 _STEP = Fraction(CHUNK_SECONDS, FRAMES)
 
@@ -56,29 +56,13 @@ _NO_PICTURE = "no picture"
 
 
 def _sound(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
-    track = choose_track(info, wanted.lang)
+    track = choose_track(info.audio, wanted.lang)
     heard = Heard()
     blocks = film_blocks(info.path, track.index, info.start_seconds, wanted.sample_rate, heard)
     yield from cut(blocks, wanted.sample_rate)
     reading.seconds = max(reading.seconds, heard.seconds)
     if heard.warning:
         reading.warnings.append(heard.warning)
-
-
-def choose_track(info: MediaInfo, lang: str | None) -> AudioTrack:
-    """The sound track of a language, else the default one; commentary only where there is nothing else.
-
-    Raises InputError when there is none that can be decoded.
-    """
-    usable = [track for track in info.audio if track.decodable]
-    if not usable:
-        raise InputError("no sound track that can be decoded" if info.audio else "no sound track")
-    if lang is not None:
-        usable = [track for track in usable if track.language == language_tag(lang)]
-        if not usable:
-            there = ", ".join(track.language or "untagged" for track in info.audio)
-            raise InputError(f"no sound track in {lang} (there are: {there})")
-    return min(usable, key=lambda track: (track.special, not track.default, track.index))
 
 
 def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:

@@ -99,7 +99,7 @@ def stereo_blocks(path: str | Path, sample_rate: int, heard: Heard) -> Iterator[
 def film_blocks(
     path: Path, stream: int | None, start_seconds: Fraction | None, sample_rate: int, heard: Heard
 ) -> Iterator[Tensor]:
-    """The same of a track of a container, on the film's clock (``dubcli.media.sound``); None is the first track."""
+    """The same of a track of a container, on the film's clock (``dubcli.media.sound``); None is the main track."""
     heard.sample_rate = sample_rate
     if heard.expect is not None:
         heard.expect(probe(path).duration_seconds or 0.0)

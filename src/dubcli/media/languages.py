@@ -1,70 +1,163 @@
-"""ISO 639: every way in which containers and file names write a language, as one short tag.
+"""Languages: every way in which containers, file names and users write one, as one short tag.
 
-A tag is the two-letter code where the language has one (``en``), else the three-letter one (``yue``). Containers hold
-639-2/B codes (Matroska: ``fre``), 639-2/T codes (MP4: ``fra``), two-letter codes, regions (``es-419``, ``pt-BR``), or
-nothing that is a language at all (``und``, ``mul``, ``zxx``, ``mis``, ``qaa`` to ``qtz``).
+A tag is the ISO 639-1 code where the language has one (``en``), else the 639-3 one (``yue``). Containers hold 639-2/B
+codes (Matroska: ``fre``), 639-2/T codes (MP4: ``fra``), two-letter codes, BCP 47 tags (``es-419``, ``cmn-Hans``), names
+("French"), codes that were withdrawn (``iw``, ``scr``), or nothing that is one language (``und``, ``mul``, ``zxx``,
+``mis``, ``qaa`` to ``qtz``). The tables are those of the package langcodes: the IANA registry of subtags, which holds
+ISO 639, and for the members of macrolanguages the aliases of the Unicode CLDR.
+
+A macrolanguage is met by the member that CLDR takes for it (Mandarin for ``zh``, Standard Arabic for ``ar``); other
+members (Cantonese, ``yue``) are languages of their own, which only their own name means.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
+import unicodedata
+from functools import lru_cache
 
 from dubcli.errors import UserError
 
-# 639-1, then 639-2/T, then 639-2/B where it differs, then the English name. Languages that films come in.
-_TABLE = """
-af afr - Afrikaans|am amh - Amharic|ar ara - Arabic|az aze - Azerbaijani|be bel - Belarusian|bg bul - Bulgarian
-bn ben - Bengali|bo bod tib Tibetan|bs bos - Bosnian|ca cat - Catalan|cs ces cze Czech|cy cym wel Welsh|da dan - Danish
-de deu ger German|el ell gre Greek|en eng - English|eo epo - Esperanto|es spa - Spanish|et est - Estonian
-eu eus baq Basque|fa fas per Persian|fi fin - Finnish|fo fao - Faroese|fr fra fre French|ga gle - Irish
-gl glg - Galician|gu guj - Gujarati|he heb - Hebrew|hi hin - Hindi|hr hrv - Croatian|hu hun - Hungarian
-hy hye arm Armenian|id ind - Indonesian|is isl ice Icelandic|it ita - Italian|ja jpn - Japanese|jv jav - Javanese
-ka kat geo Georgian|kk kaz - Kazakh|km khm - Khmer|kn kan - Kannada|ko kor - Korean|ku kur - Kurdish|ky kir - Kyrgyz
-la lat - Latin|lb ltz - Luxembourgish|lo lao - Lao|lt lit - Lithuanian|lv lav - Latvian|mi mri mao Maori
-mk mkd mac Macedonian|ml mal - Malayalam|mn mon - Mongolian|mr mar - Marathi|ms msa may Malay|mt mlt - Maltese
-my mya bur Burmese|nb nob - Bokmal|ne nep - Nepali|nl nld dut Dutch|nn nno - Nynorsk|no nor - Norwegian
-pa pan - Punjabi|pl pol - Polish|ps pus - Pashto|pt por - Portuguese|ro ron rum Romanian|ru rus - Russian
-si sin - Sinhala|sk slk slo Slovak|sl slv - Slovenian|so som - Somali|sq sqi alb Albanian|sr srp scc Serbian
-sv swe - Swedish|sw swa - Swahili|ta tam - Tamil|te tel - Telugu|tg tgk - Tajik|th tha - Thai|tk tuk - Turkmen
-tl tgl - Tagalog|tr tur - Turkish|uk ukr - Ukrainian|ur urd - Urdu|uz uzb - Uzbek|vi vie - Vietnamese|xh xho - Xhosa
-yi yid - Yiddish|zh zho chi Chinese|zu zul - Zulu
-"""
-_NO_LANGUAGE = {"", "und", "mul", "zxx", "mis", "xxx", "unk", "undetermined", "unknown"}
+# Members that have a two-letter code of their own, and so a tag of their own, and the macrolanguage's. Norwegian is
+# spoken as one language and written as two, so that both are met; "no" on a track is nearly always Bokmål.
+_ALSO_MET_BY = {"no": ("nb", "nn"), "nb": ("no",), "ak": ("tw",), "tw": ("ak",)}
+# Filipino is Tagalog's standard form; one tag for both, and the two-letter one.
+_ONE_TAG = {"fil": "tl"}
+_NO_ONE_LANGUAGE = frozenset({"und", "mul", "zxx", "mis", "root", "xxx", "unk", "undetermined", "unknown"})
+_NOTHING_SAID = frozenset({"", "und", "xxx", "unk", "undetermined", "unknown"})
+_CODE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]+)*|i-[a-z]+")
+_SHORTEST_NAME = 4  # shorter ones are written like codes
+_NEAR, _VERY_NEAR = 0.7, 0.85  # of difflib's ratio; the second among all 8000 names, many of which are alike
 
 
-def _read_table() -> tuple[dict[str, str], dict[str, str]]:
-    codes, names = {}, {}
-    for entry in _TABLE.replace("\n", "|").split("|"):
-        if entry.strip():
-            short, terminology, bibliographic, name = entry.split()
-            codes.update({short: short, terminology: short, bibliographic: short})
-            names[short] = name
-    codes.pop("-")
-    codes["hrv"] = codes["scr"] = "hr"
-    codes["fil"] = "tl"
-    codes["cmn"] = "zh"
-    return codes, names
-
-
-_CODES, NAMES = _read_table()
-
-
+@lru_cache(maxsize=4096)
 def language_tag(text: str | None) -> str | None:
-    """``"fre"``, ``"fra"``, ``"FR"``, ``"fr-CA"`` -> ``"fr"``; ``"yue"`` -> ``"yue"``; ``"und"`` or None -> None."""
-    code = re.split(r"[-_]", (text or "").strip().lower(), maxsplit=1)[0]
-    if code in _NO_LANGUAGE or not re.fullmatch(r"[a-z]{2,3}", code) or "qaa" <= code <= "qtz":
+    """``"fre"``, ``"French"``, ``"fr-CA"`` -> ``"fr"``; ``"yue"`` -> ``"yue"``; ``"und"`` or None -> None."""
+    written = (text or "").strip().lower()
+    if not written or written in _NO_ONE_LANGUAGE:
         return None
-    return _CODES.get(code, code)
+    tag = _tag_of_code(written) if _CODE.fullmatch(written) else None
+    if tag is not None or len(written) < _SHORTEST_NAME:
+        return tag
+    return _tag_of_code(_codes_by_name().get(_folded(written), "und"))
 
 
-def parse_languages(text: str) -> tuple[str, ...]:
-    """``"en,spa,fr"`` -> ``("en", "es", "fr")``, the primary first. Raises UserError on what is no language."""
-    tags = []
-    for part in text.split(","):
-        tag = language_tag(part)
-        if tag is None or (tag not in NAMES and len(tag) == 2):
-            raise UserError(f"--lang: {part.strip()!r} is no ISO 639 language; give codes such as en,es,fr,ja")
+def is_untagged(text: str | None) -> bool:
+    """Whether a track's tag says nothing (``und``), unlike those that say that it is no one language (``zxx``)."""
+    return (text or "").strip().lower() in _NOTHING_SAID
+
+
+def met_by(language: str) -> tuple[str, ...]:
+    """The tags of tracks that a wish for ``language`` (a tag) is met by, the best first: ``no`` -> ``no, nb, nn``."""
+    return (language, *_ALSO_MET_BY.get(language, ()))
+
+
+def language_name(tag: str) -> str:
+    """The English name of a tag: ``"fr"`` -> ``"French"``; a tag without one is its own name."""
+    names = dict(_registered()).get(tag)
+    return _plain(names[0]) if names else tag
+
+
+def parse_language(text: str, option: str = "--lang") -> str:
+    """One language as a user writes it -> its tag. Raises UserError that names ``option`` and near names."""
+    tag = language_tag(text)
+    if tag is None:
+        raise UserError(f"{option}: {text.strip()!r} is no ISO 639 language; {_advice(text)}")
+    return tag
+
+
+def parse_languages(text: str, option: str = "--lang") -> tuple[str, ...]:
+    """``"en,spa,French"`` -> ``("en", "es", "fr")``, the primary first. Raises UserError on what is no language."""
+    return check_languages(text.split(","), option)
+
+
+def check_languages(languages: list[str] | tuple[str, ...], option: str = "--lang") -> tuple[str, ...]:
+    """The same of a list of them."""
+    tags: list[str] = []
+    for written in languages:
+        tag = parse_language(written, option)
         if tag in tags:
-            raise UserError(f"--lang names {tag} twice; name each language once")
+            raise UserError(f"{option} names {tag} twice; give each language once")
         tags.append(tag)
     return tuple(tags)
+
+
+def _tag_of_code(code: str) -> str | None:
+    """The tag of an ISO 639 code or a BCP 47 tag; None where the standards do not know it."""
+    import langcodes
+    from langcodes.tag_parser import LanguageTagError
+
+    try:
+        language = langcodes.Language.get(code.replace("_", "-")).language
+    except LanguageTagError:
+        return None
+    if not language or language in _NO_ONE_LANGUAGE or "qaa" <= language <= "qtz" or not _is_known(language):
+        return None
+    if len(language) == 3:
+        language = langcodes.standardize_tag(language, macro=True).split("-")[0]
+    return _ONE_TAG.get(language, language)
+
+
+def _is_known(language: str) -> bool:
+    import langcodes
+
+    return bool(re.fullmatch("[a-z]{2,3}", language)) and langcodes.tag_is_valid(language)
+
+
+def _advice(text: str) -> str:
+    near = [f"{language_name(tag).lower()} ({tag})" for tag in _near(text)]
+    return f"did you mean {' or '.join(near)}?" if near else "give codes such as en,es,fr,ja"
+
+
+def _near(text: str) -> list[str]:
+    """Tags that were perhaps meant: of a country's code its language, else of names that are written alike."""
+    from langcodes.data_dicts import LIKELY_SUBTAGS
+
+    written = _folded(text)
+    spoken = LIKELY_SUBTAGS.get(f"und-{written.upper()}")
+    if spoken is not None:
+        return [tag for tag in [language_tag(spoken)] if tag is not None]
+    codes = _codes_by_name()
+    common = [name for name, code in codes.items() if len(code) == 2]
+    found = difflib.get_close_matches(written, common, cutoff=_NEAR)
+    found = found or difflib.get_close_matches(written, codes, cutoff=_VERY_NEAR)
+    tags = [language_tag(codes[name]) for name in found]
+    return list(dict.fromkeys(tag for tag in tags if tag is not None))
+
+
+def _folded(name: str) -> str:
+    """Lower case without accents: Bokmål as it can be typed."""
+    return "".join(c for c in unicodedata.normalize("NFKD", name.strip().lower()) if not unicodedata.combining(c))
+
+
+@lru_cache(maxsize=1)
+def _registered() -> list[tuple[str, list[str]]]:
+    """(code, names) of every language of the registry, those with two letters first."""
+    from langcodes import registry_parser
+
+    entries = registry_parser.parse_registry()  # type: ignore[no-untyped-call]
+    languages = [
+        e for e in entries if e["Type"] == "language" and "Deprecated" not in e and e.get("Scope") != "special"
+    ]
+    return sorted(((e["Subtag"], e["Description"]) for e in languages), key=lambda pair: (len(pair[0]), pair[0]))
+
+
+@lru_cache(maxsize=1)
+def _codes_by_name() -> dict[str, str]:
+    codes: dict[str, str] = {}
+    for code, names in _registered():
+        for name in names:
+            for form in (name, _plain(name), _short(name)):
+                codes.setdefault(_folded(form), code)
+    return codes
+
+
+def _plain(name: str) -> str:
+    """The registry's "Modern Greek (1453-)" and "Malay (macrolanguage)" as people say it."""
+    return re.sub(r" \(.*\)$", "", name).removeprefix("Modern ")
+
+
+def _short(name: str) -> str:
+    """The same without the family's name: "Norwegian Bokmål", "Mandarin Chinese"."""
+    return re.sub(r"^Norwegian (?=\w+$)|(?<=\w) Chinese$", "", _plain(name))

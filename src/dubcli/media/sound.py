@@ -23,7 +23,8 @@ from torch import Tensor
 from dubcli.core.features import SAMPLE_RATE, LayoutError, downmix
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
-from dubcli.media.streams import open_media, short, start_of
+from dubcli.media.sources import choose_track
+from dubcli.media.streams import describe, open_media, short, start_of
 
 Float = npt.NDArray[np.float32]
 
@@ -156,13 +157,13 @@ def track_blocks(
 ) -> Iterator[Tensor]:
     """Decode one track alone: (2, samples) float32 blocks at ``sample_rate`` Hz, with silence in gaps.
 
-    ``stream``: its index in the container; None takes the first that decodes. ``start_seconds``: where on the
+    ``stream``: its index in the container; None takes the main one. ``start_seconds``: where on the
     container's clock the film begins; None is the container's own start. What does not decode is named in
     ``problems`` and left out. Raises InputError when the file or the stream cannot be read at all.
     """
     with open_media(path) as container:
-        index = _first_decodable(container) if stream is None else stream
-        if index is None or not 0 <= index < len(container.streams) or container.streams[index].type != "audio":
+        index = choose_track(describe(container, path).audio).index if stream is None else stream
+        if not 0 <= index < len(container.streams) or container.streams[index].type != "audio":
             raise InputError("has no sound track that can be decoded")
         source = container.streams[index]
         start = start_of(container) if start_seconds is None else start_seconds
@@ -177,7 +178,3 @@ def track_blocks(
         if held:
             yield torch.from_numpy(np.concatenate(held, axis=1))
         problems += track.problems
-
-
-def _first_decodable(container: Any) -> int | None:
-    return next((stream.index for stream in container.streams.audio if stream.codec_context is not None), None)

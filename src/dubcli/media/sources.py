@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dubcli.errors import InputError, UserError
-from dubcli.media.languages import language_tag
+from dubcli.media.languages import language_tag, met_by, parse_language
+from dubcli.media.special import says_special
 from dubcli.media.streams import AudioTrack, MediaInfo, probe
 
 # fmt: off
@@ -104,18 +105,14 @@ def read_manifest(path: Path) -> list[Film]:
         raise UserError(f"manifest {path} cannot be read: {error}") from None
     if "movie" not in columns or "video" not in columns:
         raise UserError(f"manifest {path} lacks the columns movie,video; its first line is {','.join(columns)}")
-    languages = {column: language_tag(column) for column in columns if column not in ("movie", "video")}
-    unknown = [column for column, tag in languages.items() if tag is None]
-    if unknown:
-        raise UserError(f"manifest {path}: column {unknown[0]!r} is no ISO 639 language; name it such as en, es, fr")
+    option = f"manifest {path}, column"
+    languages = {name: parse_language(name, option) for name in columns if name not in ("movie", "video")}
     films = []
     for number, row in enumerate(rows, start=2):
         if not (row["video"] or "").strip():
             raise UserError(f"manifest {path}, line {number}: no video; give its file")
         video, _ = _cell(path, row["video"])
-        named = [
-            (tag, *_cell(path, row[column])) for column, tag in languages.items() if tag and (row[column] or "").strip()
-        ]
+        named = [(tag, *_cell(path, row[column])) for column, tag in languages.items() if (row[column] or "").strip()]
         films.append(Film(video=video, title=(row["movie"] or "").strip() or None, named_tracks=tuple(named)))
     return films
 
@@ -127,6 +124,46 @@ def _cell(manifest: Path, text: str) -> tuple[Path, int | None]:
     if match is None or whole.exists():
         return whole, None
     return manifest.parent / match[1], int(match[2])
+
+
+def choose_track(tracks: Sequence[AudioTrack], language: str | None = None) -> AudioTrack:
+    """The track that is meant, by one rule for every stage: that of a language (a tag), or of None the main one.
+
+    Never a special one (``dubcli.media.special``), unless the file has no other: then naming the file means it. An
+    untagged one is never taken for a language. Of several the default one, then the fullest, then the first; of no
+    language in particular the default one or the first, and what is best in its language.
+    Raises InputError that says what there is.
+    """
+    usable = [track for track in tracks if track.decodable]
+    if not usable:
+        raise InputError("no sound track that can be decoded" if tracks else "no sound track")
+    plain = [track for track in usable if not track.special]
+    if language is None:
+        if not plain and len(usable) > 1:
+            raise InputError(f"no plain sound track (there are: {_there(tracks)})")
+        first = min(plain or usable, key=lambda track: (not track.default, track.index))
+        return min((track for track in plain or usable if track.language == first.language), key=_preference)
+    found = _in_language(plain, language)
+    if found is None:
+        raise InputError(f"no sound track in {language} (there are: {_there(tracks)})")
+    return found
+
+
+def _preference(track: AudioTrack) -> tuple[bool, int, int]:
+    return not track.default, -track.channels, track.index
+
+
+def _in_language(tracks: Sequence[AudioTrack], language: str) -> AudioTrack | None:
+    """The best of the plain tracks in a language; its own tag comes before those of members of a macrolanguage."""
+    for tag in met_by(language):
+        found = [track for track in tracks if track.language == tag]
+        if found:
+            return min(found, key=_preference)
+    return None
+
+
+def _there(tracks: Sequence[AudioTrack]) -> str:
+    return ", ".join(track.described for track in tracks)
 
 
 def choose_tracks(
@@ -146,7 +183,7 @@ def choose_tracks(
     primary = languages[0]
     for language in languages:
         try:
-            found = _named(film, language) or _tagged(info, language) or _sidecar(film, language)
+            found = _named(film, language) or _tagged(info, language, languages) or _sidecar(film, language, languages)
         except InputError as error:
             if language == primary:
                 raise
@@ -156,7 +193,7 @@ def choose_tracks(
         if found is not None:
             chosen[language] = found
     if assume_primary and primary not in chosen:
-        untagged = [track for track in info.audio if track.decodable and track.language is None and not track.special]
+        untagged = [track for track in info.audio if track.decodable and track.untagged and not track.special]
         if len(untagged) == 1:
             chosen[primary] = ChosenTrack(language=primary, path=info.path, track=untagged[0], how="assumed")
     return {language: chosen[language] for language in languages if language in chosen}
@@ -173,7 +210,8 @@ def _named(film: Film, language: str) -> ChosenTrack | None:
         if not tracks[0].decodable:
             raise InputError(f"{path}: no decoder for the stream that the manifest names for {language}")
         # a file of its own needs no stream number; of several tracks in it the language's own is meant
-        match = next((track for track in tracks if track.language == language and not track.special), tracks[0])
+        plain = [track for track in tracks if track.decodable and not track.special]
+        match = _in_language(plain, language) or tracks[0]
         return ChosenTrack(language=language, path=path, track=match, how="manifest")
     return None
 
@@ -186,28 +224,42 @@ def _audio_of(path: Path) -> tuple[AudioTrack, ...]:
         raise InputError(f"{path}: {error}") from None
 
 
-def _tagged(info: MediaInfo, language: str) -> ChosenTrack | None:
-    tracks = [t for t in info.audio if t.language == language and t.decodable and not t.special]
-    if not tracks:
-        return None
-    # of two tracks in a language the default one, then the one with more channels, then the first
-    best = min(tracks, key=lambda track: (not track.default, -track.channels, track.index))
-    return ChosenTrack(language=language, path=info.path, track=best, how="tag")
+def _tagged(info: MediaInfo, language: str, languages: Sequence[str]) -> ChosenTrack | None:
+    plain = [track for track in info.audio if track.decodable and not track.special]
+    free = [track for track in plain if track.language in _tags_for(language, languages)]
+    found = _in_language(free, language)
+    return None if found is None else ChosenTrack(language=language, path=info.path, track=found, how="tag")
 
 
-def _sidecar(film: Film, language: str) -> ChosenTrack | None:
-    """``<stem>.<lang>.<ext>`` beside the video; the language in any way that ISO 639 or a region writes it."""
-    stem = film.video.stem
-    try:
-        names = sorted(os.listdir(film.video.parent))
-    except OSError:
-        return None
-    for name in names:
-        path = film.video.parent / name
-        middle = path.stem.removeprefix(stem + ".")
-        if path.suffix.lower() not in AUDIO_SUFFIXES or middle == path.stem or language_tag(middle) != language:
-            continue
+def _tags_for(language: str, languages: Sequence[str]) -> list[str]:
+    """The tags that mean a language, the best first, where ``languages`` are asked for: each tag is for the nearest."""
+    return [tag for tag in met_by(language) if tag == language or tag not in languages]
+
+
+def _sidecar(film: Film, language: str, languages: Sequence[str]) -> ChosenTrack | None:
+    """``<stem>.<lang>.<ext>`` beside the video; the language in any way in which it can be written."""
+    tags = _tags_for(language, languages)
+    found = [(tags.index(tag), path) for tag, path in _sidecars(film.video) if tag in tags]
+    for _, path in sorted(found):
         tracks = [track for track in _audio_of(path) if track.decodable]
         if tracks:
-            return ChosenTrack(language=language, path=path, track=tracks[0], how="sidecar")
+            plain = [track for track in tracks if not track.special]
+            track = _in_language(plain, language) or choose_track(tracks)
+            return ChosenTrack(language=language, path=path, track=track, how="sidecar")
     return None
+
+
+def _sidecars(video: Path) -> Iterator[tuple[str, Path]]:
+    """(tag, file) of the sounds beside a video that are named after it and a language."""
+    try:
+        names = os.listdir(video.parent)
+    except OSError:
+        return
+    for name in names:
+        path = video.parent / name
+        middle = path.stem.removeprefix(video.stem + ".")
+        if path.suffix.lower() not in AUDIO_SUFFIXES or middle == path.stem or says_special(middle):
+            continue
+        tag = language_tag(middle)
+        if tag is not None:
+            yield tag, path

@@ -15,21 +15,20 @@ import av
 import av.error
 
 from dubcli.errors import InputError
-from dubcli.media.languages import language_tag
+from dubcli.media.languages import is_untagged, language_tag
+from dubcli.media.special import is_special
 
 _TS_BYTES = 188
 _PACKETS_LOOKED_AT = 200
-_SPECIAL_TITLE_WORDS = (
-    "comment", "kommentar", "commentaire", "comentario", "commento", "descri", "described", "audiodesc", "deskription",
-    "isolated", "karaoke", "解説", "コメンタリー",
-)  # fmt: skip
-_SPECIAL_DISPOSITIONS = ("comment", "visual_impaired", "descriptions", "karaoke", "lyrics")
 _HDR_TRANSFERS = {16: "HDR10 or PQ", 18: "HLG"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioTrack:
-    """One audio stream. ``index`` is ffprobe's absolute stream index; ``special`` is commentary or description."""
+    """One audio stream. ``index`` is ffprobe's absolute stream index; ``special``: see ``dubcli.media.special``.
+
+    ``language``: None where ``tag`` names no language.
+    """
 
     index: int
     codec: str | None
@@ -46,6 +45,17 @@ class AudioTrack:
     def decodable(self) -> bool:
         """Whether FFmpeg has a decoder for it (AC-4 and MPEG-H have none)."""
         return self.codec is not None
+
+    @property
+    def untagged(self) -> bool:
+        """Whether nothing says its language; a tag such as ``zxx`` says that it has none."""
+        return self.language is None and is_untagged(self.tag)
+
+    @property
+    def described(self) -> str:
+        """It in a few words, for a message: ``fr``, ``untagged``, ``en (Director's commentary)``."""
+        name = self.language or ("untagged" if self.untagged else self.tag)
+        return f"{name} ({self.title or 'special'})" if self.special else name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,8 +199,6 @@ _INTERLACED = {"tt", "bb", "tb", "bt", "2", "3", "4", "5"}
 def _audio(stream: Any) -> AudioTrack:
     context = stream.codec_context
     title = stream.metadata.get("title") or stream.metadata.get("handler_name") or ""
-    flags = {name for name in _SPECIAL_DISPOSITIONS if _has(stream.disposition, name)}
-    lowered = title.lower()
     return AudioTrack(
         index=stream.index,
         codec=None if context is None else context.name,
@@ -201,10 +209,5 @@ def _audio(stream: Any) -> AudioTrack:
         layout="" if context is None else context.layout.name,
         sample_rate=0 if context is None else context.sample_rate or 0,
         default=bool(stream.disposition & av.stream.Disposition.default),
-        special=bool(flags) or any(word in lowered for word in _SPECIAL_TITLE_WORDS),
+        special=is_special(title, stream.disposition),
     )
-
-
-def _has(disposition: Any, name: str) -> bool:
-    flag = getattr(av.stream.Disposition, name, None)
-    return flag is not None and bool(disposition & flag)

@@ -8,13 +8,14 @@ from typing import Any
 
 from dubcli.cache import layout
 from dubcli.errors import UserError
+from dubcli.media.languages import check_languages
 
 SHORT_SIDE = 180
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrepConfig:
-    """``languages``: two-letter codes, the primary first.
+    """``languages``: in any way of writing them (kept as their tags), the primary first.
 
     ``assume_primary``: take a film's single untagged track for the primary language. ``match_level``: bring every
     dub to the primary's loudness. ``sync_check``: leave out dubs that are off by more than ``max_lag_ms`` anywhere, or
@@ -32,6 +33,7 @@ class PrepConfig:
     def __post_init__(self) -> None:
         if not self.languages:
             raise UserError("--lang names no language; give codes such as en,es,fr,ja")
+        object.__setattr__(self, "languages", check_languages(self.languages))
         if not self.max_lag_ms > 0:
             raise UserError(f"--max-lag-ms is {self.max_lag_ms:g}; give more than 0")
         if self.fix_lag and not self.sync_check:

@@ -102,7 +102,7 @@ def _choose(film: Film, info: MediaInfo, config: PrepConfig, unusable: list[str]
     chosen = choose_tracks(film, info, config.languages, assume_primary=config.assume_primary, problems=unusable)
     if config.primary not in chosen:
         tags = ", ".join(track.tag or "untagged" for track in info.audio) or "none"
-        untagged = [track for track in info.audio if track.language is None]
+        untagged = [track for track in info.audio if track.untagged and not track.special]
         hint = "; --assume-primary takes a single untagged track for it" if len(untagged) == 1 else ""
         raise InputError(f"no {config.primary} track (audio tracks: {tags}){hint}")
     return chosen

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubcli.errors import UserError
+from dubcli.media.languages import parse_language
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 FORMATS = ("flac", "wav")
@@ -16,7 +17,8 @@ STEMS = ("vocals", "no_vocals")
 class SeparateConfig:
     """Either the films of ``cache`` get a no-speech mel, or ``files`` become sounds in ``out``.
 
-    ``lang``: the sound track; None is each film's primary one (of a file its first). ``model``, ``model_repo``,
+    ``lang``: the sound track, in any way of writing a language (kept as its tag); None is each film's primary one (of a
+    file its main one: ``media.sources.choose_track``). ``model``, ``model_repo``,
     ``trust_models``: see ``models.load_bag``. ``source_root``: where the films now lie. ``device``: None is CUDA where
     there is one. ``batch_size``: chunks at a time; None is 1 on the CPU, else 4. ``precision``: see ``stream.Engine``.
     ``stems``, ``file_format``: what is written of ``files``; None is both stems as FLAC of a file, and of a folder
@@ -38,6 +40,8 @@ class SeparateConfig:
     file_format: str | None = None
 
     def __post_init__(self) -> None:
+        if self.lang is not None:
+            object.__setattr__(self, "lang", parse_language(self.lang))
         if self.precision not in PRECISIONS:
             raise UserError(f"--precision is {self.precision}; give one of {', '.join(PRECISIONS)}")
         if self.batch_size is not None and self.batch_size < 1:

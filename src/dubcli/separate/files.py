@@ -15,9 +15,8 @@ from torch import Tensor
 
 from dubcli.core.atomic import read_json, temporary_beside, write_json
 from dubcli.errors import InputError, UserError
-from dubcli.media.languages import language_tag
 from dubcli.media.sound import track_blocks
-from dubcli.media.sources import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from dubcli.media.sources import AUDIO_SUFFIXES, VIDEO_SUFFIXES, choose_track
 from dubcli.media.streams import probe
 from dubcli.separate.config import STEMS, SeparateConfig
 from dubcli.separate.device import Machine
@@ -116,7 +115,7 @@ def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, mac
     _settle(config.out, separator.recipe())
     shape = _shape(task, config)
     rate = separator.bag.sample_rate
-    stream = _stream(task.source, config.lang)
+    stream = choose_track(probe(task.source).audio, config.lang).index
     problems: list[str] = []
 
     def sound() -> Iterator[Tensor]:
@@ -170,12 +169,9 @@ def _shape(task: FileTask, config: SeparateConfig) -> Shape:
     """The source's rate, its channels (more than two become two) and, in a data set, its format."""
     known = _libsndfile_info(task.source)
     if known is None:
-        tracks = [track for track in probe(task.source).audio if track.decodable]
         if task.keep:
             raise InputError("cannot be written again in its own format; give the file itself, not its folder")
-        if not tracks:
-            raise InputError("has no sound track that can be decoded")
-        chosen = next((track for track in tracks if track.index == _stream(task.source, config.lang)), tracks[0])
+        chosen = choose_track(probe(task.source).audio, config.lang)
         rate, channels, samples = chosen.sample_rate, chosen.channels, None
     else:
         rate, channels, samples = known.samplerate, known.channels, known.frames
@@ -196,14 +192,3 @@ def _libsndfile_info(path: Path) -> Any:
     except (soundfile.SoundFileError, OSError):
         return None
     return info if soundfile.check_format(info.format, info.subtype) else None
-
-
-def _stream(path: Path, language: str | None) -> int | None:
-    """Index of the track in the language asked for. Raises InputError when the file has none."""
-    if language is None:
-        return None
-    wanted = language_tag(language)
-    tracks = [track for track in probe(path).audio if track.decodable and track.language == wanted]
-    if not tracks:
-        raise InputError(f"has no sound track in {language}")
-    return min(tracks, key=lambda track: (track.special, not track.default, track.index)).index

@@ -1,0 +1,45 @@
+"""Which sound tracks are no plain version of the film: commentary, audio description, clean effects and the like.
+
+What the container says (FFmpeg's dispositions) comes first, then the words that studios and players write into titles
+and file names. They are kept here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+import av
+
+_DISPOSITIONS = (
+    "comment", "visual_impaired", "hearing_impaired", "descriptions", "clean_effects", "karaoke", "lyrics", "dependent",
+)  # fmt: skip
+# Anywhere in a title, in lower case and without accents.
+_PARTS = (
+    "comment", "kommentar", "commento", "komentar", "descri", "deskrip", "desakryp", "audiodesk", "bildbeschreibung",
+    "sehbehindert", "horbehindert", "horgeschadigt", "malvoyant", "malentendant", "impaired", "isolated", "karaoke",
+    "clean effect", "music and effect", "music & effect", "解説", "コメンタリー", "комментар",
+    "тифло", "해설", "评论", "評論",
+)  # fmt: skip
+# Whole words only: as parts they stand in other words.
+_WORDS = ("ad", "dvs", "hoh", "m&e", "m+e")
+_WORD = re.compile(r"(?<![\w&+])(?:" + "|".join(map(re.escape, _WORDS)) + r")(?![\w&+])")
+
+
+def is_special(title: str, disposition: Any = 0) -> bool:
+    """Whether a track is special by its disposition (PyAV's flags) or by its title."""
+    return any(_has(disposition, name) for name in _DISPOSITIONS) or says_special(title)
+
+
+def says_special(text: str) -> bool:
+    """The same of a title or of the part of a file's name after the film's: ``"AD"``, ``"en.commentary"``."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
+    # Japanese voicing marks and Korean syllables are taken apart by NFKD: look at the text as it is written, too
+    spoken = (plain, unicodedata.normalize("NFC", text.lower()))
+    return any(part in form for form in spoken for part in _PARTS) or bool(_WORD.search(plain))
+
+
+def _has(disposition: Any, name: str) -> bool:
+    flag = getattr(av.stream.Disposition, name, None)
+    return flag is not None and bool(int(disposition) & int(flag))

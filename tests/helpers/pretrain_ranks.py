@@ -18,6 +18,7 @@ from dubcli.pretrain import trainer as trainer_module
 from dubcli.pretrain.corpus import mel_statistics, read_corpus
 from dubcli.pretrain.launcher import join_process_group
 from dubcli.pretrain.loader import ClipDataset, Request
+from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
 from helpers.runs import small_config
 
@@ -93,3 +94,17 @@ def die_in_a_group(late_by_seconds):
     join_process_group("gloo")
     torch.distributed.barrier()
     os._exit(7)
+
+
+def ask_before_the_other(rank: int, world_size: int) -> list[int | None]:
+    """``StopRequests.agreed`` of four steps. Rank 1 asks when rank 0 has its answer; its signal comes in step 3."""
+    store = torch.distributed.distributed_c10d._get_default_store()
+    stop, answers = StopRequests(), []
+    for step in range(4):
+        if rank == 1:
+            store.wait([f"answered {step}"])
+            stop.received = 15 if step == 2 else stop.received
+        answers.append(stop.agreed(torch.device("cpu")))
+        if rank == 0:
+            store.set(f"answered {step}", "")
+    return answers

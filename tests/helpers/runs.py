@@ -53,7 +53,12 @@ def start(cache, out, *options, **environment):
     """The command in a process of its own, on one thread as these tests compute themselves."""
     return subprocess.Popen(
         [sys.executable, "-c", "import helpers.runs\nhelpers.runs.app()", *arguments(cache, out, *options)],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", **environment},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH")))),
+            "OMP_NUM_THREADS": "1",
+            **environment,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -11,10 +11,11 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import conv2d, interpolate
 from torchvision.transforms.v2 import functional as F
 
 from dubcli.core.models import ModelSizes
@@ -152,20 +153,62 @@ def _affine(
     return turned
 
 
-_APPLY: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "Identity": lambda images, magnitude: images,
+_GEOMETRY: dict[str, Callable[[Tensor, float], Tensor]] = {
     "ShearX": lambda images, magnitude: _affine(images, shear_x=magnitude),
     "ShearY": lambda images, magnitude: _affine(images, shear_y=magnitude),
     "TranslateX": lambda images, magnitude: _affine(images, shift_x=int(magnitude * images.shape[-1])),
     "TranslateY": lambda images, magnitude: _affine(images, shift_y=int(magnitude * images.shape[-2])),
     "Rotate": lambda images, magnitude: F.rotate(images, angle=magnitude),
+}
+
+
+@lru_cache(maxsize=256)
+def _pixel_sources(name: str, magnitude: float, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Which pixel of the image each pixel of the moved one shows: its index, and whether it lies outside.
+
+    int64 and bool (height * width) on the device. torchvision moves an image of pixel numbers, once, on the CPU: its
+    nearest neighbours are then the same on all devices, and a step on a GPU does not wait for a matrix to get there.
+    """
+    numbers = torch.arange(1, height * width + 1, dtype=torch.float32).view(1, height, width)  # 0: outside
+    moved = _GEOMETRY[name](numbers, magnitude).long().flatten()
+    return (moved - 1).clamp_(min=0).to(device), (moved == 0).to(device)
+
+
+def _move(name: str, images: Tensor, magnitude: float) -> Tensor:
+    sources, outside = _pixel_sources(name, magnitude, *images.shape[-2:], images.device)
+    return images.flatten(-2)[..., sources].masked_fill_(outside, 0).view(images.shape)
+
+
+def _sharpen(images: Tensor, factor: float) -> Tensor:
+    """torchvision's ``adjust_sharpness``, whose kernel is copied to the device each time."""
+    kernel = torch.full((3, 1, 3, 3), 1 / 13, device=images.device)
+    kernel[:, :, 1, 1] = 5 / 13
+    output = images.float()
+    flat = output.view(-1, *images.shape[-3:])
+    inside = flat[..., 1:-1, 1:-1]
+    inside.add_(conv2d(flat, kernel, groups=3).round_().sub_(inside), alpha=1 - factor)
+    return output.clamp_(0, 255).to(torch.uint8)
+
+
+def _stretch_contrast(images: Tensor) -> Tensor:
+    """torchvision's ``autocontrast``, whose boolean indices read back what they select."""
+    output = images.float()
+    darkest, brightest = output.amin(dim=(-2, -1), keepdim=True), output.amax(dim=(-2, -1), keepdim=True)
+    flat = darkest == brightest
+    scale = brightest.sub_(darkest).mul_(1 / 255).masked_fill_(flat, 1)
+    return output.sub_(darkest.masked_fill_(flat, 0)).div_(scale).clamp_(0, 255).to(torch.uint8)
+
+
+_APPLY: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "Identity": lambda images, magnitude: images,
+    **{name: partial(_move, name) for name in _GEOMETRY},
     "Brightness": lambda images, magnitude: F.adjust_brightness(images, 1.0 + magnitude),
     "Color": lambda images, magnitude: F.adjust_saturation(images, 1.0 + magnitude),
     "Contrast": lambda images, magnitude: F.adjust_contrast(images, 1.0 + magnitude),
-    "Sharpness": lambda images, magnitude: F.adjust_sharpness(images, 1.0 + magnitude),
+    "Sharpness": lambda images, magnitude: _sharpen(images, 1.0 + magnitude),
     "Posterize": lambda images, magnitude: F.posterize(images, bits=int(magnitude)),
     "Solarize": lambda images, magnitude: F.solarize(images, threshold=255.0 * magnitude),
-    "AutoContrast": lambda images, magnitude: F.autocontrast(images),
+    "AutoContrast": lambda images, magnitude: _stretch_contrast(images),
     "Equalize": lambda images, magnitude: F.equalize(images),
 }
 
@@ -177,35 +220,53 @@ def apply_operation(images: Tensor, name: str, magnitude: float) -> Tensor:
 
 def resize_crop(frames: Tensor, draw: VideoDraw, crop: int) -> Tensor:
     """Resize uint8 (16, 3, height, width) and cut out the drawn square: uint8 (16, 3, crop, crop)."""
-    resized = resize(frames, draw.height, draw.width)
-    return resized[..., draw.top : draw.top + crop, draw.left : draw.left + crop]
+    return _to_bytes(_resized_crop(frames, draw, crop))
 
 
 def resize(frames: Tensor, height: int, width: int) -> Tensor:
     """Bilinear resize with antialiasing of uint8 (frames, 3, ...), as torchvision's default."""
+    return _to_bytes(_resized(frames, height, width))
+
+
+def _resized_crop(frames: Tensor, draw: VideoDraw, crop: int) -> Tensor:
+    resized = _resized(frames, draw.height, draw.width)
+    return resized[..., draw.top : draw.top + crop, draw.left : draw.left + crop]
+
+
+def _resized(frames: Tensor, height: int, width: int) -> Tensor:
+    """Still float32 where the device has no kernel for bytes: only what is cut out need be rounded."""
     if frames.shape[-2:] == (height, width):
         return frames
-    if frames.device.type == "cpu":  # has a vectorised kernel for bytes
-        return interpolate(frames, size=(height, width), mode="bilinear", antialias=True)
-    resized = interpolate(frames.float(), size=(height, width), mode="bilinear", antialias=True)
-    return resized.round_().clamp_(0, 255).to(torch.uint8)
+    if frames.device.type != "cpu":  # that has a vectorised one
+        frames = frames.float()
+    return interpolate(frames, size=(height, width), mode="bilinear", antialias=True)
+
+
+def _to_bytes(images: Tensor) -> Tensor:
+    return images if images.dtype == torch.uint8 else images.round().clamp_(0, 255).to(torch.uint8)
 
 
 def augment_videos(clips: Sequence[Tensor], draws: Sequence[VideoDraw], crop: int) -> Tensor:
     """Random views of a batch of clips, on the clips' device.
 
     clips: uint8 (16, 3, height, width) each; sizes may differ. draws: ``draw_video`` of each.
-    Returns uint8 (batch, 16, 3, crop, crop). Clips with the same operation run through it together.
+    Returns uint8 (batch, 16, 3, crop, crop). Clips with the same operation run through it together. They are gathered
+    by stacking: a list of their places would be copied to a device, which the process waits for.
     """
-    batch = torch.stack([resize_crop(clip, draw, crop) for clip, draw in zip(clips, draws, strict=True)])
+    views = [_resized_crop(clip, draw, crop) for clip, draw in zip(clips, draws, strict=True)]
+    if any(view.dtype != torch.uint8 for view in views):
+        views = list(_to_bytes(torch.stack([view.float() for view in views])))
     for layer in range(max((len(draw.operations) for draw in draws), default=0)):
         groups: dict[tuple[str, float], list[int]] = {}
         for item, draw in enumerate(draws):
             groups.setdefault(draw.operations[layer], []).append(item)
         for (name, magnitude), items in groups.items():
-            if name != "Identity":
-                batch[items] = apply_operation(batch[items], name, magnitude)
-    return batch
+            if name == "Identity":
+                continue
+            changed = apply_operation(torch.stack([views[item] for item in items]), name, magnitude)
+            for item, view in zip(items, changed, strict=True):
+                views[item] = view
+    return torch.stack(views)
 
 
 def eval_video(frames: Tensor, sizes: ModelSizes | None = None) -> Tensor:
@@ -233,7 +294,7 @@ def mask_spectrograms(mels: Tensor, draws: Tensor, config: MaskAugmentation | No
     Returns a new tensor.
     """
     config = config or MaskAugmentation()
-    draws = draws.to(mels.device)
+    draws = draws.to(mels.device, non_blocking=True)
     in_time = _span(draws[:, :3], mels.shape[3], config.time_frames, config.probability)
     in_frequency = _span(draws[:, 3:], mels.shape[2], config.mel_bins, config.probability)
     masked = in_time[:, None, None, :] | in_frequency[:, None, :, None]

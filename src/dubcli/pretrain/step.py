@@ -59,7 +59,7 @@ class Stepper:
 
     def pixels(self, video: Tensor) -> Tensor:
         """uint8 (batch, 16, 3, crop, crop) -> normalised (batch, 3, 16, crop, crop), channels last."""
-        moved = normalise_pixels(video.to(self.device)).permute(0, 2, 1, 3, 4)
+        moved = normalise_pixels(video.to(self.device, non_blocking=True)).permute(0, 2, 1, 3, 4)
         return moved.contiguous(memory_format=torch.channels_last_3d)
 
     def mels(self, mels: Tensor) -> Tensor:

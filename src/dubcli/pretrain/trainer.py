@@ -333,12 +333,15 @@ class Trainer:
 
     def _check_losses(self) -> None:
         """A loss that is no number ends the run before anything of it is saved."""
-        for step, clips, loss in self._recent:
-            if not bool(torch.isfinite(loss)):
+        if not self._recent:
+            return
+        losses = torch.stack([loss for _, _, loss in self._recent]).tolist()  # a device is waited for once
+        for (step, clips, _), loss in zip(self._recent, losses, strict=True):
+            if not math.isfinite(loss):
                 names = ", ".join(self.corpus.train.name(clip) for clip in clips)
                 good = self.folder.checkpoint if self.folder.checkpoint.exists() else "none yet"
                 raise UserError(
-                    f"the loss of step {step + 1} is {float(loss)}; the batch: {names}; last good checkpoint: {good}; "
+                    f"the loss of step {step + 1} is {loss}; the batch: {names}; last good checkpoint: {good}; "
                     "a lower --learning-rate or --precision fp32 may help"
                 )
         self._recent.clear()

@@ -1,6 +1,7 @@
 """What the tests of several processes run on each rank: five steps of the trainer, or joining and dying."""
 
 import os
+import signal
 import time
 from typing import Any
 from unittest import mock
@@ -13,13 +14,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dubcli.core import distributed
 from dubcli.core.models import DubModel
 from dubcli.core.sampler import SameMovieBatchSampler
-from dubcli.jobs.progress import SILENT
-from dubcli.pretrain import trainer as trainer_module
+from dubcli.jobs.progress import SILENT, SilentProgress
+from dubcli.pretrain import build as build_module
 from dubcli.pretrain.corpus import mel_statistics, read_corpus
 from dubcli.pretrain.launcher import join_process_group
 from dubcli.pretrain.loader import ClipDataset, Request
 from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
+from dubcli.pretrain.trainer import Trainer, train
 from helpers.runs import small_config
 
 STEPS = 5
@@ -67,10 +69,10 @@ def five_steps(rank: int, world_size: int, cache: str, out: str, local: bool, ac
                           local_negatives=local)  # fmt: skip
     corpus = read_corpus(cache, "efj", 0.0)
     with (
-        mock.patch.object(trainer_module, "DubModel", _global_double_model),
+        mock.patch.object(build_module, "DubModel", _global_double_model),
         mock.patch.object(Stepper, "inputs", _double_inputs),
     ):
-        trainer = trainer_module.Trainer(config, corpus, torch.device("cpu"), SILENT)
+        trainer = Trainer(config, corpus, torch.device("cpu"), SILENT)
         trainer._build(mel_statistics(corpus.train, corpus.variant))
         dataset = ClipDataset(corpus.train, corpus.variant, config, on_device=False)
         ranks = (0, 1) if joined == 2 else (rank,)
@@ -108,3 +110,21 @@ def ask_before_the_other(rank: int, world_size: int) -> list[int | None]:
         if rank == 0:
             store.set(f"answered {step}", "")
     return answers
+
+
+class _StopAfter(SilentProgress):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def update(self, task: str, completed: float, **fields: str | float) -> None:
+        if completed == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def straight_and_resumed(rank: int, world_size: int, cache: str, out: str) -> None:
+    """Six steps into ``straight``; the same into ``run``, stopped after the third and gone on with by a new trainer."""
+    options = {"variant": "efj", "batch_size": 2, "max_steps": 6, "dropout": 0.2, "val_fraction": 0.0}
+    train(small_config(cache, f"{out}/straight", **options), device="cpu")
+    config = small_config(cache, f"{out}/run", **options)
+    assert train(config, _StopAfter(2), device="cpu").step == 3
+    train(config, device="cpu")

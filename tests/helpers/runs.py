@@ -51,14 +51,10 @@ def pretrain(cache, out, *options):
 
 def start(cache, out, *options, **environment):
     """The command in a process of its own, on one thread as these tests compute themselves."""
+    path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, "-c", "import helpers.runs\nhelpers.runs.app()", *arguments(cache, out, *options)],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH")))),
-            "OMP_NUM_THREADS": "1",
-            **environment,
-        },
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch.distributed import TCPStore
 
-from helpers.pretrain_ranks import die_in_a_group, five_steps
+from helpers.caches import make_cache
+from helpers.pretrain_ranks import die_in_a_group, five_steps, straight_and_resumed
 from helpers.ranks import on_ranks
 from helpers.runs import arguments, assert_same_state, losses, start, wait_for_steps
 
@@ -126,3 +127,34 @@ def test_under_torchrun_itself(cache, two_straight, tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert_same_state(tmp_path / "run", two_straight)
+
+
+def resumed_equals_straight(cache, tmp_path, *options):
+    options = ("--preset", "tiny", "--variant", "mono", "--k", 2, "--val-fraction", "0", "--max-steps", 6, *options)
+    straight = start(cache, tmp_path / "straight", *options)
+    assert straight.wait() == 0, straight.stderr.read()
+    killed = start(cache, tmp_path / "run", *options, "--save-every", 2, "--max-restarts", 0)
+    wait_for_steps(tmp_path / "run", 3, killed)
+    for worker in workers_of(killed):
+        os.kill(worker, signal.SIGKILL)
+    killed.kill()
+    killed.communicate()
+    assert len(losses(tmp_path / "run")) < 6
+    again = start(cache, tmp_path / "run", *options)
+    assert again.wait() == 0, again.stderr.read()
+    assert losses(tmp_path / "run") == losses(tmp_path / "straight")
+    assert_same_state(tmp_path / "run", tmp_path / "straight")
+
+
+# with two summands no order shows: 3 ranks and more tell whether gradients are summed in one order
+def test_three_ranks_stopped_and_gone_on_with_equal_a_run_without_break(cache, tmp_path):
+    on_ranks(straight_and_resumed, 3, str(cache), str(tmp_path))
+    assert losses(tmp_path / "run") == losses(tmp_path / "straight")
+    assert_same_state(tmp_path / "run", tmp_path / "straight")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ranks", "extra"), [(3, ()), (4, ()), (4, ("--accumulate", 2, "--dropout", 0.2))])
+def test_many_ranks_killed_with_9_and_gone_on_with_equal_a_run_without_break(tmp_path, ranks, extra):
+    cache = make_cache(tmp_path / "cache", films=4, clips=26)
+    resumed_equals_straight(cache, tmp_path, "--procs", ranks, "--batch-size", 2, *extra)

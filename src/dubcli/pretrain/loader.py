@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from dubcli.cache.reader import Movie
-from dubcli.core.models import preset_sizes
+from dubcli.core.models import FRAMES, preset_sizes
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video, eval_video
 from dubcli.core.variants import Variant
@@ -182,6 +182,19 @@ class ClipDataset(Dataset[Batch]):
         if self.variant.uses_video:
             video = torch.stack([eval_video(frame, self.sizes) for frame in self._frames(clips, bad)])
         return video, {language: self._mels(clips, language) for language in languages}
+
+
+class BlankClips(ClipDataset):
+    """The same batches, shapes and types, with nothing in them: black frames and mels of zeros, none of it read."""
+
+    def _frames(self, clips: list[int], bad: list[str]) -> list[Tensor]:
+        sizes = [self.part.locate(clip)[0].meta.get("frame_size", (320, 180)) for clip in clips]
+        return [torch.zeros(FRAMES, 3, height, width, dtype=torch.uint8) for width, height in sizes]
+
+    def _mels(self, clips: list[int], language: str) -> Tensor:
+        movie, number = self.part.locate(clips[0])
+        shape = movie.mel(language, nospeech=self.variant.primary_kind == "nospeech")[number].shape
+        return torch.zeros(len(clips), *shape, dtype=torch.float16)
 
 
 class Requests(Sampler[Request]):

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from dubcli.core import distributed
 from dubcli.core.checkpoint import model_entries, restore_rng, rng_state
 from dubcli.core.memory import keep_freed_memory
-from dubcli.core.models import DubModel, count_parameters, preset_sizes
+from dubcli.core.models import count_parameters, preset_sizes
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
+from dubcli.pretrain.build import build_model, build_optimizer, settle, wrap
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.corpus import Corpus, mel_statistics, read_corpus
-from dubcli.pretrain.loader import BadClip, Batch, ClipDataset, Requests, make_loader
+from dubcli.pretrain.loader import BadClip, Batch, BlankClips, ClipDataset, Request, Requests, make_loader
 from dubcli.pretrain.run_folder import RunFolder
 from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
@@ -178,37 +178,25 @@ class Trainer:
         }
 
     def _build(self, statistics: tuple[float, float]) -> None:
-        config, device = self.config, self.device
-        torch.manual_seed(config.seed)
-        model = DubModel(self.corpus.variant, config.preset, config.dropout)
-        if config.sync_bn and distributed.world_size() > 1:
-            if device.type != "cuda":
-                raise UserError("--sync-bn needs GPUs: torch's SyncBatchNorm has no CPU form; leave it away")
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-        self.model: DubModel = model.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=config.learning_rate,
-            betas=(config.beta1, config.beta2),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        wrapped: nn.Module = self.model
-        if distributed.world_size() > 1:
-            wrapped = DistributedDataParallel(
-                self.model, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
-            )
-        if config.compile or (config.compile is None and device.type == "cuda"):
-            # where nobody asked for it, a machine without a compiler trains as well, with a warning
-            torch._dynamo.config.suppress_errors = config.compile is None
-            wrapped = torch.compile(wrapped)  # type: ignore[assignment]
+        config = self.config
+        self.model = build_model(self.corpus.variant, config, self.device)
+        self.optimizer = build_optimizer(self.model, config)
+        wrapped = wrap(self.model, config, self.device)
         crop = preset_sizes(config.preset).crop
-        self.stepper = Stepper(wrapped, self.corpus.variant, config, device, statistics, crop)
+        self.stepper = Stepper(wrapped, self.corpus.variant, config, self.device, statistics, crop)
+        if distributed.world_size() > 1:
+            settle(self.stepper, self.model, self._blank_batch())
         # ranks draw different dropout; the other generators are seeded so that nothing depends on the moment
         own_seed = config.seed * 4099 + 1 + distributed.rank()
         torch.manual_seed(own_seed)
         random.seed(own_seed)
         np.random.seed(own_seed % 2**32)
+
+    def _blank_batch(self) -> Batch:
+        """The shapes of the first step, with nothing in it."""
+        variant = self.corpus.variant
+        dataset = BlankClips(self.corpus.train, variant, self.config, on_device=self.device.type == "cuda")
+        return dataset[Request(0, 0, tuple(self.sampler.batch(0)), variant.secondary_at(0, 0))]
 
     def _restore(self, state: dict[str, Any]) -> None:
         if "optimizer" not in state:

@@ -32,11 +32,11 @@ import torch
 from torch import nn
 
 from dubcli.core.precision import fast_products
-from dubcli.jobs.progress import SILENT
 from dubcli.probe.heads.protocol import run_heads
 from dubcli.probe.heads.settings import HARES, HEAR, LINEAR, EpochRecipe, Point
 from dubcli.probe.metrics import score
 from dubcli.probe.problem import Problem, Split
+from dubcli.probe.protocols import Training
 
 HEAR_EPOCHS, LINEAR_EPOCHS = 12, 60
 KIT_METRICS = ("mAP", "d_prime", "aucroc", "top1_acc")
@@ -72,7 +72,7 @@ def main() -> None:
     if "hares" in arguments.parts:
         ten = esc50_like(classes=10, folds=1)
         begun = clock()
-        run_heads(ten, HARES, seed=0, device="cpu", progress=SILENT)
+        run_heads(ten, HARES, Training(device="cpu"))
         print(f"hares: {HARES.steps} steps of a 10-class task in {clock() - begun:.0f} s")
     for line in ratios:
         print(line)
@@ -122,7 +122,7 @@ def compare(name: str, problem: Problem, recipe: EpochRecipe, *, fast: bool, rou
     for _ in range(rounds):
         rate = matrix_rate(fast)
         begun = clock()
-        ours = run_heads(problem, recipe, seed=0, device="cpu", progress=SILENT, fast=fast)
+        ours = run_heads(problem, recipe, Training(device="cpu", fast=fast))
         our_seconds = clock() - begun
         rate = (rate + matrix_rate(fast)) / 2
         begun = clock()

@@ -46,7 +46,9 @@ def test_an_entry_point_is_a_name_and_a_built_in_name_comes_first(here, monkeypa
     assert plugins.load("dubcli.tasks", "esc50", {"esc50": 1}, asked="task") == 1
     assert plugins.names("dubcli.tasks", {"tut18": 2, "esc50": 1}) == ["tut18", "esc50", "mine"]
     assert plugins.names("dubcli.protocols") == []
-    with pytest.raises(UserError, match=r"^task is 'mien'; did you mean mine\?; give esc50, mine, or MODULE:NAME"):
+    with pytest.raises(
+        UserError, match=r"^task is 'mien'; did you mean mine\?; give one of esc50, mine, or MODULE:NAME"
+    ):
         plugins.load("dubcli.tasks", "mien", {"esc50": 1}, asked="task")
 
 

@@ -10,7 +10,6 @@ from sklearn.metrics import average_precision_score
 from torch import nn
 
 from dubcli.errors import UserError
-from dubcli.jobs.progress import SILENT
 from dubcli.probe.heads.network import Head, HeadBank
 from dubcli.probe.heads.objective import Objective, mean_average_precision
 from dubcli.probe.heads.optimizer import Adam
@@ -18,7 +17,7 @@ from dubcli.probe.heads.protocol import run_heads
 from dubcli.probe.heads.settings import HARES, HEAR, LINEAR, SGD, EpochRecipe, Point, StepRecipe
 from dubcli.probe.heads.train import Rows, _schedule, batch_bounds, train_until_flat
 from dubcli.probe.problem import Problem, Split
-from dubcli.probe.protocols import run_protocol
+from dubcli.probe.protocols import Training, run_protocol
 
 DIM, CLASSES, ROWS = 12, 5, 40
 
@@ -149,7 +148,7 @@ def test_stopped_heads_leave_the_products_and_keep_their_best_state(monkeypatch)
         validate_every=3,
         patience=3,
     )
-    ((_, chosen),) = run_heads(made, recipe, seed=0, device="cpu", progress=SILENT)
+    ((_, chosen),) = run_heads(made, recipe, Training(device="cpu"))
     assert widths[0] == 3
     assert widths.count(3) == 12  # epochs: a first gain in epoch 3, then three validations without one
     assert widths == sorted(widths, reverse=True)
@@ -161,10 +160,10 @@ def test_stopped_heads_leave_the_products_and_keep_their_best_state(monkeypatch)
 def test_the_state_that_is_tested_is_that_of_the_best_validation():
     made = problem(rows=60, splits=1, noise=1.5)
     recipe = EpochRecipe(points=(point(lr=3e-2),), batch_size=64, max_epochs=90, validate_every=3)
-    (long,) = run_heads(made, recipe, seed=0, device="cpu", progress=SILENT)
+    (long,) = run_heads(made, recipe, Training(device="cpu"))
     best = long[1]["epoch"]
     short = dataclasses.replace(recipe, max_epochs=best)
-    (again,) = run_heads(made, short, seed=0, device="cpu", progress=SILENT)
+    (again,) = run_heads(made, short, Training(device="cpu"))
     assert again[1]["epoch"] == best
     np.testing.assert_array_equal(again[0][0], long[0][0])
 
@@ -172,7 +171,7 @@ def test_the_state_that_is_tested_is_that_of_the_best_validation():
 def test_the_best_point_of_the_first_split_trains_the_others():
     made = problem(rows=120, splits=3)
     recipe = EpochRecipe(points=(point(lr=1e-5), point(lr=1e-2)), batch_size=64, max_epochs=30, patience=20)
-    found = run_heads(made, recipe, seed=0, device="cpu", progress=SILENT)
+    found = run_heads(made, recipe, Training(device="cpu"))
     assert [chosen["point"]["lr"] for _, chosen in found] == [1e-2] * 3
     assert len(found[0][1]["grid"]) == 2
     assert all("grid" not in chosen for _, chosen in found[1:])
@@ -233,7 +232,7 @@ def test_steps_reach_what_torch_reaches(kind):
     """A convex problem: Adam over a cosine ends where L-BFGS does."""
     made = problem(kind, rows=1200, splits=1, noise=3.0)  # no plane separates it, so there is one optimum
     recipe = StepRecipe(optimizer="adam", lr=5e-2, batch_size=300, steps=1500, warmup_steps=50)
-    ((predictions, _),) = run_heads(made, recipe, seed=0, device="cpu", progress=SILENT)
+    ((predictions, _),) = run_heads(made, recipe, Training(device="cpu"))
     split = made.splits[0]
     x, labels = torch.from_numpy(made.features).double(), torch.from_numpy(made.labels)
     linear = nn.Linear(DIM, Objective(made).outputs, dtype=torch.float64)
@@ -255,8 +254,7 @@ def test_sgd_on_features_too_large_is_refused_in_a_line():
     made = problem(rows=64, splits=1)
     huge = Problem(**{**made.__dict__, "features": made.features * np.float32(1e25)})
     with pytest.raises(UserError, match="diverged .* --protocol linear or logreg"):
-        run_heads(huge, StepRecipe(optimizer="sgd", lr=0.2, batch_size=64, epochs=30), seed=0, device="cpu",
-                  progress=SILENT)  # fmt: skip
+        run_heads(huge, StepRecipe(optimizer="sgd", lr=0.2, batch_size=64, epochs=30), Training(device="cpu"))
 
 
 @pytest.mark.parametrize(("wide", "threads"), [(1, 1), (4000, 2)])
@@ -268,7 +266,7 @@ def test_small_steps_run_on_one_thread(wide, threads, monkeypatch):
     monkeypatch.setattr(HeadBank, "forward", lambda *given: (used.append(torch.get_num_threads()), original(*given))[1])
     torch.set_num_threads(2)
     recipe = StepRecipe(optimizer="adam", lr=1e-4, batch_size=300, steps=2)
-    run_heads(made, recipe, seed=0, device="cpu", progress=SILENT)
+    run_heads(made, recipe, Training(device="cpu"))
     assert used == [threads] * 2
     assert torch.get_num_threads() == 2
 
@@ -277,7 +275,7 @@ def test_validation_without_a_score_still_ends_with_a_head():
     made = problem("multilabel", rows=64, splits=1, metrics=("mAP",))
     made.labels[made.splits[0].valid] = 0  # no class has a positive there, so mAP is not defined
     recipe = EpochRecipe(points=(point(),), batch_size=64, max_epochs=30, validate_every=1, patience=3)
-    (((predictions,), chosen),) = run_heads(made, recipe, seed=0, device="cpu", progress=SILENT)
+    (((predictions,), chosen),) = run_heads(made, recipe, Training(device="cpu"))
     assert chosen["epochs"] == 4
     assert chosen["epoch"] == 1
     assert np.isfinite(predictions).all()
@@ -287,7 +285,7 @@ def test_a_grid_on_features_too_large_is_refused_in_a_line():
     made = problem(rows=64, splits=1)
     huge = Problem(**{**made.__dict__, "features": np.sign(made.features) * np.float32(3e38)})
     with pytest.raises(UserError, match="diverged: .* logreg"):
-        run_heads(huge, EpochRecipe(points=(point(0),), max_epochs=6), seed=0, device="cpu", progress=SILENT)
+        run_heads(huge, EpochRecipe(points=(point(0),), max_epochs=6), Training(device="cpu"))
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "multioutput"])
@@ -300,7 +298,7 @@ def test_protocols_score_a_problem(kind, protocol, monkeypatch):
         points = tuple(point(p.layers, p.lr, p.init, p.dropout, hidden=32) for p in recipe.points)
         monkeypatch.setitem(protocols.RECIPES, protocol, EpochRecipe(points=points, max_epochs=90))
     made = problem(kind, rows=300, splits=2, metrics=("top1_acc",) if kind != "multilabel" else ("mAP",), noise=0.5)
-    scores = run_protocol(made, protocol, seed=1)
+    scores = run_protocol(made, protocol, Training(seed=1))
     assert scores.protocol["name"] == protocol
     assert scores.protocol["shuffled"] is (protocol == "sgd")
     assert len(scores.splits) == 2
@@ -308,7 +306,7 @@ def test_protocols_score_a_problem(kind, protocol, monkeypatch):
         # labels added at random cannot be learnt; parity is learnt by no plane but with the classes
         assert split.metrics[made.metrics[0]] > {"multiclass": 0.9, "multilabel": 0.65, "multioutput": 0.6}[kind]
         assert all(math.isfinite(value) for part in split.predictions for value in part.ravel())
-    again = run_protocol(made, protocol, seed=1)
+    again = run_protocol(made, protocol, Training(seed=1))
     np.testing.assert_array_equal(again.splits[1].predictions[0], scores.splits[1].predictions[0])
 
 
@@ -316,8 +314,31 @@ def test_fast_heads_score_alike_and_leave_the_setting_as_it_was():
     made = problem(rows=300, splits=2, noise=2.5)
     recipe = EpochRecipe(points=(point(1, 1e-2, hidden=64),), batch_size=256, max_epochs=60)
     before = torch.backends.mkldnn.matmul.fp32_precision
-    exact = run_heads(made, recipe, seed=0, device="cpu", progress=SILENT)
-    fast = run_heads(made, recipe, seed=0, device="cpu", progress=SILENT, fast=True)
+    exact = run_heads(made, recipe, Training(device="cpu"))
+    fast = run_heads(made, recipe, Training(device="cpu", fast=True))
     assert torch.backends.mkldnn.matmul.fp32_precision == before
     agree = [(a[0][0].argmax(1) == b[0][0].argmax(1)).mean() for a, b in zip(exact, fast, strict=True)]
     assert min(agree) > 0.8
+
+
+@pytest.mark.parametrize("max_steps", [3, 40, 10_000])
+def test_fewer_steps_keep_the_schedule_in_proportion(max_steps, monkeypatch):
+    from dubcli.probe.heads import train
+
+    factors = []
+    inner = _schedule
+    monkeypatch.setattr(train, "_schedule", lambda *given: factors.append(inner(*given)) or factors[-1])
+    made = problem(rows=50, splits=1)
+    recipe = StepRecipe(optimizer="sgd", lr=0.1, batch_size=64, steps=400, warmup_steps=100, max_steps=max_steps)
+    run_heads(made, recipe, Training(device="cpu"))
+    assert len(factors) == min(400, max_steps)
+    assert int(np.argmax(factors)) in range(min(400, max_steps) // 4 - 1, min(400, max_steps) // 4 + 1)
+    assert factors[-1] < 0.8
+
+
+def test_fewer_steps_end_the_epochs(monkeypatch):
+    made = problem(rows=80, splits=1)
+    recipe = EpochRecipe(points=(point(0, 1e-3),), batch_size=16, max_epochs=90, patience=99, max_steps=20)
+    ((_, chosen),) = run_heads(made, recipe, Training(device="cpu"))
+    batches = len(batch_bounds(len(made.splits[0].train), 16))
+    assert chosen["epochs"] <= -(-20 // batches)

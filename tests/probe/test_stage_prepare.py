@@ -10,9 +10,10 @@ from dubcli.probe.checks import without_failed
 from dubcli.probe.config import ProbeConfig, parse_shots
 from dubcli.probe.listing import list_tasks
 from dubcli.probe.prepare import label_array, prepare_task, with_validation, without_speech
-from dubcli.probe.tasks.data import Clip, TaskData, splits_by_part
+from dubcli.probe.tasks.data import Clip, TaskData
 from dubcli.probe.tasks.find import load_task
 from dubcli.probe.tasks.registry import FOLDER, find_task
+from dubcli.probe.tasks.splits import by_part
 from probe.layouts import esc50, folder_task, hear_task, touch
 
 
@@ -32,9 +33,8 @@ class Ear:
 
 
 def task(kind, classes, labels):
-    clips = tuple(Clip(path=f"{i}.wav", labels=own) for i, own in enumerate(labels))
-    split = splits_by_part(["train"] * len(clips))
-    return TaskData(name="t", kind=kind, folder=".", layout="", classes=classes, clips=clips, splits=(split,),
+    clips = tuple(Clip(path=f"{i}.wav", labels=own, part="train") for i, own in enumerate(labels))
+    return TaskData(name="t", kind=kind, folder=".", layout="", classes=classes, clips=clips, splits=by_part(clips),
                     metrics=("top1_acc",))  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def test_list_says_what_the_paper_and_the_data_say(tmp_path, monkeypatch):
         touch(tmp_path / "all" / "libricount" / f"{count}_abc.json")
     esc50(tmp_path / "all" / "ESC-50-master")
     rows = {row["task"]: row for row in list_tasks(ProbeConfig(data=tmp_path / "all"))}
-    assert len(rows) == 16
+    assert len(rows) == 17
     assert rows["libricount"]["difference"] == "11 classes in the data, N=10 in table B5"
     assert rows["esc50"]["difference"] == "2 classes in the data, N=50 in table B5"
     assert rows["vocalimitation"]["classes_in_data"] is None

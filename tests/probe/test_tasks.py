@@ -12,6 +12,7 @@ from dubcli.errors import UserError
 from dubcli.probe.checks import check_parts, find_leaks, without_missing
 from dubcli.probe.fewshot import few_shot
 from dubcli.probe.tasks.find import left_aside, load_task, places_under
+from dubcli.probe.tasks.paper import PAPER
 from dubcli.probe.tasks.registry import FOLDER, TASKS, find_task
 from dubcli.probe.tasks.splits import carve_validation, kfold, seeded_folds, seeded_parts
 from probe.layouts import esc50, folder_task, hear_task, sound, text, touch
@@ -181,8 +182,9 @@ def test_unknown_task_lists_them():
         find_task("imagenet")
 
 
-def test_there_are_15_tasks_and_all_fields_are_filled():
-    assert len(TASKS) == 15
+def test_the_papers_table_has_15_tasks_and_all_fields_are_filled():
+    assert len(PAPER) == 15
+    assert set(PAPER) <= set(TASKS)
     for task in TASKS.values():
         assert task.licence
         assert task.source

@@ -8,12 +8,14 @@ from typing import Annotated, Any, Optional
 import typer
 
 from dubcli.cli.options import DeviceOption, JsonOption, QuietOption
+from dubcli.probe.protocols import PROTOCOLS
 
 EPILOG = (
     "Examples: [bold]dubav probe --list[/bold]; [bold]dubav probe esc50 runs/efj/ckpt.pt[/bold]; "
     "[bold]dubav probe esc50 runs/mono runs/efj random --data ESC-50-master[/bold]; "
     "[bold]dubav probe all runs/efj --data datasets/[/bold]; "
     "[bold]dubav probe folder random --data my-sounds/ --protocol logreg --shots 1,5,10[/bold]; "
+    "[bold]dubav probe table runs/efj --data labels.csv[/bold]; "
     "[bold]dubav probe fsd50k features:embeddings/hearbaseline[/bold]; "
     "[bold]dubav probe compare results/esc50/mono-ckpt.json results/esc50/efj-ckpt.json[/bold] (is the difference "
     "more than noise?)"
@@ -24,7 +26,9 @@ def probe(
     task: Annotated[
         Optional[str],
         typer.Argument(
-            metavar="TASK", help="One of --list, folder (clips of your own), all, or compare.", show_default=False
+            metavar="TASK",
+            help="One of --list, folder or table (clips of your own), MODULE:NAME, all, or compare.",
+            show_default=False,
         ),
     ] = None,
     models: Annotated[
@@ -39,7 +43,7 @@ def probe(
         Optional[Path],
         typer.Option(
             "--data",
-            help="The dataset as published, or a HEAR task folder; for all, what holds several. "
+            help="The dataset as published, a HEAR task folder, or a table of labels; for all, what holds several. "
             "[default: $DUBAV_DATA/TASK, data/TASK]",
         ),
     ] = None,
@@ -47,7 +51,9 @@ def probe(
     protocol: Annotated[
         Optional[str],
         typer.Option(
-            "--protocol", metavar="hear|linear|hares|sgd|logreg|knn", help="How heads train. [default: the paper's]"
+            "--protocol",
+            metavar=f"{'|'.join(PROTOCOLS)}|MODULE:NAME",
+            help="How heads train. [default: the paper's]",
         ),
     ] = None,
     data_variant: Annotated[
@@ -77,6 +83,10 @@ def probe(
         typer.Option("--check-leakage/--no-check-leakage", help="Look for the same clip in training and test."),
     ] = True,
     again: Annotated[bool, typer.Option("--again", help="Compute results that are there already.")] = False,
+    max_steps: Annotated[
+        Optional[int],
+        typer.Option("--max-steps", help="Heads train for at most so many steps: a trial run, not the paper's."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of heads and draws.")] = 0,
     preset: Annotated[str, typer.Option("--preset", metavar="paper|small|tiny", help="Of the model random.")] = "paper",
     fast_heads: Annotated[
@@ -118,6 +128,7 @@ def probe(
         allow_missing=allow_missing,
         check_leakage=check_leakage,
         again=again,
+        max_steps=max_steps,
         seed=seed,
         preset=preset,
         device=device,
@@ -205,7 +216,7 @@ def _show_tasks(config: Any, json: bool) -> int:
         return 0
     columns = ("task", "type", "N in the paper", "N in the data", "metric", "protocol", "suite", "licence", "source")
     print_table(
-        "Tasks of the paper's table B5",
+        "Tasks: those of the paper's table B5, clips of your own, and plug-ins",
         columns,
         [
             (

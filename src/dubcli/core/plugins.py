@@ -46,7 +46,7 @@ def load(group: str, name: str, builtin: Mapping[str, Any] | None = None, *, ask
     if ":" in name:
         return load_object(name, asked=asked)
     known = names(group, builtin)
-    listed = f"{', '.join(known)}, or " if known else ""
+    listed = f"one of {', '.join(known)}, or " if known else ""
     raise UserError(f"{asked} is {name!r}{did_you_mean(name, known)}; give {listed}MODULE:NAME of your own")
 
 

@@ -52,8 +52,17 @@ def without_failed(
 
 
 def check_parts(data: TaskData) -> TaskData:
-    """The task with a note for each class that is never trained on. Raises UserError for a split with an empty part."""
+    """The task with a note for each class that is never trained on.
+
+    Raises UserError for a split with an empty part, and where all clips have the same label: nothing can be learnt.
+    """
     notes = []
+    if data.clips and len({clip.labels for clip in data.clips}) < 2:
+        only = " ".join(data.clips[0].labels) or "none"
+        raise UserError(
+            f"all {len(data.clips)} clips of {data.name} have the same label ({only}) in {data.folder}; "
+            "a head needs at least two classes"
+        )
     for split in data.splits:
         for part, numbers in (("training", split.train), ("test", split.test)):
             if not numbers:

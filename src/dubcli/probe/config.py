@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubcli.errors import UserError
+from dubcli.probe.protocols import find_protocol
 
-PROTOCOLS = ("hear", "linear", "hares", "sgd", "logreg", "knn")
 VARIANTS = ("speech", "nospeech")
 MODALITIES = ("audio", "video")
 
@@ -18,10 +18,12 @@ class ProbeConfig:
 
     ``data``: the dataset's folder (for ``all`` the folder that holds several); None looks at $DUBAV_DATA and ./data.
     ``out``: where results go. ``features``: where features are kept; None is ``out``/features.
-    ``protocol``: None is the paper's for each task. ``data_variant``: "nospeech" is the same data after ``separate``.
+    ``protocol``: a name or MODULE:NAME; None is the paper's for each task. ``data_variant``: "nospeech" is the same
+    data after ``separate``.
     ``shots``: train on this many clips per class, ``draws`` times each, instead of on all.
     ``modalities``: None is what the task needs. ``allow_missing``: go on without clips that are not there or damaged.
     ``check_leakage``: compare the clips' contents across splits. ``again``: compute results that are there already.
+    ``max_steps``: heads train for at most so many steps (a trial run; the protocols' own numbers are the paper's).
     ``fast_heads``: heads' products round to bfloat16 or TF32 inside. ``seed``: of heads and draws.
     ``preset``: of the model ``random``. ``device``, ``precision``: as in EmbedConfig.
     """
@@ -37,6 +39,7 @@ class ProbeConfig:
     allow_missing: bool = False
     check_leakage: bool = True
     again: bool = False
+    max_steps: int | None = None
     seed: int = 0
     preset: str = "paper"
     device: str | None = None
@@ -44,8 +47,8 @@ class ProbeConfig:
     fast_heads: bool = False
 
     def __post_init__(self) -> None:
-        if self.protocol is not None and self.protocol not in PROTOCOLS:
-            raise UserError(f"--protocol is {self.protocol!r}; give one of {', '.join(PROTOCOLS)}")
+        if self.protocol is not None:
+            find_protocol(self.protocol)
         if self.data_variant not in VARIANTS:
             raise UserError(f"--data-variant is {self.data_variant!r}; give one of {', '.join(VARIANTS)}")
         if any(shots < 1 for shots in self.shots) or self.draws < 1:
@@ -53,6 +56,8 @@ class ProbeConfig:
         wrong = [name for name in self.modalities or MODALITIES if name not in MODALITIES]
         if wrong or self.modalities == ():
             raise UserError(f"--modality is {','.join(self.modalities or ())!r}; give audio, video or audio,video")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise UserError(f"--max-steps is {self.max_steps}; give 1 or more")
         if self.seed < 0:
             raise UserError(f"--seed is {self.seed}; give 0 or more")
 

@@ -6,38 +6,33 @@ from typing import Any
 
 from dubcli.errors import UserError
 from dubcli.probe.config import ProbeConfig
-from dubcli.probe.tasks.data import TaskData
+from dubcli.probe.tasks.data import Task, TaskData
 from dubcli.probe.tasks.find import load_task, places_under
-from dubcli.probe.tasks.registry import FOLDER, TASKS, Task
-
-# What HEAR's and the datasets' own files say where table B5 says something else; shown also when no data is there.
-KNOWN_DIFFERENCES = {
-    "vocalimitation": "multilabel in table B5, multiclass on disk",
-    "libricount": "N=10 in table B5, 11 classes (0 to 10 speakers) on disk",
-    "cremad": "N=7 in table B5, 6 emotions on disk",
-    "vggsound": "N=310 in table B5, 309 labels in vggsound.csv",
-    "speechcommands-5h": "N=12, 35 in table B5; HEAR's folder has 12 classes",
-    "speechcommands-full": "N=12, 35 in table B5; HEAR's folder has 12 classes, the published set 35 words",
-}
+from dubcli.probe.tasks.paper import PAPER, PaperFacts
+from dubcli.probe.tasks.registry import OWN, TASKS, plugin_tasks
 
 
 def list_tasks(config: ProbeConfig) -> list[dict[str, Any]]:
     """A row per task for tables and JSON; ``classes_in_data`` and ``folder`` are None where no data was found."""
-    return [_row(task, config) for task in (*TASKS.values(), FOLDER)]
+    plugins = list(plugin_tasks())
+    rows = [_row(task, config) for task in (*TASKS.values(), *OWN.values())]
+    rows += [_row(task, config) for _, task in plugins if isinstance(task, Task)]
+    return rows + [_broken(name, error) for name, error in plugins if isinstance(error, UserError)]
 
 
 def _row(task: Task, config: ProbeConfig) -> dict[str, Any]:
     data, trouble = _data(task, config)
     classes = None if data is None else [len(names) for names in data.classes]
-    difference = _difference(task, data)
+    paper = PAPER.get(task.name)
+    difference = _difference(paper, data)
     return {
         "task": task.name,
         "title": task.title,
         "what": task.what,
-        "kind": task.paper_kind if data is None else data.kind,
-        "kind_in_paper": task.paper_kind,
+        "kind": data.kind if data is not None else paper.kind if paper is not None else "-",
+        "kind_in_paper": None if paper is None else paper.kind,
         "modalities": list(task.modalities),
-        "classes_in_paper": list(task.paper_classes),
+        "classes_in_paper": [] if paper is None else list(paper.classes),
         "classes_in_data": classes,
         "classes_in_data_text": "-" if classes is None else "/".join(map(str, classes)),
         "clips": None if data is None else len(data.clips),
@@ -47,14 +42,14 @@ def _row(task: Task, config: ProbeConfig) -> dict[str, Any]:
         "difference": "; ".join(filter(None, (difference, trouble))) or None,
         "metric": task.metric,
         "protocol": task.protocol,
-        "suite": task.suite,
+        "suite": "-" if paper is None else paper.suite,
         "licence": task.licence,
         "source": task.source,
     }
 
 
 def _data(task: Task, config: ProbeConfig) -> tuple[TaskData | None, str | None]:
-    places = [] if task is FOLDER else places_under(task, config.data)
+    places = [] if task.own is not None else places_under(task, config.data)
     for place in places:
         try:
             return load_task(task, place), None
@@ -63,16 +58,22 @@ def _data(task: Task, config: ProbeConfig) -> tuple[TaskData | None, str | None]
     return None, None
 
 
-def _difference(task: Task, data: TaskData | None) -> str | None:
-    if data is None or not task.paper_classes:
-        return KNOWN_DIFFERENCES.get(task.name)
+def _broken(name: str, error: UserError) -> dict[str, Any]:
+    """A row of the same columns for a plug-in that cannot be loaded."""
+    task = Task(name=name, readers=(), what="a plug-in that cannot be loaded")
+    return {**_row(task, ProbeConfig()), "difference": str(error)}
+
+
+def _difference(paper: PaperFacts | None, data: TaskData | None) -> str | None:
+    if paper is None or data is None:
+        return None if paper is None else paper.difference or None
     found = []
     counts = tuple(len(names) for names in data.classes)
-    fits = counts == task.paper_classes or (len(counts) == 1 and counts[0] in task.paper_classes)
+    fits = counts == paper.classes or (len(counts) == 1 and counts[0] in paper.classes)
     if not fits:
-        found.append(f"{_numbers(counts)} classes in the data, N={_numbers(task.paper_classes)} in table B5")
-    if data.kind != task.paper_kind:
-        found.append(f"{data.kind} in the data, {task.paper_kind} in table B5")
+        found.append(f"{_numbers(counts)} classes in the data, N={_numbers(paper.classes)} in table B5")
+    if data.kind != paper.kind:
+        found.append(f"{data.kind} in the data, {paper.kind} in table B5")
     return "; ".join(found) or None
 
 

@@ -24,9 +24,8 @@ from dubcli.probe.features import (
 )
 from dubcli.probe.foreign import ForeignModel, foreign_features
 from dubcli.probe.kit import find_kit_folder, read_kit
-from dubcli.probe.tasks.data import TaskData
+from dubcli.probe.tasks.data import Task, TaskData
 from dubcli.probe.tasks.folder import slug
-from dubcli.probe.tasks.registry import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,8 @@ from dubcli.errors import UserError
 from dubcli.jobs.progress import Progress
 from dubcli.probe.checks import Leak, check_parts, find_leaks, without_missing
 from dubcli.probe.config import ProbeConfig
-from dubcli.probe.tasks.data import TaskData
+from dubcli.probe.tasks.data import Task, TaskData
 from dubcli.probe.tasks.find import load_task
-from dubcli.probe.tasks.registry import FOLDER, Task
 from dubcli.probe.tasks.splits import carve_validation
 
 
@@ -50,7 +49,8 @@ def prepare_task(
 
 def prepare_own(task: Task, data: TaskData, progress: Progress) -> Prepared:
     """The same for a task that came with its features, and may have no sounds."""
-    checked = check_parts(data if task is FOLDER else replace(data, name=task.name))
+    own = replace(data, name=task.name) if task.own is None else replace(data, protocol="hear")
+    checked = check_parts(own)
     tell(checked, (), progress)
     return Prepared(task=task, data=checked, leaks=())
 

@@ -1,36 +1,73 @@
-"""Training protocols: a problem in, test predictions and scores per split out."""
+"""Protocols: how heads train. One table of them, which plug-ins extend; nothing heavy is imported by reading it."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from dubcli.core import plugins
+from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.probe.heads.settings import RECIPES, StepRecipe
-from dubcli.probe.metrics import score
-from dubcli.probe.problem import Problem, Split
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    import numpy as np
 
-LOGREG_C = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-KNN_K = (1, 5, 10, 20)
+    from dubcli.probe.problem import Problem, Split
+
+GROUP = "dubcli.protocols"
+
+Predictions = tuple["np.ndarray[Any, Any]", ...]
+"""Scores of a split's test clips: float (test rows, classes), one array per output (one but for multioutput)."""
+Fitted = tuple[Predictions, dict[str, Any]]
+"""A split's predictions, and what was chosen for it on validation clips."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How heads train, whatever the protocol.
+
+    ``device``: torch's name; None is CUDA where there is one. ``fast``: products round to bfloat16 or TF32 inside.
+    ``max_steps``: a head trains for at most so many steps, for trial runs. ``progress`` takes bars.
+    """
+
+    seed: int = 0
+    device: str | None = None
+    fast: bool = False
+    max_steps: int | None = None
+    progress: Progress = SILENT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A way to train heads and to score test clips.
+
+    Args:
+        run: (problem, training) -> for each of ``problem.splits`` its predictions and what was chosen. It trains on
+            rows ``split.train`` and scores rows ``split.test`` of ``problem.features``; labels of test rows are not to
+            be looked at.
+        help: one line.
+        needs_validation: it chooses something on rows ``split.valid``; where the data have none, a tenth of the
+            training clips is taken. Otherwise ``split.valid`` may be empty.
+        parameters: what stands in the results beside the protocol's name.
+    """
+
+    run: Callable[[Problem, Training], Sequence[Fitted]]
+    help: str
+    needs_validation: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitScores:
-    """One split: ``metrics`` by name, the test rows, their predicted scores, what was chosen on validation.
-
-    ``predictions``: float32 (test rows, classes); a tuple of one array per output for multioutput.
-    """
+    """One split: ``metrics`` by name, the test rows, their predicted scores, what was chosen on validation."""
 
     name: str
     metrics: dict[str, float]
-    test: Array
-    predictions: tuple[Array, ...]
+    test: np.ndarray[Any, Any]
+    predictions: Predictions
     chosen: dict[str, Any]
 
 
@@ -42,133 +79,85 @@ class ProbeScores:
     splits: tuple[SplitScores, ...]
 
 
-def run_protocol(
-    problem: Problem,
-    protocol: str,
-    *,
-    seed: int = 0,
-    device: str | None = None,
-    fast: bool = False,
-    progress: Progress = SILENT,
-) -> ProbeScores:
-    """Train and test heads on every split of ``problem``. Raises UserError where heads diverge."""
-    if protocol in RECIPES:
-        return _with_gradients(problem, protocol, seed, device, fast, progress)
-    fitters: dict[str, tuple[Callable[..., Any], str, tuple[float, ...]]] = {
-        "logreg": (_logreg, "C", LOGREG_C),
-        "knn": (_knn, "k", KNN_K),
-    }
-    fit, name, values = fitters[protocol]
-    progress.start("probe", len(problem.splits), "splits")
+def find_protocol(name: str) -> Protocol:
+    """The protocol of a name, of an entry point, or of MODULE:NAME. Raises UserError for what is none."""
+    found = plugins.load(GROUP, name, PROTOCOLS, asked="--protocol")
+    if not isinstance(found, Protocol):
+        raise UserError(f"--protocol {name} is a {type(found).__name__}; give a dubcli.probe.protocols.Protocol")
+    return found
+
+
+def run_protocol(problem: Problem, name: str, training: Training = Training()) -> ProbeScores:
+    """Train and test heads on every split of ``problem``.
+
+    Raises:
+        UserError: heads diverge, or a protocol's predictions have another shape than they must.
+    """
+    from dubcli.probe.metrics import score
+
+    protocol = find_protocol(name)
+    found = list(protocol.run(problem, training))
+    if len(found) != len(problem.splits):
+        raise UserError(f"--protocol {name} gave predictions of {len(found)} splits; there are {len(problem.splits)}")
     splits = []
-    for number, split in enumerate(problem.splits, start=1):
-        splits.append(_choose(problem, split, fit, name, values, seed))
-        progress.update("probe", number)
-    progress.finish("probe")
-    parameters = {"name": protocol, f"{name}_tried": list(values), "standardised": True, "seed": seed}
-    return ProbeScores(protocol=parameters, splits=tuple(splits))
+    for split, (given, chosen) in zip(problem.splits, found, strict=True):
+        predictions = _checked(name, problem, split, given)
+        metrics = score(problem, predictions, split.test)
+        splits.append(
+            SplitScores(name=split.name, metrics=metrics, test=split.test, predictions=predictions, chosen=chosen)
+        )
+    common = {"seed": training.seed, "max_steps": training.max_steps, "fast_products": training.fast}
+    return ProbeScores(protocol={"name": name, **protocol.parameters, **common}, splits=tuple(splits))
 
 
-def _with_gradients(
-    problem: Problem, protocol: str, seed: int, device: str | None, fast: bool, progress: Progress
-) -> ProbeScores:
+def _checked(name: str, problem: Problem, split: Split, given: Predictions) -> Predictions:
+    """``given`` as float32 where its shapes are right."""
+    import numpy as np
+
+    classes: Any = problem.classes if problem.kind == "multioutput" else (problem.classes,)
+    wanted = [(len(split.test), len(names)) for names in classes]
+    predictions = tuple(np.asarray(part, dtype=np.float32) for part in given)
+    if [part.shape for part in predictions] != wanted:
+        shapes = [part.shape for part in predictions]
+        raise UserError(f"--protocol {name} gave predictions of shapes {shapes} for {split.name}; wanted are {wanted}")
+    return predictions
+
+
+def _run_recipe(problem: Problem, training: Training, recipe: str) -> list[Fitted]:
     from dubcli.probe.heads.protocol import run_heads
 
-    recipe = RECIPES[protocol]
-    found = run_heads(problem, recipe, seed=seed, device=device, progress=progress, fast=fast)
-    splits = [
-        SplitScores(
-            name=split.name,
-            metrics=score(problem, predictions, split.test),
-            test=split.test,
-            predictions=predictions,
-            chosen=chosen,
-        )
-        for split, (predictions, chosen) in zip(problem.splits, found, strict=True)
-    ]
-    shuffled = isinstance(recipe, StepRecipe)
-    parameters = {
-        "name": protocol,
-        **asdict(recipe),
-        "seed": seed,
-        "shuffled": shuffled,
-        "standardised": False,
-        "fast_products": fast,
-    }
-    return ProbeScores(protocol=parameters, splits=tuple(splits))
+    return run_heads(problem, replace(RECIPES[recipe], max_steps=training.max_steps), training)
 
 
-def _choose(
-    problem: Problem, split: Split, fit: Callable[..., Any], name: str, values: tuple[float, ...], seed: int
-) -> SplitScores:
-    """The value with the best first metric on validation; it is tested as it was trained, without validation rows."""
-    mean = problem.features[split.train].mean(axis=0)
-    std = problem.features[split.train].std(axis=0) + 1e-8
-    scaled = (problem.features - mean) / std
-    best: tuple[float, float, Any] | None = None
-    for value in values:
-        predict = fit(scaled[split.train], problem.labels[split.train], value, problem, seed)
-        found = score(problem, predict(scaled[split.valid]), split.valid)[problem.metrics[0]]
-        if best is None or found > best[0]:
-            best = (found, value, predict)
-    assert best is not None
-    predictions = best[2](scaled[split.test])
-    return SplitScores(
-        name=split.name,
-        metrics=score(problem, predictions, split.test),
-        test=split.test,
-        predictions=predictions,
-        chosen={name: best[1], "validation": best[0]},
+def _run_scikit(problem: Problem, training: Training, fit: str, values: tuple[float, ...]) -> list[Fitted]:
+    from dubcli.probe import scikit
+
+    run = {"logreg": scikit.run_logreg, "knn": scikit.run_knn}[fit]
+    return run(problem, training, values)
+
+
+def _by_recipe(name: str, text: str) -> Protocol:
+    recipe = RECIPES[name]
+    steps = isinstance(recipe, StepRecipe)
+    parameters = {**asdict(recipe), "shuffled": steps, "standardised": False}
+    return Protocol(run=partial(_run_recipe, recipe=name), help=text, needs_validation=not steps, parameters=parameters)
+
+
+def _by_scikit(name: str, value: str, values: tuple[float, ...], text: str) -> Protocol:
+    return Protocol(
+        run=partial(_run_scikit, fit=name, values=values),
+        help=text,
+        needs_validation=True,
+        parameters={f"{value}_tried": list(values), "standardised": True},
     )
 
 
-def _logreg(features: Array, labels: Array, c: float, problem: Problem, seed: int) -> Callable[[Array], Any]:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    def one(target: Array, classes: int) -> Callable[[Array], Array]:
-        present = np.unique(target)
-        if len(present) == 1:
-            constant = np.zeros((1, classes), dtype=np.float32)
-            constant[0, present[0]] = 1
-            return lambda rows: np.repeat(constant, len(rows), axis=0)
-        model = LogisticRegression(C=c, max_iter=200, tol=1e-3, random_state=seed)
-        with warnings.catch_warnings():
-            # with little regularisation 200 steps need not converge; validation chooses among what they reach
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(features, target)
-
-        def predict(rows: Array) -> Array:
-            out = np.zeros((len(rows), classes), dtype=np.float32)
-            out[:, model.classes_] = model.predict_proba(rows)
-            return out
-
-        return predict
-
-    return _by_kind(one, labels, problem)
-
-
-def _knn(features: Array, labels: Array, k: float, problem: Problem, seed: int) -> Callable[[Array], Any]:
-    from sklearn.neighbors import NearestNeighbors
-
-    index = NearestNeighbors(n_neighbors=min(int(k), len(features)), metric="cosine").fit(features)
-
-    def one(target: Array, classes: int) -> Callable[[Array], Array]:
-        one_hot = np.eye(classes, dtype=np.float32)[target]
-        return lambda rows: one_hot[index.kneighbors(rows, return_distance=False)].mean(axis=1)
-
-    return _by_kind(one, labels, problem)
-
-
-def _by_kind(
-    one: Callable[[Array, int], Callable[[Array], Array]], labels: Array, problem: Problem
-) -> Callable[[Array], tuple[Array, ...]]:
-    """One multiclass predictor, one per output, or one per label (its score is the probability of 1)."""
-    if problem.kind == "multiclass":
-        single = one(labels, len(problem.classes))
-        return lambda rows: (single(rows),)
-    if problem.kind == "multioutput":
-        outputs = [one(labels[:, i], len(names)) for i, names in enumerate(problem.classes)]
-        return lambda rows: tuple(predict(rows) for predict in outputs)
-    binary = [one(labels[:, i].astype(np.int64), 2) for i in range(len(problem.classes))]
-    return lambda rows: (np.stack([predict(rows)[:, 1] for predict in binary], axis=1),)
+PROTOCOLS = {
+    "hear": _by_recipe("hear", "hear-eval-kit's: 8 grid points, 1 or 2 hidden layers of 1024, early stopping"),
+    "linear": _by_recipe("linear", "the same without hidden layers"),
+    "hares": _by_recipe("hares", "linear; Adam, batch 64, 400K steps, warm-up and cosine (our reading)"),
+    "sgd": _by_recipe("sgd", "linear; 200 epochs at 0.2, cosine, batch 1024"),
+    "logreg": _by_scikit("logreg", "C", (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0), "scikit-learn's, in seconds"),
+    "knn": _by_scikit("knn", "k", (1, 5, 10, 20), "nearest neighbours by cosine, in seconds"),
+}
+"""A protocol more is a line more here, or a plug-in of the group ``dubcli.protocols``."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 import time
+import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from dubcli import __version__
+from dubcli.core.atomic import atomic_write
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.probe.checks import check_parts, without_failed
@@ -29,14 +31,12 @@ from dubcli.probe.prepare import (
     with_validation,
 )
 from dubcli.probe.problem import Problem, Split
-from dubcli.probe.protocols import run_protocol
+from dubcli.probe.protocols import Training, find_protocol, run_protocol
 from dubcli.probe.results import ProbeResult, existing, prediction_arrays, save_result, summary
-from dubcli.probe.tasks.data import TaskData
+from dubcli.probe.tasks.data import Task, TaskData
 from dubcli.probe.tasks.find import left_aside, places_under
-from dubcli.probe.tasks.registry import FOLDER, TASKS, Task, find_task
-
-NEED_VALIDATION = ("hear", "linear", "logreg", "knn")
-"""Protocols that choose something on validation clips."""
+from dubcli.probe.tasks.paper import PAPER
+from dubcli.probe.tasks.registry import TASKS, find_task, plugin_tasks
 
 
 def probe(
@@ -65,8 +65,18 @@ def probe_tasks(
     opened = [open_model(argument, _settings(config)) for argument in models]
     if found is not None:
         return _probe_task(found, config.data, opened, config, progress), {}
+    return _probe_all(opened, config, progress)
+
+
+def _probe_all(
+    opened: Sequence[Model], config: ProbeConfig, progress: Progress
+) -> tuple[list[ProbeResult], dict[str, str]]:
+    """Every task that is there with every model; whatever goes wrong with one of them, the others are done."""
     results: list[ProbeResult] = []
     failures: dict[str, str] = {}
+    for name, plugin in plugin_tasks():
+        if isinstance(plugin, UserError):
+            failures[name] = str(plugin)
     places = _tasks_there(opened, config)
     if config.data is not None and (aside := left_aside([there for there, _ in places], config.data)):
         names = ", ".join(aside)
@@ -77,7 +87,18 @@ def probe_tasks(
                 results += _probe_task(there, place, [model], config, progress)
             except UserError as error:
                 failures[f"{there.name} {model.name}"] = str(error)
+            except Exception as error:  # a bug in one task is no reason to lose the others
+                failures[f"{there.name} {model.name}"] = _kept_traceback(error, config.out / there.name / model.name)
     return results, failures
+
+
+def _kept_traceback(error: Exception, beside: Path) -> str:
+    """Write the traceback of a bug beside where the result would be; what happened, in a line."""
+    path = beside.with_name(f"{beside.name}.traceback.txt")
+    with atomic_write(path, "w") as file:
+        file.write("".join(traceback.format_exception(error)))
+    first = next(iter(str(error).splitlines()), "")
+    return f"unexpected {type(error).__name__}: {first} (its traceback is in {path}; please report it)"
 
 
 def _settings(config: ProbeConfig) -> Settings:
@@ -86,7 +107,8 @@ def _settings(config: ProbeConfig) -> Settings:
 
 def _tasks_there(models: Sequence[Model], config: ProbeConfig) -> list[tuple[Task, Path | None]]:
     found: list[tuple[Task, Path | None]] = []
-    for task in TASKS.values():
+    plugins = [task for _, task in plugin_tasks() if isinstance(task, Task)]
+    for task in (*TASKS.values(), *plugins):
         places = places_under(task, config.data)
         if places:
             found.append((task, places[0]))
@@ -134,8 +156,19 @@ def _probe_model(prepared: Prepared, model: Model, config: ProbeConfig, progress
             results.append(there)
             continue
         loaded = loaded or _features(prepared, model, modalities, config, progress)
-        results.append(_measure(prepared, loaded, model, identity, shots, path, config, progress))
+        run = _Run(config=config, identity=identity, shots=shots, progress=progress)
+        results.append(_measure(prepared, loaded, model, run, path))
     return results
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What one result is made with. ``shots``: None for all training clips; ``identity``: what it depends on."""
+
+    config: ProbeConfig
+    identity: dict[str, Any]
+    shots: int | None
+    progress: Progress
 
 
 def _features(
@@ -151,32 +184,30 @@ def _features(
 
 
 def _measure(
-    prepared: Prepared,
-    loaded: tuple[TaskData, np.ndarray],
-    model: Model,
-    identity: dict[str, Any],
-    shots: int | None,
-    path: Path,
-    config: ProbeConfig,
-    progress: Progress,
+    prepared: Prepared, loaded: tuple[TaskData, np.ndarray], model: Model, run: _Run, path: Path
 ) -> ProbeResult:
     begun = time.monotonic()
     data, array = loaded
-    protocol = identity["protocol"]
-    if shots is not None:
-        data = few_shot(data, shots, config.draws, config.seed)
-    if protocol in NEED_VALIDATION:
+    config, protocol = run.config, run.identity["protocol"]
+    if run.shots is not None:
+        data = few_shot(data, run.shots, config.draws, config.seed)
+    if find_protocol(protocol).needs_validation:
         data = with_validation(data)
     problem = to_problem(data, array)
-    scores = run_protocol(
-        problem, protocol, seed=config.seed, device=config.device, fast=config.fast_heads, progress=progress
+    training = Training(
+        seed=config.seed,
+        device=config.device,
+        fast=config.fast_heads,
+        max_steps=config.max_steps,
+        progress=run.progress,
     )
+    scores = run_protocol(problem, protocol, training)
     content = {
         "task": data.name,
         "model": path.stem,
         **summary(problem, scores),
         "features": model.identity(),
-        "identity": identity,
+        "identity": run.identity,
         "data": describe(prepared, data),
         "config": asdict(config) | {"data": str(config.data), "out": str(config.out), "features": str(config.features)},
         "seconds": round(time.monotonic() - begun, 3),
@@ -188,12 +219,6 @@ def _measure(
         },
     }
     return save_result(path, content, prediction_arrays(problem, scores))
-
-
-def default_protocol(prepared: Prepared) -> str:
-    """The paper's protocol for a task; any other HEAR task folder has HEAR's."""
-    other_hear_task = prepared.task is FOLDER and not prepared.data.name.startswith("folder-")
-    return "hear" if other_hear_task else prepared.task.protocol
 
 
 def to_problem(data: TaskData, array: np.ndarray) -> Problem:
@@ -228,7 +253,7 @@ def describe(prepared: Prepared, data: TaskData) -> dict[str, Any]:
         "official_splits": data.official,
         "clips": len(data.clips),
         "classes": [len(names) for names in data.classes],
-        "classes_in_paper": list(prepared.task.paper_classes),
+        "classes_in_paper": list(PAPER[data.name].classes) if data.name in PAPER else [],
         "notes": [*data.notes, *([leak_text(leaks)] if leaks else [])],
         "leakage": [{"split": leak.split, "paths": list(leak.paths)} for leak in leaks],
     }
@@ -242,10 +267,11 @@ def _identity(
         "content_hash": model.identity()["content_hash"],
         "data_variant": config.data_variant,
         "data": fingerprint(prepared.data),
-        "protocol": config.protocol or default_protocol(prepared),
+        "protocol": config.protocol or prepared.data.protocol or prepared.task.protocol,
         "modalities": list(modalities),
         "shots": shots,
         "draws": config.draws if shots is not None else None,
         "seed": config.seed,
         "fast_heads": config.fast_heads,
+        "max_steps": config.max_steps,
     }

@@ -22,7 +22,7 @@ class Objective:
 
     def targets(self, labels: Tensor) -> Tensor:
         """Labels as the loss wants them: (rows, outputs of the problem) int64, or (rows, classes) 0 and 1."""
-        return labels if self._kind == "multilabel" else labels.reshape(len(labels), -1)
+        return labels if labels.ndim == 2 else labels[:, None]  # reshape(len, -1) cannot divide no rows
 
     def gradient(self, logits: Tensor, targets: Sequence[tuple[int, int, Tensor]]) -> Tensor:
         """Of the mean loss of each head by its logits (heads, batch, outputs); the logits are overwritten.

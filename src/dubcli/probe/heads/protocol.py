@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dubcli.core.machine import choose_device
 from dubcli.core.memory import keep_freed_memory
 from dubcli.core.precision import fast_products
 from dubcli.errors import UserError
@@ -19,37 +20,31 @@ from dubcli.probe.heads.objective import Objective
 from dubcli.probe.heads.settings import EpochRecipe, Point, StepRecipe
 from dubcli.probe.heads.train import Rows, Tell, Trained, train_steps, train_until_flat
 from dubcli.probe.problem import Problem, Split
-
-Predictions = tuple[np.ndarray[Any, Any], ...]
-Found = list[tuple[Predictions, dict[str, Any]]]
-"""For each split its test scores, one array per output, and what was chosen for it."""
+from dubcli.probe.protocols import Fitted, Predictions, Training
 
 
 def run_heads(
     problem: Problem,
     recipe: EpochRecipe | StepRecipe,
+    training: Training,
     *,
-    seed: int,
-    device: str | None,
-    progress: Progress,
     dtype: torch.dtype = torch.float32,
-    fast: bool = False,
-) -> Found:
-    """Train the recipe's heads on every split. Raises UserError where they diverge.
-
-    ``fast``: products round to bfloat16 or TF32 inside, see ``core.precision.fast_products``.
-    """
+) -> list[Fitted]:
+    """Train the recipe's heads on every split. Raises UserError where they diverge."""
     keep_freed_memory()
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    where = str(choose_device(training.device))
+    seed, progress = training.seed, training.progress
     objective = Objective(problem)
     splits = [_rows(problem, split, objective, dtype, where) for split in problem.splits]
-    with torch.inference_mode(), fast_products() if fast else nullcontext():
+    with torch.inference_mode(), fast_products() if training.fast else nullcontext():
         if isinstance(recipe, StepRecipe):
             return _by_steps(splits, objective, recipe, seed, progress)
         return _by_grid(splits, objective, recipe, seed, progress)
 
 
-def _by_grid(splits: Sequence[Rows], objective: Objective, recipe: EpochRecipe, seed: int, progress: Progress) -> Found:
+def _by_grid(
+    splits: Sequence[Rows], objective: Objective, recipe: EpochRecipe, seed: int, progress: Progress
+) -> list[Fitted]:
     """All points on the first split; the best one on the others (hear-eval-kit's order)."""
     heads = [Head(point=point, split=0, key=(seed, 0, number)) for number, point in enumerate(recipe.points)]
     tried = train_until_flat(heads, splits, objective, recipe, _teller(progress, "heads: grid", "epochs"))
@@ -76,7 +71,9 @@ def _chosen(one: Trained) -> dict[str, Any]:
     return {"point": point, "validation": one.validation, "epoch": one.best_epoch, "epochs": one.epochs}
 
 
-def _by_steps(splits: Sequence[Rows], objective: Objective, recipe: StepRecipe, seed: int, progress: Progress) -> Found:
+def _by_steps(
+    splits: Sequence[Rows], objective: Objective, recipe: StepRecipe, seed: int, progress: Progress
+) -> list[Fitted]:
     point = Point(layers=0, lr=recipe.lr, init="default", dropout=0.0)
     heads = [Head(point=point, split=split, key=(seed, split, 0)) for split in range(len(splits))]
     trained = train_steps(heads, splits, objective, recipe, _teller(progress, "heads", "steps"))

@@ -23,19 +23,20 @@ class Point:
 @dataclass(frozen=True, kw_only=True)
 class EpochRecipe:
     """Adam until the validation score has not risen ``patience`` times; the best state is kept. The same fixed order
-    of rows in every epoch (hear-eval-kit never shuffles)."""
+    of rows in every epoch (hear-eval-kit never shuffles). ``max_steps``: the last epoch is the first past them."""
 
     points: tuple[Point, ...]
     batch_size: int = 1024
     max_epochs: int = 500
     validate_every: int = 3
     patience: int = 20
+    max_steps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecipe:
     """A fixed number of steps, rows shuffled anew in every epoch, cosine to 0 after a linear warm-up; nothing is
-    chosen. ``epochs`` or ``steps``: the other is None."""
+    chosen. ``epochs`` or ``steps``: the other is None. ``max_steps``: fewer steps, and warm-up in proportion."""
 
     optimizer: str
     lr: float
@@ -43,6 +44,7 @@ class StepRecipe:
     steps: int | None = None
     epochs: int | None = None
     warmup_steps: int = 0
+    max_steps: int | None = None
 
 
 # hear-eval-kit draws 8 of its 16 grid points with a fixed seed; these are the ones, in its order.

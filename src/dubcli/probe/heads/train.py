@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,14 +78,17 @@ def _train_bank(
     optimizer = Adam(bank.parameters, _rates(bank))
     batches = batch_bounds(len(splits[bank.heads[0].split].train), recipe.batch_size)
     running = list(trained)
-    for epoch in range(1, recipe.max_epochs + 1):
+    epochs = recipe.max_epochs
+    if recipe.max_steps is not None:
+        epochs = min(epochs, -(-recipe.max_steps // len(batches)))
+    for epoch in range(1, epochs + 1):
         for low, high in batches:
             rows = _blocks(bank.heads, splits, lambda split: split.train[low:high])  # noqa: B023 - called at once
             wanted = _blocks(bank.heads, splits, lambda split: split.train_targets[low:high])  # noqa: B023
             logits, caches = bank.forward(rows)
             gradients = bank.backward(rows, caches, objective.gradient(logits, wanted))
             optimizer.step(bank.parameters, gradients)
-        tell(epoch, recipe.max_epochs, len(running))
+        tell(epoch, epochs, len(running))
         if epoch % recipe.validate_every:
             continue
         going = _validate(bank, running, splits, objective, epoch, recipe.patience)
@@ -165,6 +168,9 @@ def _run_steps(
 ) -> None:
     batches = batch_bounds(rows, recipe.batch_size)
     steps = recipe.steps if recipe.steps is not None else (recipe.epochs or 0) * len(batches)
+    if recipe.max_steps is not None and recipe.max_steps < steps:
+        warmup_steps = recipe.warmup_steps * recipe.max_steps // steps
+        steps, recipe = recipe.max_steps, replace(recipe, warmup_steps=warmup_steps)
     optimizer = (Adam if recipe.optimizer == "adam" else SGD)(bank.parameters, _rates(bank))
     shuffles = [np.random.Generator(np.random.SFC64([*head.key, 2])) for head in bank.heads]
     device = splits[bank.heads[0].split].train.device

@@ -1,15 +1,20 @@
-"""What a reader makes of a dataset's folder: clips with labels, and which of them train, validate and test."""
+"""What a task is, and what its readers make of a dataset's folder: clips with labels, divided into parts."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dubcli.errors import UserError
 
 KINDS = ("multiclass", "multilabel", "multioutput")
+AUDIO = ("audio",)
+VIDEO = ("video",)
+BOTH = ("audio", "video")
 
 TOP1_FIRST = ("top1_acc", "mAP", "d_prime", "aucroc")
 MAP_FIRST = ("mAP", "d_prime", "aucroc", "top1_acc")
@@ -23,13 +28,15 @@ ORDER_SEED = 0
 class Clip:
     """One sound or video, or ``seconds`` of it from ``start_seconds`` on.
 
-    ``labels``: exactly one for multiclass, any number for multilabel, one per output for multioutput.
+    ``labels``: exactly one for multiclass, any number for multilabel, one per output for multioutput. ``part``: what
+    ``splits.by_part`` and ``splits.by_fold`` divide by: train, valid or test, or the name of a fold.
     """
 
     path: Path
     labels: tuple[str, ...]
     start_seconds: float = 0.0
     seconds: float | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +56,19 @@ class TaskData:
     ``classes``: one tuple of names per output (a single one but for multioutput). ``metrics``: the first one decides.
     ``layout``: what was recognised. ``official``: the splits are the published ones (or HEAR's), not seeded here.
     ``notes``: what a reader of the results must know. ``may_lack_files``: the dataset loses files as years go by.
+    ``protocol``: of data that have one of their own; empty is the task's. Whoever asks a reader fills in empty names
+    and layouts.
     """
 
-    name: str
-    kind: str
+    name: str = ""
+    kind: str = "multiclass"
     folder: Path
-    layout: str
+    layout: str = ""
     classes: tuple[tuple[str, ...], ...]
     clips: tuple[Clip, ...]
     splits: tuple[ClipSplit, ...]
-    metrics: tuple[str, ...]
+    metrics: tuple[str, ...] = TOP1_FIRST
+    protocol: str = ""
     official: bool = True
     notes: tuple[str, ...] = ()
     may_lack_files: bool = False
@@ -82,12 +92,88 @@ class Reader:
 
     def recognises(self, folder: Path) -> bool:
         """Whether this is a folder of this layout, by what is in it and whatever its name."""
-        others = any(next(folder.glob(pattern), None) is not None for pattern in self.not_with)
+        others = any(next(visible(folder, pattern), None) is not None for pattern in self.not_with)
         return not others and not self.missing(folder)
 
     def missing(self, folder: Path) -> list[str]:
         """The patterns that nothing matches: none where ``folder`` has this layout."""
-        return [pattern for pattern in self.requires if next(folder.glob(pattern), None) is None]
+        return [pattern for pattern in self.requires if next(visible(folder, pattern), None) is None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Something to measure on. A task of one's own needs a ``name`` and ``readers``; the first that fits reads.
+
+    ``modalities``: what it is about. ``metric``: the one that decides. ``protocol``: the default one. ``aliases``:
+    other names of the task and of its data's folder. ``hear``: name of its HEAR task folders, with ``hear_mode``.
+    ``own``: for tasks whose data a user names with ``--data`` in place of a layout to look for; it takes that path.
+    """
+
+    name: str
+    readers: tuple[Reader, ...]
+    title: str = ""
+    what: str = ""
+    metric: str = "top1_acc"
+    protocol: str = "logreg"
+    licence: str = ""
+    source: str = ""
+    modalities: tuple[str, ...] = AUDIO
+    hear: str = ""
+    hear_mode: str = "full"
+    aliases: tuple[str, ...] = ()
+    own: Callable[[Path], TaskData] | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", self.name):  # it names folders of results
+            raise UserError(f"a task is named {self.name!r}; give a name of letters, digits, - _ and .")
+        if not self.title:
+            object.__setattr__(self, "title", self.name)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Names that the data's folder may have under a common root."""
+        return (self.name, *self.aliases)
+
+    @property
+    def layouts(self) -> tuple[str, ...]:
+        """The layouts that are read, in words."""
+        own = tuple(dict.fromkeys(reader.layout for reader in self.readers))
+        return (f"HEAR task folder {self.hear}-*-{self.hear_mode}", *own) if self.hear else own
+
+    @property
+    def where(self) -> str:
+        """Where to get the data, in words."""
+        return f"get it from {self.source}" if self.source else f"its layout: {'; '.join(self.layouts)}"
+
+
+def visible(folder: Path, pattern: str) -> Iterator[Path]:
+    """What matches a glob pattern, sorted, without hidden names: macOS leaves a ``._x.wav`` beside each ``x.wav``."""
+    for path in sorted(folder.glob(pattern)):
+        if not any(name[0] == "." for name in path.relative_to(folder).parts):
+            yield path
+
+
+def labelled_task(
+    folder: Path, clips: Iterable[Clip], split: Callable[[Sequence[Clip]], tuple[ClipSplit, ...]], **facts: Any
+) -> TaskData:
+    """A task of clips, put into the fixed order and divided by ``split``, with the classes that occur.
+
+    Args:
+        folder: the dataset's.
+        clips: in any order.
+        split: from the clips in their order to splits, such as ``splits.by_part``.
+        facts: of ``TaskData``, where they are not its defaults.
+
+    Raises:
+        UserError: as ``check_labels`` does.
+    """
+    ordered = in_fixed_order(clips)
+    if "classes" not in facts:
+        outputs = [[label for clip in ordered for label in clip.labels]]
+        if facts.get("kind") == "multioutput":
+            outputs = [list(column) for column in zip(*(clip.labels for clip in ordered), strict=True)]
+        facts["classes"] = tuple(map(sorted_classes, outputs))
+    return check_labels(TaskData(folder=folder, clips=ordered, splits=split(ordered), **facts))
 
 
 def in_fixed_order(clips: Iterable[Clip]) -> tuple[Clip, ...]:
@@ -103,12 +189,6 @@ def sorted_classes(labels: Iterable[str]) -> tuple[str, ...]:
     if all(label.isdecimal() for label in distinct):
         return tuple(sorted(distinct, key=int))
     return tuple(sorted(distinct))
-
-
-def splits_by_part(parts: Sequence[str], names: tuple[str, str, str] = ("train", "valid", "test")) -> ClipSplit:
-    """The one split of a dataset that says of each clip which part it belongs to."""
-    train, valid, test = (tuple(i for i, part in enumerate(parts) if part == name) for name in names)
-    return ClipSplit(name="test", train=train, valid=valid, test=test)
 
 
 def check_labels(data: TaskData) -> TaskData:

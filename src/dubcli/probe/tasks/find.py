@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from dubcli.core.atomic import read_json
 from dubcli.errors import UserError
 from dubcli.probe.tasks import hear
-from dubcli.probe.tasks.data import Reader, TaskData
-from dubcli.probe.tasks.registry import FOLDER, Task
+from dubcli.probe.tasks.data import Reader, Task, TaskData
 
 DATA_VARIABLE = "DUBAV_DATA"
 
@@ -20,16 +19,20 @@ def load_task(task: Task, data: Path | None) -> TaskData:
 
     Raises UserError that says where was looked, what is missing there, and where to get the data.
     """
-    if task is FOLDER and data is None:
-        raise UserError("say with --data which folder holds your clips: --data DIR with DIR/train/<label>/*.wav")
+    if task.own is not None:
+        if data is None:
+            raise UserError(f"say with --data where your clips are: {task.name} is {task.what}")
+        return task.own(data)
     if data is not None and not data.is_dir():
-        raise UserError(f"{data} is not there; give the folder of {task.title} with --data ({task.source})")
+        what = "a file" if data.exists() else "not there"
+        raise UserError(f"{data} is {what}; give the folder of {task.title} with --data ({task.where})")
     roots = [data] if data is not None else [root for root in default_places(task) if root.is_dir()]
     for root in roots:
         found = _recognise(task, root)
         if found is not None:
             reader, folder = found
-            return _named(task, reader.read(folder))
+            read = reader.read(folder)
+            return replace(read, name=task.name, layout=read.layout or reader.layout)
     raise UserError(_where_to_get_it(task, roots))
 
 
@@ -64,37 +67,22 @@ def default_places(task: Task) -> list[Path]:
 def hear_folders(task: Task, root: Path) -> list[Path]:
     """HEAR task folders of this task and mode in ``root``, in its ``tasks/`` or in ``hear-<version>/tasks/`` below it.
 
-    A folder of another mode (``small``) comes last. For ``folder`` every HEAR task folder counts.
+    A folder of another mode (``small``) comes last.
     """
     fitting, others = [], []
-    for pattern in (hear.METADATA, f"*/{hear.METADATA}", f"tasks/*/{hear.METADATA}", f"*/tasks/*/{hear.METADATA}"):
-        for path in sorted(root.glob(pattern)):
-            metadata = read_json(path)
-            if task is FOLDER:
-                fitting.append(path.parent)
-            elif task.hear and metadata.get("task_name") == task.hear:
-                mode = str(metadata.get("mode", "full"))
-                if mode == task.hear_mode:
-                    fitting.append(path.parent)
-                elif mode not in ("full", "5h"):
-                    others.append(path.parent)
-    # below ``folder``'s root only a single one can be meant
-    if task is FOLDER and root not in fitting and len(fitting) != 1:
-        return []
+    for folder, metadata in hear.folders_in(root) if task.hear else ():
+        if metadata.get("task_name") == task.hear:
+            mode = str(metadata.get("mode", "full"))
+            if mode == task.hear_mode:
+                fitting.append(folder)
+            elif mode not in ("full", "5h"):
+                others.append(folder)
     return fitting + others
-
-
-def nospeech_folder(folder: Path) -> Path:
-    """Where ``dubav separate`` puts the sounds of ``folder`` without speech."""
-    resolved = folder.resolve()
-    return resolved.with_name(f"{resolved.name}-nospeech")
 
 
 def _recognise(task: Task, root: Path) -> tuple[Reader, Path] | None:
     for folder in hear_folders(task, root):
         return hear.READER, folder
-    if task is FOLDER:
-        return (task.readers[0], root) if not task.readers[0].missing(root) else None
     for folder in _candidates(task, root):
         for reader in task.readers:
             if reader.recognises(folder):
@@ -112,26 +100,20 @@ def _below(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] not in "._"]
 
 
-def _named(task: Task, data: TaskData) -> TaskData:
-    from dataclasses import replace
-
-    return data if task is FOLDER else replace(data, name=task.name)
-
-
 def _where_to_get_it(task: Task, roots: list[Path]) -> str:
     if not roots:
         looked = ", ".join(str(place) for place in dict.fromkeys([Path("$DUBAV_DATA") / task.name,
                                                                   Path("data") / task.name]))  # fmt: skip
         return (
-            f"no data for {task.title}: looked at {looked}; get it from {task.source}, unpack it there or give its "
-            f"folder with --data"
+            f"no data for {task.title}: looked at {looked}; {task.where}, unpack it there or give "
+            "its folder with --data"
         )
     nearest, lacking = _nearest_layout(task, roots)
     if nearest is not None:
-        return f"{nearest} lacks {', '.join(lacking)} of {task.title}'s layout; get it from {task.source}"
+        return f"{nearest} lacks {', '.join(lacking)} of {task.title}'s layout; {task.where}"
     return (
         f"{', '.join(map(str, roots))} holds none of the layouts of {task.title}: {'; '.join(task.layouts)}; "
-        f"get it from {task.source}"
+        f"{task.where}"
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dubcli.probe.tasks.data import Clip, Reader, TaskData, check_labels, in_fixed_order, sorted_classes, splits_by_part
+from dubcli.probe.tasks.data import Clip, Reader, TaskData, labelled_task
+from dubcli.probe.tasks.splits import PARTS, by_part
 from dubcli.probe.tasks.tables import read_table
 
 LAYOUT = "Fluent Speech Commands (data/*_data.csv, wavs/)"
@@ -13,25 +14,12 @@ OUTPUTS = ("action", "object", "location")
 
 def read(folder: Path) -> TaskData:
     """Three labels per clip, correct only if all three are (paper table B5); the published speakers' splits."""
-    parts = {}
-    clips = []
-    for part in ("train", "valid", "test"):
-        for row in read_table(folder / "data" / f"{part}_data.csv", "path", *OUTPUTS):
-            clips.append(Clip(path=folder / row["path"], labels=tuple(row[output] for output in OUTPUTS)))
-            parts[clips[-1].path] = part
-    ordered = in_fixed_order(clips)
-    return check_labels(
-        TaskData(
-            name="fluent-speech-commands",
-            kind="multioutput",
-            folder=folder,
-            layout=LAYOUT,
-            classes=tuple(sorted_classes(clip.labels[output] for clip in clips) for output in range(len(OUTPUTS))),
-            clips=ordered,
-            splits=(splits_by_part([parts[clip.path] for clip in ordered]),),
-            metrics=("top1_acc",),
-        )
-    )
+    clips = [
+        Clip(path=folder / row["path"], labels=tuple(row[output] for output in OUTPUTS), part=part)
+        for part in PARTS
+        for row in read_table(folder / "data" / f"{part}_data.csv", "path", *OUTPUTS)
+    ]
+    return labelled_task(folder, clips, by_part, kind="multioutput", metrics=("top1_acc",))
 
 
 READERS = (

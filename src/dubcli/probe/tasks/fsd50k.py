@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dubcli.probe.tasks.data import (
-    MAP_FIRST,
-    Clip,
-    Reader,
-    TaskData,
-    check_labels,
-    in_fixed_order,
-    sorted_classes,
-    splits_by_part,
-)
+from dubcli.probe.tasks.data import MAP_FIRST, Clip, Reader, TaskData, labelled_task
+from dubcli.probe.tasks.splits import by_part
 from dubcli.probe.tasks.tables import read_rows, read_table
 
 LAYOUT = "FSD50K (FSD50K.ground_truth/, FSD50K.dev_audio/, FSD50K.eval_audio/)"
@@ -28,39 +20,22 @@ TOO_LONG = frozenset({
 def read(folder: Path) -> TaskData:
     """The published train, val and eval sets with several labels per clip, without 12 clips as in HEAR."""
     truth = folder / "FSD50K.ground_truth"
-    parts = {}
-    clips = []
-    for row in read_table(truth / "dev.csv", "fname", "labels", "split"):
-        if row["fname"] not in TOO_LONG:
-            clips.append(_clip(folder / "FSD50K.dev_audio", row))
-            parts[clips[-1].path] = {"val": "valid"}.get(row["split"], row["split"])
-    for row in read_table(truth / "eval.csv", "fname", "labels"):
-        clips.append(_clip(folder / "FSD50K.eval_audio", row))
-        parts[clips[-1].path] = "test"
+    clips = [
+        _clip(folder / "FSD50K.dev_audio", row, {"val": "valid"}.get(row["split"], row["split"]))
+        for row in read_table(truth / "dev.csv", "fname", "labels", "split")
+        if row["fname"] not in TOO_LONG
+    ]
+    clips += [
+        _clip(folder / "FSD50K.eval_audio", row, "test") for row in read_table(truth / "eval.csv", "fname", "labels")
+    ]
     vocabulary = truth / "vocabulary.csv"
-    classes = (
-        tuple(row[1] for row in read_rows(vocabulary))
-        if vocabulary.exists()
-        else sorted_classes(label for clip in clips for label in clip.labels)
-    )
-    ordered = in_fixed_order(clips)
-    return check_labels(
-        TaskData(
-            name="fsd50k",
-            kind="multilabel",
-            folder=folder,
-            layout=LAYOUT,
-            classes=(classes,),
-            clips=ordered,
-            splits=(splits_by_part([parts[clip.path] for clip in ordered]),),
-            metrics=MAP_FIRST,
-            notes=(f"without the {len(TOO_LONG)} over-long training clips that HEAR leaves out",),
-        )
-    )
+    classes = {"classes": (tuple(row[1] for row in read_rows(vocabulary)),)} if vocabulary.exists() else {}
+    note = f"without the {len(TOO_LONG)} over-long training clips that HEAR leaves out"
+    return labelled_task(folder, clips, by_part, kind="multilabel", metrics=MAP_FIRST, notes=(note,), **classes)
 
 
-def _clip(audio: Path, row: dict[str, str]) -> Clip:
-    return Clip(path=audio / f"{row['fname']}.wav", labels=tuple(row["labels"].split(",")))
+def _clip(audio: Path, row: dict[str, str], part: str) -> Clip:
+    return Clip(path=audio / f"{row['fname']}.wav", labels=tuple(row["labels"].split(",")), part=part)
 
 
 READERS = (

@@ -55,6 +55,19 @@ def read(folder: Path) -> TaskData:
 READER = Reader(layout=f"{LAYOUT} ({METADATA}, labelvocabulary.csv)", requires=(METADATA,), read=read)
 
 
+def folders_in(root: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """HEAR task folders with their metadata: ``root`` itself, in it, in its ``tasks/``, or in ``*/tasks/``."""
+    patterns = (METADATA, f"*/{METADATA}", f"tasks/*/{METADATA}", f"*/tasks/*/{METADATA}")
+    found = {path.parent: path for pattern in patterns for path in sorted(root.glob(pattern))}
+    return [(folder, read_json(path)) for folder, path in found.items()]
+
+
+def only_folder(root: Path) -> Path | None:
+    """The HEAR task folder that ``root`` is or holds; None where there is none or several could be meant."""
+    found = [folder for folder, _ in folders_in(root)]
+    return root if root in found else found[0] if len(found) == 1 else None
+
+
 def read_metadata(folder: Path) -> dict[str, Any]:
     """``task_metadata.json``, with the keys that a probe needs. Raises UserError for a task that is not per scene."""
     metadata = read_json(folder / METADATA)

@@ -4,11 +4,38 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from dubcli.probe.tasks.data import ClipSplit
+from dubcli.errors import UserError
+from dubcli.probe.tasks.data import Clip, ClipSplit, sorted_classes
 
 SPLIT_SEED = 0
+PARTS = ("train", "valid", "test")
+
+
+def by_part(clips: Sequence[Clip], name: str = "test") -> tuple[ClipSplit, ...]:
+    """The one split of a dataset whose clips say whether they train, validate or test."""
+    train, valid, test = (tuple(i for i, clip in enumerate(clips) if clip.part == part) for part in PARTS)
+    return (ClipSplit(name=name, train=train, valid=valid, test=test),)
+
+
+def by_fold(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
+    """``kfold`` over the folds that the clips name, in the order of their names. Raises UserError for fewer than 3."""
+    names = sorted_classes(clip.part for clip in clips)
+    if len(names) < 3:
+        raise UserError(f"there are {len(names)} folds ({', '.join(names)}); k-fold probing needs at least 3")
+    return kfold([[i for i, clip in enumerate(clips) if clip.part == name] for name in names], names)
+
+
+def by_seed(
+    count: int, key: Callable[[Clip], str] = lambda clip: clip.path.name
+) -> Callable[..., tuple[ClipSplit, ...]]:
+    """For clips without published parts: ``seeded_kfold`` of ``count`` folds by the clips' keys and labels."""
+
+    def split(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
+        return seeded_kfold([key(clip) for clip in clips], [" ".join(clip.labels) for clip in clips], count)
+
+    return split
 
 
 def kfold(folds: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[ClipSplit, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from dubcli.errors import UserError
-from dubcli.probe.tasks.data import Clip, ClipSplit, Reader, TaskData, check_labels, in_fixed_order, sorted_classes
+from dubcli.probe.tasks.data import Clip, Reader, TaskData, labelled_task, sorted_classes
+from dubcli.probe.tasks.splits import by_part
 from dubcli.probe.tasks.tables import read_rows, read_table
 
 LAYOUT = "DCASE 2018 task 1A (meta.csv, evaluation_setup/, audio/)"
@@ -24,29 +26,12 @@ def read(folder: Path) -> TaskData:
     strange = [name for name in (*train, *test) if name not in label_of]
     if strange:
         raise UserError(f"{setup} names {strange[0]} and {len(strange) - 1} more that {folder / 'meta.csv'} does not")
-    clips = in_fixed_order(
-        Clip(path=folder / name, labels=(label_of[name],)) for name in dict.fromkeys((*train, *test))
-    )
-    number = {clip.path: index for index, clip in enumerate(clips)}
-    return check_labels(
-        TaskData(
-            name="tut18",
-            kind="multiclass",
-            folder=folder,
-            layout=LAYOUT,
-            classes=(sorted_classes(label_of.values()),),
-            clips=clips,
-            splits=(
-                ClipSplit(
-                    name="fold1",
-                    train=tuple(sorted(number[folder / name] for name in train)),
-                    valid=(),
-                    test=tuple(sorted(number[folder / name] for name in test)),
-                ),
-            ),
-            metrics=("top1_acc",),
-        )
-    )
+    clips = [
+        Clip(path=folder / name, labels=(label_of[name],), part=part)
+        for name, part in {**dict.fromkeys(train, "train"), **dict.fromkeys(test, "test")}.items()
+    ]
+    classes = (sorted_classes(label_of.values()),)
+    return labelled_task(folder, clips, partial(by_part, name="fold1"), classes=classes, metrics=("top1_acc",))
 
 
 def _names(path: Path) -> list[str]:

@@ -5,60 +5,45 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dubcli.embed.inputs import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from dubcli.errors import UserError
-from dubcli.probe.tasks.data import (
-    TOP1_FIRST,
-    Clip,
-    Reader,
-    TaskData,
-    check_labels,
-    in_fixed_order,
-    sorted_classes,
-    splits_by_part,
-)
+from dubcli.probe.tasks.data import Clip, Reader, TaskData, labelled_task
+from dubcli.probe.tasks.splits import by_part
 from dubcli.probe.tasks.tables import read_rows
 
 LAYOUT = "VGGSound (vggsound.csv, <id>_<start>.mp4)"
-SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".wav", ".flac")
 
 
 def read(folder: Path) -> TaskData:
     """The published train and test sets. The clips may lie in any folder below; many have left YouTube since 2020."""
+    table = next(path for path in (folder / "vggsound.csv", folder / "data" / "vggsound.csv") if path.is_file())
     where = _files(folder)
-    parts = {}
     clips = []
-    for row in read_rows(folder / "vggsound.csv"):
+    for row in read_rows(table):
         if len(row) != 4 or not row[1].isdecimal():
-            raise UserError(f"{folder / 'vggsound.csv'} holds {','.join(row)[:80]!r}; a row is id,start,label,split")
+            raise UserError(f"{table} holds {','.join(row)[:80]!r}; a row is id,start,label,split")
         video, start, label, part = row
-        name = f"{video}_{int(start):06d}"
-        path = where.get(name, folder / "video" / f"{name}.mp4")
-        clips.append(Clip(path=path, labels=(label,)))
-        parts[path] = part
-    ordered = in_fixed_order(clips)
-    return check_labels(
-        TaskData(
-            name="vggsound",
-            kind="multiclass",
-            folder=folder,
-            layout=LAYOUT,
-            classes=(sorted_classes(clip.labels[0] for clip in clips),),
-            clips=ordered,
-            splits=(splits_by_part([parts[clip.path] for clip in ordered]),),
-            metrics=TOP1_FIRST,
-            may_lack_files=True,
-        )
-    )
+        names = _names(video, int(start))
+        path = next((where[name] for name in names if name in where), folder / "video" / f"{names[0]}.mp4")
+        clips.append(Clip(path=path, labels=(label,), part=part))
+    return labelled_task(folder, clips, by_part, may_lack_files=True)
+
+
+def _names(video: str, start: int) -> tuple[str, ...]:
+    """The names that VGGSound's authors and common downloaders give to a clip of 10 s, without suffixes."""
+    milliseconds = f"{video}_{1000 * start}_{1000 * (start + 10)}"
+    return (f"{video}_{start:06d}", f"{video}_{start}", f"{video}_{start}_{start + 10}", milliseconds, video)
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    return {
-        name[: -len(suffix)]: Path(where) / name
-        for where, _, names in os.walk(folder)
-        for name in names
-        for suffix in SUFFIXES
-        if name.endswith(suffix)
-    }
+    """Clips by their names without suffixes; a video before the sound taken out of it, whatever their folders."""
+    found: dict[str, Path] = {}
+    suffixes = VIDEO_SUFFIXES | SOUND_SUFFIXES
+    paths = [Path(where, name) for where, _, names in os.walk(folder) for name in names if name[0] != "."]
+    for path in sorted(paths, key=lambda path: (path.suffix.lower() not in VIDEO_SUFFIXES, str(path))):
+        if path.suffix.lower() in suffixes:
+            found.setdefault(path.stem, path)
+    return found
 
 
-READERS = (Reader(layout=LAYOUT, requires=("vggsound.csv",), read=read),)
+READERS = tuple(Reader(layout=LAYOUT, requires=(name,), read=read) for name in ("vggsound.csv", "data/vggsound.csv"))

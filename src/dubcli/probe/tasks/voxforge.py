@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from dubcli.probe.tasks.data import Clip, Reader, TaskData, check_labels, in_fixed_order, sorted_classes, splits_by_part
-from dubcli.probe.tasks.splits import seeded_parts
+from dubcli.probe.tasks.data import Clip, ClipSplit, Reader, TaskData, labelled_task, visible
+from dubcli.probe.tasks.splits import by_part, seeded_parts
 
 LAYOUT = "VoxForge (<language>/<speaker>-<date>-<code>/wav/*.wav)"
 
@@ -16,27 +18,19 @@ def read(folder: Path) -> TaskData:
 
     Submissions of "anonymous" are speakers of their own, since nothing says who recorded two of them.
     """
-    clips = in_fixed_order(
+    clips = [
         Clip(path=path, labels=(path.relative_to(folder).parts[0],))
         for pattern in ("*/*/wav/*.wav", "*/*/flac/*.flac")
-        for path in folder.glob(pattern)
-    )
-    labels = [clip.labels[0] for clip in clips]
-    parts = seeded_parts([f"{clip.labels[0]}/{speaker(clip.path.parents[1].name)}" for clip in clips], labels)
-    return check_labels(
-        TaskData(
-            name="voxforge",
-            kind="multiclass",
-            folder=folder,
-            layout=LAYOUT,
-            classes=(sorted_classes(labels),),
-            clips=clips,
-            splits=(splits_by_part(parts),),
-            metrics=("top1_acc",),
-            official=False,
-            notes=("a seeded split by speaker; none is published",),
-        )
-    )
+        for path in visible(folder, pattern)
+    ]
+    note = "a seeded split by speaker; none is published"
+    return labelled_task(folder, clips, _by_speaker, metrics=("top1_acc",), official=False, notes=(note,))
+
+
+def _by_speaker(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
+    speakers = [f"{clip.labels[0]}/{speaker(clip.path.parents[1].name)}" for clip in clips]
+    parts = seeded_parts(speakers, [clip.labels[0] for clip in clips])
+    return by_part([replace(clip, part=part) for clip, part in zip(clips, parts, strict=True)])
 
 
 def speaker(submission: str) -> str:

@@ -29,7 +29,7 @@ def _row(task: Task, config: ProbeConfig) -> dict[str, Any]:
         "task": task.name,
         "title": task.title,
         "what": task.what,
-        "kind": data.kind if data is not None else paper.kind if paper is not None else "-",
+        "kind": data.kind if data is not None else paper.kind if paper is not None else "any",
         "kind_in_paper": None if paper is None else paper.kind,
         "modalities": list(task.modalities),
         "classes_in_paper": [] if paper is None else list(paper.classes),

@@ -21,6 +21,7 @@ from torch.nn.functional import pad
 
 from dubcli.core.checkpoint import TrainedModel
 from dubcli.core.features import log_mel
+from dubcli.core.layout import Layout
 from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import FEATURES, audio_input
 from dubcli.core.transforms import normalise_mels
@@ -53,7 +54,8 @@ class HearModel(nn.Module):
         self.hop_ms = hop_ms
         self.mel_mean = trained.mel_mean
         self.mel_std = trained.mel_std
-        self.backbone = fold(trained.model.audio).to(memory_format=torch.channels_last_3d)
+        self.backbone = fold(trained.model.audio)
+        Layout.of(self.backbone, torch.device("cpu")).module(self.backbone)
 
     @torch.no_grad()
     def forward(self, audio: Tensor) -> Tensor:
@@ -62,7 +64,7 @@ class HearModel(nn.Module):
             keep_freed_memory()
         mels = normalise_mels(log_mel(audio.float(), self.sample_rate), self.mel_mean, self.mel_std)
         batch = audio_input(mels[:, None].expand(-1, 2, -1, -1))
-        features: Tensor = self.backbone(batch.contiguous(memory_format=torch.channels_last_3d))
+        features: Tensor = self.backbone(Layout.of(self.backbone, batch.device).tensor(batch))
         return features.float()
 
     @property

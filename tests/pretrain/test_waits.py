@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from dubcli.core.models import DubModel, preset_sizes
 from dubcli.core.transforms import VideoAugmentation, _pixel_sources, draw_masks, draw_video
@@ -52,7 +53,7 @@ def test_a_batch_gets_to_the_device_and_is_augmented_there_without_a_wait(monkey
         batch = batch_of(draws, masks)
         assert len({draw.operations[0][0] for draw in batch.draws}) == 14
         pinned = in_pinned_memory(batch, monkeypatch)
-        stepper = Stepper(None, VARIANT, PretrainConfig(preset="tiny"), CUDA, (-6.0, 5.5), 112)
+        stepper = Stepper(nn.Identity(), VARIANT, PretrainConfig(preset="tiny"), CUDA, (-6.0, 5.5), 112)
         stepper.inputs(batch)  # where pixels go to is worked out once in a run
         with Waits(pinned) as waits:
             video, primary, secondary = stepper.inputs(batch)

@@ -154,7 +154,7 @@ class DubModel(nn.Module):
     Everything that trains happens in one ``forward``, so that DistributedDataParallel sees each parameter once a step.
     Primary and secondary audio pass through the shared backbone one after the other, as the paper draws it (Fig. 3):
     in training each is normalised by the BatchNorm statistics of its own batch, and the running statistics move twice.
-    Move it with ``memory_format=torch.channels_last_3d`` for speed: all its inputs are 5-d inside.
+    ``core.layout.lay_out`` brings its weights into the order that is fastest on a device.
     """
 
     def __init__(self, variant: Variant, preset: str = "paper", dropout: float = 0.0) -> None:

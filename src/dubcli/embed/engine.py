@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
+from dubcli.core.layout import Layout
 from dubcli.core.memory import keep_freed_memory
 
 COLD_COMPILE_SECONDS = 25.0
@@ -64,7 +65,8 @@ class Engine:
         self._name = name
         if device.type == "cpu":
             keep_freed_memory()
-        self._folded = fold(module).to(device).to(memory_format=torch.channels_last_3d)
+        self._layout = Layout.of(module, device)
+        self._folded = self._layout.module(fold(module).to(device))
         self._compiled: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
         self._seconds_per_item: dict[tuple[int, ...], float] = {}
 
@@ -74,7 +76,7 @@ class Engine:
 
         A compiled batch size is kept: fewer items are filled up when that is cheaper than not compiling.
         """
-        batch = batch.contiguous(memory_format=torch.channels_last_3d)
+        batch = self._layout.tensor(batch)
         shape = tuple(batch.shape)
         if self._pays(shape, left):
             self._try_to_compile(batch)
@@ -82,7 +84,7 @@ class Engine:
         if full is None:
             return self._timed(batch)
         if full != shape:
-            filled = torch.zeros(full, device=batch.device).contiguous(memory_format=torch.channels_last_3d)
+            filled = self._layout.tensor(torch.zeros(full, device=batch.device))
             filled[: shape[0]] = batch
             batch = filled
         return self._run(self._compiled[full], batch)[: shape[0]]

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dubcli.core import distributed
+from dubcli.core.layout import lay_out
 from dubcli.core.models import DubModel
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
@@ -23,7 +24,7 @@ def build_model(variant: Variant, config: PretrainConfig, device: torch.device) 
         if device.type != "cuda":
             raise UserError("--sync-bn needs GPUs: torch's SyncBatchNorm has no CPU form; leave it away")
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    return model.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+    return lay_out(model.to(device), device)
 
 
 def build_optimizer(model: nn.Module, config: PretrainConfig) -> torch.optim.Optimizer:

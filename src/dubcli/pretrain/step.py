@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dubcli.core.layout import Layout
 from dubcli.core.loss import contrastive_losses
 from dubcli.core.models import normalise_pixels
 from dubcli.core.transforms import MaskAugmentation, augment_videos, mask_spectrograms, normalise_mels
@@ -37,6 +38,7 @@ class Stepper:
         self.masks = MaskAugmentation(
             time_frames=config.mask_time_frames, mel_bins=config.mask_mel_bins, probability=config.mask_probability
         )
+        self.layout = Layout.of(model, device)
         self.precision = precision_of(config, device)
 
     def autocast(self) -> Any:
@@ -58,9 +60,9 @@ class Stepper:
         )
 
     def pixels(self, video: Tensor) -> Tensor:
-        """uint8 (batch, 16, 3, crop, crop) -> normalised (batch, 3, 16, crop, crop), channels last."""
+        """uint8 (batch, 16, 3, crop, crop) -> normalised (batch, 3, 16, crop, crop), laid out as the weights."""
         moved = normalise_pixels(video.to(self.device, non_blocking=True)).permute(0, 2, 1, 3, 4)
-        return moved.contiguous(memory_format=torch.channels_last_3d)
+        return self.layout.tensor(moved)
 
     def mels(self, mels: Tensor) -> Tensor:
         """float16 (batch, 2, 96, frames) -> normalised, on the device."""

@@ -16,6 +16,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from dubcli.cache.reader import Cache
 from dubcli.core.checkpoint import TrainedModel, load_trained
+from dubcli.core.layout import Layout, lay_out
 from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.transforms import eval_video, normalise_mels
@@ -54,7 +55,7 @@ def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) ->
     """Queries in both directions with a run's last checkpoint. Empty for models without video or without speech."""
     trained = load_trained(run.path)
     # as they are trained: convolutions over one axis are several times slower in torch's default order on CPUs
-    trained.model.to(memory_format=torch.channels_last_3d)
+    lay_out(trained.model, torch.device(_device(config)))
     keep_freed_memory()
     if trained.model.video is None or trained.variant.primary_kind == "nospeech":
         return []
@@ -90,11 +91,11 @@ def _embed_pictures(trained: TrainedModel, items: Sequence[Item], config: Report
     rows = []
     device = _device(config)
     model = trained.model.to(device)
+    layout = Layout.of(model, torch.device(device))
     sizes = preset_sizes(trained.preset)
     for start in range(0, len(items), _BATCH):
         batch = [eval_video(_frames(item), sizes) for item in items[start : start + _BATCH]]
-        pixels = normalise_pixels(torch.stack(batch).to(device)).permute(0, 2, 1, 3, 4)
-        pixels = pixels.contiguous(memory_format=torch.channels_last_3d)
+        pixels = layout.tensor(normalise_pixels(torch.stack(batch).to(device)).permute(0, 2, 1, 3, 4))
         with torch.no_grad():
             rows.append(model.heads["video"](model.embed_video(pixels)).cpu())
         progress.update("gallery", start + len(batch))

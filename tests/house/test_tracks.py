@@ -1,12 +1,10 @@
 """One rule for which sound track is meant: all stages take the same one of the same film, or none."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 from av.stream import Disposition
 
 from dubcli.core.models import PRESETS
@@ -22,6 +20,7 @@ from dubcli.separate import SeparateConfig
 from dubcli.separate import files as separate_files
 from dubcli.separate.device import Machine
 from helpers.containers import RATE, Track, make_film
+from helpers.separation import silent_vocals
 
 SECONDS = 3.2
 
@@ -66,18 +65,11 @@ def by_embed(path, language, folder):
 
 
 def by_separate(path, language, folder):
-    def stems(sound, report):
-        for block in sound():
-            yield torch.stack([block, torch.zeros_like(block)])
-
-    fake = SimpleNamespace(
-        bag=SimpleNamespace(sample_rate=44100, vocals=1), stems=stems, recipe=lambda: {"model": "none"}, errors=dict
-    )
     config = SeparateConfig(files=(path,), out=folder / f"out-{language}", lang=language)
     (task,) = separate_files.plan_files(config)
     patch = pytest.MonkeyPatch()
     with patch.context() as context:
-        context.setattr(separate_files, "separator_for", lambda config, machine: fake)
+        context.setattr(separate_files, "separator_for", lambda config, machine: silent_vocals())
         separate_files.separate_file(task, lambda *_, **__: None, config=config, machine=Machine(device="cpu"))
     sound, rate = soundfile.read(folder / f"out-{language}" / "film.no_vocals.flac")
     return heard(sound[:, 0], rate)

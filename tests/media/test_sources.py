@@ -90,8 +90,9 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, mo
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(UserError, match="closed cannot be read: Permission denied"):
-        find_films([tmp_path])
+    assert [film.video.name for film in find_films([tmp_path])] == ["closed", "film.mkv"]
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
+        content_of(tmp_path / "closed")
 
 
 def test_manifests(tmp_path):

@@ -9,15 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubcli.errors import UserError
+from dubcli.media.kinds import walk
 
-SOUND_SUFFIXES = frozenset({
-    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".m4b", ".aac", ".ac3", ".eac3", ".ec3", ".dts",
-    ".thd", ".mka", ".wma", ".aif", ".aiff", ".au", ".w64", ".caf", ".amr", ".g722",
-})  # fmt: skip
-VIDEO_SUFFIXES = frozenset({
-    ".mkv", ".mp4", ".m4v", ".mov", ".avi", ".webm", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".ogv", ".wmv",
-    ".flv", ".3gp", ".mxf", ".y4m",
-})  # fmt: skip
 _PATH_COLUMNS = ("path", "file", "filename", "file_name", "fname", "video", "audio")
 
 
@@ -81,16 +74,8 @@ def file_item(path: str) -> Item:
 
 
 def _folder(folder: Path) -> Iterator[Item | Ignored]:
-    # Only one folder's names are in memory at a time.
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _folder(Path(entry.path))
-        elif os.path.splitext(entry.name)[1].lower() in SOUND_SUFFIXES | VIDEO_SUFFIXES:
-            yield file_item(entry.path)
-        else:
-            yield Ignored(entry.path)
+    for found in walk(folder):
+        yield file_item(found.path) if found.is_media else Ignored(found.path)
 
 
 def _movies(cache: Path) -> Iterator[Item]:

@@ -6,6 +6,7 @@ all files of more channels, because it knows their layout by name.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -123,7 +124,7 @@ def _sndfile_blocks(path: Path, sample_rate: int, heard: Heard) -> Iterator[Tens
     import soundfile
 
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(os.fsencode(path))  # a name that is no text
     except (soundfile.SoundFileError, OSError):
         return
     with file:

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from dubcli.errors import InputError
+from dubcli.media.kinds import require_file
 
 _ENDS_BYTES = 1 << 20
 
@@ -28,8 +29,7 @@ def fingerprint(path: Path) -> str:
 def content_of(path: Path) -> str:
     """A file's fingerprint. Raises InputError where it cannot be read."""
     try:
-        if path.exists() and not path.is_file():
-            raise InputError("is not a file")  # a pipe would be waited for
+        require_file(path)
         return fingerprint(path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}") from None

@@ -10,20 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubcli.errors import InputError, UserError
+from dubcli.media.kinds import CLOSED, FILM, FILM_SUFFIXES, SOUND, kind_of, walk
 from dubcli.media.languages import language_tag, met_by, parse_language
 from dubcli.media.special import says_special
 from dubcli.media.streams import AudioTrack, MediaInfo, probe
-
-# fmt: off
-VIDEO_SUFFIXES = frozenset((
-    ".3gp", ".asf", ".avi", ".divx", ".flv", ".m2ts", ".m4v", ".mk3d", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
-    ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
-))
-AUDIO_SUFFIXES = frozenset((
-    ".aac", ".ac3", ".dts", ".eac3", ".ec3", ".flac", ".m4a", ".mka", ".mp2", ".mp3", ".ogg", ".opus", ".thd", ".wav",
-    ".wma",
-))
-# fmt: on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +43,17 @@ class ChosenTrack:
 def find_films(sources: Sequence[str | Path]) -> list[Film]:
     """Films in the order given, a folder's sorted by path. Raises UserError for a source that holds none.
 
-    A source is a video file, a folder (searched recursively) or a ``.csv`` manifest.
+    A source is a video file, a folder (searched recursively) or a ``.csv`` manifest. A folder that cannot be read is
+    given as a film, which then fails for that reason.
     """
     films: list[Film] = []
     for source in map(Path, sources):
         if source.is_dir():
-            found = [Film(video=path) for path in _videos_below(source)]
+            found = sorted(Path(one.path) for one in walk(source, once=True) if one.kind in (FILM, CLOSED))
             if not found:
-                suffixes = " ".join(sorted(VIDEO_SUFFIXES))
+                suffixes = " ".join(sorted(FILM_SUFFIXES))
                 raise UserError(f"no video file in {source}; files with one of {suffixes} are taken")
-            films += found
+            films += [Film(video=path) for path in found]
         elif source.suffix.lower() == ".csv" and source.is_file():
             films += read_manifest(source)
         elif source.exists():
@@ -70,25 +61,6 @@ def find_films(sources: Sequence[str | Path]) -> list[Film]:
         else:
             raise UserError(f"{source} is not there; give video files, folders or a .csv manifest")
     return list({(film.video.absolute(), film.title): film for film in films}.values())
-
-
-def _videos_below(folder: Path) -> list[Path]:
-    found = []
-    seen: set[tuple[int, int]] = set()  # links may lead in circles
-    for root, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        status = os.stat(root)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(root, name) for name in files if Path(name).suffix.lower() in VIDEO_SUFFIXES]
-    return sorted(path for path in found if not path.name.startswith("._"))
-
-
-def _refuse(error: OSError) -> None:
-    """A folder that cannot be read must not be taken for an empty one."""
-    raise UserError(f"folder {error.filename} cannot be read: {error.strerror}; give the films that can be, or rights")
 
 
 def read_manifest(path: Path) -> list[Film]:
@@ -258,7 +230,7 @@ def _sidecars(video: Path) -> Iterator[tuple[str, Path]]:
     for name in names:
         path = video.parent / name
         middle = path.stem.removeprefix(video.stem + ".")
-        if path.suffix.lower() not in AUDIO_SUFFIXES or middle == path.stem or says_special(middle):
+        if kind_of(path) != SOUND or middle == path.stem or says_special(middle):
             continue
         tag = language_tag(middle)
         if tag is not None:

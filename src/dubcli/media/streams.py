@@ -15,6 +15,7 @@ import av
 import av.error
 
 from dubcli.errors import InputError
+from dubcli.media.kinds import require_file
 from dubcli.media.languages import is_untagged, language_tag
 from dubcli.media.special import is_special
 
@@ -90,10 +91,9 @@ def open_media(path: str | Path, **options: Any) -> Iterator[Any]:
     """``av.open`` for reading, that bears tags which are not UTF-8. Raises InputError with a reason in one line."""
     path = Path(path)
     try:
+        require_file(path)
         if path.is_file() and path.stat().st_size == 0:
             raise InputError("the file is empty")
-        if path.exists() and not path.is_file():
-            raise InputError("is not a file")  # a pipe would be waited for
         # "file:" keeps FFmpeg from taking a name such as "concat:x" or "a:b.mkv" for a protocol
         container = av.open(f"file:{path}", metadata_errors="ignore", **options)
     except av.error.FFmpegError as error:

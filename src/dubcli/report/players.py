@@ -20,6 +20,7 @@ from dubcli.cache.reader import Movie
 from dubcli.core.features import SAMPLE_RATE
 from dubcli.errors import InputError
 from dubcli.jobs.progress import Progress
+from dubcli.media.kinds import walk
 from dubcli.media.sound import track_blocks
 
 _SAMPLES = CLIP_SECONDS * SAMPLE_RATE
@@ -94,7 +95,8 @@ def _find(path: Path, sources: Sequence[Path]) -> Path | None:
     for candidate in (path, *(folder / path.name for folder in sources)):
         if candidate.is_file():
             return candidate
-    return next((hit for folder in sources for hit in folder.rglob(path.name)), None)
+    below = (Path(found.path) for folder in sources for found in walk(folder))
+    return next((candidate for candidate in below if candidate.name == path.name), None)
 
 
 def _encode(sound: Tensor) -> str:

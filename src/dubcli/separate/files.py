@@ -15,8 +15,9 @@ from torch import Tensor
 
 from dubcli.core.atomic import read_json, temporary_beside, write_json
 from dubcli.errors import InputError, UserError
+from dubcli.media.kinds import is_marked_as_media, require_file, walk
 from dubcli.media.sound import track_blocks
-from dubcli.media.sources import AUDIO_SUFFIXES, VIDEO_SUFFIXES, choose_track
+from dubcli.media.sources import choose_track
 from dubcli.media.streams import probe
 from dubcli.separate.config import STEMS, SeparateConfig
 from dubcli.separate.device import Machine
@@ -25,9 +26,7 @@ from dubcli.separate.sound import Shape, sound_file, stem_of
 
 SETTINGS_FILE = "separate.json"
 LOG_FILE = "separate.jsonl"
-# Formats of a data set that libsndfile writes again under the same name. The others are read, but not kept.
-_KEPT = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF", ".au": "AU"}
-_SOUND_SUFFIXES = AUDIO_SUFFIXES | set(_KEPT)
+_ONLY_READ = ("MPEG_LAYER_I", "MPEG_LAYER_II")  # libsndfile says that it writes them, and then does not
 _SUBTYPES = {"flac": "PCM_24", "wav": "FLOAT"}
 
 Report = Callable[..., None]
@@ -88,15 +87,10 @@ def _refuse_collisions(tasks: Sequence[FileTask]) -> None:
 def _folder_tasks(folder: Path, out: Path, stem: str) -> Iterator[FileTask]:
     if out.resolve() == folder.resolve():
         raise UserError(f"--out {out} is the folder itself; give another, such as {folder.name}-nospeech")
-    for root, folders, files in os.walk(folder, followlinks=True):
-        keep = (name for name in folders if not name.startswith(".") and Path(root, name).resolve() != out.resolve())
-        folders[:] = sorted(keep)
-        for name in sorted(files):
-            if not name.startswith("."):
-                source = Path(root, name)
-                target = out / source.relative_to(folder)
-                media = source.suffix.lower() in _SOUND_SUFFIXES | VIDEO_SUFFIXES
-                yield FileTask(source=source, targets=((stem, target),), keep=True, copy=not media)
+    for found in walk(folder, without=out):
+        source = Path(found.path)
+        target = out / source.relative_to(folder)
+        yield FileTask(source=source, targets=((stem, target),), keep=True, copy=not found.is_media)
 
 
 def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, machine: Machine) -> dict[str, Any]:
@@ -107,13 +101,16 @@ def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, mac
     """
     if all(_is_newer(target, task.source) for _, target in task.targets):
         return {"status": "skipped"}
+    require_file(task.source)
     if task.copy:
+        if is_marked_as_media(task.source):
+            raise InputError("holds sound, though its name does not say so; name it as what it is, or take it away")
         _copy(task.source, task.targets[0][1])
         return {"copied": True}
+    shape = _shape(task, config)
     separator = separator_for(config, machine)
     assert config.out is not None
     _settle(config.out, separator.recipe())
-    shape = _shape(task, config)
     rate = separator.bag.sample_rate
     stream = choose_track(probe(task.source).audio, config.lang).index
     problems: list[str] = []
@@ -188,7 +185,8 @@ def _shape(task: FileTask, config: SeparateConfig) -> Shape:
 def _libsndfile_info(path: Path) -> Any:
     """What libsndfile says of a file that it can also write; None of any other."""
     try:
-        info = soundfile.info(str(path))
+        info = soundfile.info(os.fsencode(path))  # a name that is no text
     except (soundfile.SoundFileError, OSError):
         return None
-    return info if soundfile.check_format(info.format, info.subtype) else None
+    writes = info.subtype not in _ONLY_READ and soundfile.check_format(info.format, info.subtype)
+    return info if writes else None

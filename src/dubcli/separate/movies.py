@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -20,6 +19,7 @@ from dubcli.cache.writer import ArrayWriter, added_mel, update_movie
 from dubcli.core.features import log_mel
 from dubcli.errors import InputError, UserError
 from dubcli.media.identity import fingerprint
+from dubcli.media.kinds import walk
 from dubcli.media.sound import track_blocks
 from dubcli.separate.config import SeparateConfig
 from dubcli.separate.device import Machine
@@ -127,9 +127,9 @@ def _files_by_name(root: Path) -> dict[str, list[Path]]:
     if not root.is_dir():
         raise UserError(f"--source-root {root} is no folder; give the one in which the films now lie")
     names: dict[str, list[Path]] = {}
-    for folder, _, files in os.walk(root, followlinks=True):
-        for name in files:
-            names.setdefault(name, []).append(Path(folder, name))
+    for found in walk(root, once=True):
+        path = Path(found.path)
+        names.setdefault(path.name, []).append(path)
     return {name: sorted(paths) for name, paths in names.items()}
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dubcli.embed.inputs import VIDEO_SUFFIXES
 from dubcli.errors import UserError
+from dubcli.media.kinds import FILM, walk
 from dubcli.probe.tasks.data import Clip, ClipSplit, Reader, TaskData, labelled_task, visible
 from dubcli.probe.tasks.tables import read_lines
 
@@ -55,11 +54,8 @@ def _found(folder: Path, videos: Iterable[str]) -> dict[str, Path]:
     Another suffix (.mp4 of a copy) does. What is not there gets the place where it would be looked for first.
     """
     by_stem: dict[str, list[Path]] = {}
-    for where, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            if name[0] != "." and Path(name).suffix.lower() in VIDEO_SUFFIXES:
-                by_stem.setdefault(Path(name).stem, []).append(Path(where) / name)
+    for path in (Path(one.path) for one in walk(folder) if one.kind == FILM):
+        by_stem.setdefault(path.stem, []).append(path)
     found = {}
     for video in videos:
         action, name = video.split("/", 1)

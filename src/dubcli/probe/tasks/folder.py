@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
 
-from dubcli.embed.inputs import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from dubcli.errors import UserError
+from dubcli.media.kinds import is_hidden, walk
 from dubcli.probe.tasks import hear
 from dubcli.probe.tasks.data import Clip, TaskData, labelled_task
 from dubcli.probe.tasks.splits import by_fold, by_part, by_seed
@@ -32,7 +31,7 @@ def read_own(path: Path) -> TaskData:
 
 def read(folder: Path) -> TaskData:
     """Clips by the names of their folders. Without published parts, five seeded folds with the labels spread evenly."""
-    places = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."}
+    places = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and not is_hidden(path.name)}
     parts = {name: PART_NAMES[name.lower()] for name in places if name.lower() in PART_NAMES}
     folds = [] if parts else [name for name in places if re.fullmatch(r"fold[-_ ]?\d+", name.lower())]
     named = parts or {name: name for name in folds}
@@ -69,11 +68,5 @@ def _inside(clip: Clip, folder: Path) -> Path:
 
 def _labelled(place: Path, part: str) -> list[Clip]:
     """The clips below ``place``; the label is the first folder's name."""
-    suffixes = SOUND_SUFFIXES | VIDEO_SUFFIXES
-    return [
-        Clip(path=Path(where) / name, labels=(Path(where).relative_to(place).parts[0],), part=part)
-        for where, _, names in os.walk(place)
-        if Path(where) != place
-        for name in names
-        if Path(name).suffix.lower() in suffixes and name[0] != "."
-    ]
+    found = [(path, path.relative_to(place).parts) for path in (Path(one.path) for one in walk(place) if one.is_media)]
+    return [Clip(path=path, labels=(parts[0],), part=part) for path, parts in found if len(parts) > 1]

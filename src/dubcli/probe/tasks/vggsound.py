@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from dubcli.embed.inputs import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from dubcli.errors import UserError
+from dubcli.media.kinds import FILM, SOUND, walk
 from dubcli.probe.tasks.data import Clip, Reader, TaskData, labelled_task
 from dubcli.probe.tasks.splits import by_part
 from dubcli.probe.tasks.tables import read_rows
@@ -38,11 +37,9 @@ def _names(video: str, start: int) -> tuple[str, ...]:
 def _files(folder: Path) -> dict[str, Path]:
     """Clips by their names without suffixes; a video before the sound taken out of it, whatever their folders."""
     found: dict[str, Path] = {}
-    suffixes = VIDEO_SUFFIXES | SOUND_SUFFIXES
-    paths = [Path(where, name) for where, _, names in os.walk(folder) for name in names if name[0] != "."]
-    for path in sorted(paths, key=lambda path: (path.suffix.lower() not in VIDEO_SUFFIXES, str(path))):
-        if path.suffix.lower() in suffixes:
-            found.setdefault(path.stem, path)
+    clips = [one for one in walk(folder) if one.kind in (FILM, SOUND)]
+    for path in (Path(one.path) for one in sorted(clips, key=lambda one: (one.kind != FILM, one.path))):
+        found.setdefault(path.stem, path)
     return found
 
 

@@ -3,8 +3,8 @@
 Any program that takes a module with this API (hear-eval-kit, hear-validator) takes ``dubcli.hear``::
 
     model = load_model("runs/efj/ckpt.pt")
-    scenes = get_scene_embeddings(audio, model)                    # (sounds, 1024)
-    embeddings, timestamps = get_timestamp_embeddings(audio, model)  # (sounds, times, 1024), (sounds, times) in ms
+    scenes = get_scene_embeddings(audio, model)                    # (sounds, features)
+    embeddings, timestamps = get_timestamp_embeddings(audio, model)  # (sounds, times, features), (sounds, times) in ms
 
 ``audio``: mono, float, (sounds, samples) at ``model.sample_rate`` Hz, in [-1, 1], on the model's device.
 """
@@ -12,6 +12,7 @@ Any program that takes a module with this API (hear-eval-kit, hear-validator) ta
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -23,11 +24,10 @@ from dubcli.core.checkpoint import TrainedModel
 from dubcli.core.features import log_mel
 from dubcli.core.layout import Layout
 from dubcli.core.memory import keep_freed_memory
-from dubcli.core.models import FEATURES, audio_input
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import CHUNK_SECONDS, chunk_count, padded_length
 from dubcli.embed.embedder import load_trained_or_random
-from dubcli.embed.engine import fold
+from dubcli.embed.engine import fold, fold_example
 from dubcli.errors import UserError
 
 HOP_MS = 50.0
@@ -41,7 +41,8 @@ class HearModel(nn.Module):
     """A frozen audio backbone with the attributes that HEAR asks for.
 
     ``sample_rate`` in Hz (48000, or 44100 for ``sep`` checkpoints); ``scene_embedding_size`` and
-    ``timestamp_embedding_size`` are 1024. ``hop_ms``: milliseconds between timestamp embeddings.
+    ``timestamp_embedding_size``: the backbone's width, 1024 for the paper's. ``hop_ms``: milliseconds between
+    timestamp embeddings.
     """
 
     def __init__(self, trained: TrainedModel, hop_ms: float = HOP_MS) -> None:
@@ -49,21 +50,21 @@ class HearModel(nn.Module):
         if not 1.0 <= hop_ms <= 1000.0 * CHUNK_SECONDS:
             raise UserError(f"hop_ms is {hop_ms}; give 1 to {1000 * CHUNK_SECONDS}")
         self.sample_rate: int = trained.sample_rate
-        self.scene_embedding_size: int = FEATURES
-        self.timestamp_embedding_size: int = FEATURES
+        self.scene_embedding_size: int = trained.model.feature_sizes["audio"]
+        self.timestamp_embedding_size: int = self.scene_embedding_size
         self.hop_ms = hop_ms
         self.mel_mean = trained.mel_mean
         self.mel_std = trained.mel_std
-        self.backbone = fold(trained.model.audio)
+        self.backbone = fold(trained.model.audio, fold_example(trained.model, "audio"), warnings.warn)
         Layout.of(self.backbone, torch.device("cpu")).module(self.backbone)
 
     @torch.no_grad()
     def forward(self, audio: Tensor) -> Tensor:
-        """(sounds, samples) mono -> (sounds, 1024) float32; each sound as one chunk. Mono becomes dual mono."""
+        """(sounds, samples) mono -> (sounds, features) float32; each sound as one chunk. Mono becomes dual mono."""
         if audio.device.type == "cpu":
             keep_freed_memory()
         mels = normalise_mels(log_mel(audio.float(), self.sample_rate), self.mel_mean, self.mel_std)
-        batch = audio_input(mels[:, None].expand(-1, 2, -1, -1))
+        batch = mels[:, None].expand(-1, 2, -1, -1)
         features: Tensor = self.backbone(Layout.of(self.backbone, batch.device).tensor(batch))
         return features.float()
 
@@ -84,7 +85,7 @@ def load_model(model_file_path: str | os.PathLike[str] = "", *, hop_ms: float = 
 
 
 def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
-    """One embedding per sound: (sounds, samples) -> (sounds, 1024) float32, the mean over its 3-second chunks.
+    """One embedding per sound: (sounds, samples) -> (sounds, features) float32, the mean over its 3-second chunks.
 
     The chunks are those of ``dubcli.embed.chunks``. Raises ValueError for audio that is not 2-D or is empty.
     """
@@ -100,7 +101,7 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
 
 
 def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, Tensor]:
-    """Embeddings over time: float32 (sounds, times, 1024) and their times in milliseconds, (sounds, times).
+    """Embeddings over time: float32 (sounds, times, features) and their times in milliseconds, (sounds, times).
 
     The embedding at time t is that of the 3 seconds around t, with silence beyond the sound's ends; t = 0, hop, 2 hop,
     ... up to the sound's end. Window starts are rounded from exact fractions, so nothing drifts in long sounds.

@@ -100,7 +100,7 @@ def broken(kind, path, tmp_path):
     elif kind == "list":
         torch.save([1, 2], target)
     elif kind == "newer":
-        torch.save({"format": 2}, target)
+        torch.save({"format": 3}, target)
     elif kind in ("no weights", "other weights", "other variant"):
         state = load_checkpoint(path)
         weights = state["model"].items()
@@ -125,7 +125,7 @@ def broken(kind, path, tmp_path):
         ("pickle", "damaged"),
         ("foreign", "not a checkpoint of dubav"),
         ("list", "not a checkpoint of dubav"),
-        ("newer", "format 2, this dubav reads 1"),
+        ("newer", "format 3, this dubav reads 1 and 2"),
         ("no weights", "whole model"),
         ("other weights", "whole model"),
         ("other variant", "whole model"),

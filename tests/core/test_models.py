@@ -7,16 +7,15 @@ import pytest
 import torch
 from torch import nn
 
+from dubcli.core.backbones import AcousticResNet50, x3d_m
 from dubcli.core.models import (
     PRESETS,
     DubModel,
     ModelSizes,
-    audio_input,
-    build_audio_backbone,
-    build_video_backbone,
     count_parameters,
     freeze,
     normalise_pixels,
+    unfreeze,
 )
 from dubcli.core.variants import parse_variant
 from dubcli.errors import UserError
@@ -71,7 +70,7 @@ def test_x3d_m_is_pytorchvideos():
     from pytorchvideo.models.x3d import create_x3d
 
     torch.manual_seed(0)
-    ours = build_video_backbone("paper").eval()
+    ours = x3d_m("paper").eval()
     theirs = create_x3d(
         input_clip_length=16, input_crop_size=224, model_num_class=1024, dropout_rate=0.0, head_activation=None
     ).eval()
@@ -87,25 +86,14 @@ def test_x3d_m_is_pytorchvideos():
 
 def test_audio_head_averages_over_time_and_frequency():
     torch.manual_seed(0)
-    backbone = build_audio_backbone("tiny").eval()
-    mels = torch.randn(2, 2, 280, 1, 96)
+    backbone = AcousticResNet50("tiny").eval()
+    mels = torch.randn(2, 2, 96, 280)
     with torch.no_grad():
-        inside = backbone.blocks[:-1]
-        maps = mels
-        for block in inside:
+        maps = mels.permute(0, 1, 3, 2)[:, :, :, None]  # time by frequency
+        for block in backbone.blocks[:-1]:
             maps = block(maps)
         expected = backbone.blocks[-1].proj(maps.mean(dim=(2, 3, 4)))
         assert torch.allclose(backbone(mels), expected, atol=1e-5)
-
-
-def test_audio_input_is_time_by_frequency():
-    mels = torch.arange(2 * 2 * 96 * 5).reshape(2, 2, 96, 5)
-    placed = audio_input(mels)
-    assert placed.shape == (2, 2, 5, 1, 96)
-    assert placed[1, 0, 3, 0, 17] == mels[1, 0, 17, 3]
-    model = DubModel(variant("a"), "tiny").eval()
-    mels = torch.randn(2, 2, 96, 40)
-    assert torch.equal(model.embed_audio(mels), model.embed_audio(audio_input(mels)))
 
 
 @pytest.mark.parametrize(
@@ -227,6 +215,19 @@ def test_freeze_keeps_batchnorm_still():
     assert all(torch.equal(again[name], expected[name]) for name in expected)
     assert not any(parameter.requires_grad for parameter in model.parameters())
     assert not any(value.requires_grad for value in again.values())
+
+
+def test_what_was_frozen_can_be_trained_again():
+    model = freeze(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
+    assert unfreeze(model) is model
+    assert all(part.training for part in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    model(torch.randn(5, 3)).sum().backward()
+    assert model[1].num_batches_tracked == 1
+    model.eval()
+    assert not any(part.training for part in model.modules())
+    model.train()
+    assert model[1].training
 
 
 def test_frozen_models_copy_and_pickle_frozen():

@@ -4,7 +4,7 @@ import torch
 
 from dubcli.core.checkpoint import random_trained
 from dubcli.core.features import log_mel
-from dubcli.core.models import PRESETS, normalise_pixels
+from dubcli.core.models import PRESETS, freeze, normalise_pixels
 from dubcli.core.transforms import eval_video, normalise_mels
 from dubcli.embed import Embedder
 from dubcli.embed.engine import Compiling, Engine, fold
@@ -34,7 +34,7 @@ def compile_cache(tmp_path, monkeypatch):
 
 
 def inputs(modality, batch=3):
-    shape = (2, 280, 1, 96) if modality == "audio" else (3, 16, 112, 112)
+    shape = (2, 96, 280) if modality == "audio" else (3, 16, 112, 112)
     return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -96,7 +96,7 @@ def test_compiles_when_the_work_left_pays(trained, monkeypatch):
     engine(inputs("audio"), left=10)
     assert asked == []
     engine(inputs("audio"), left=1e9)
-    assert asked == [(3, 2, 280, 1, 96)]
+    assert asked == [(3, 2, 96, 280)]
     never = Engine(trained.model.audio, torch.device("cpu"), torch.float32, Compiling(False))
     monkeypatch.setattr(never, "_try_to_compile", lambda batch: pytest.fail("compiled"))
     never(inputs("audio"))
@@ -166,3 +166,45 @@ def test_devices_that_are_not_there():
         Embedder("random:tiny", device="cuda:99")
     with pytest.raises(UserError, match="--device"):
         Embedder("random:tiny", device="abacus")
+
+
+class AsksForSizes(torch.nn.Module):
+    """What torch.fx cannot trace."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(2, 5, 3), torch.nn.BatchNorm2d(5)
+
+    def forward(self, mels):
+        maps = self.norm(self.conv(mels))
+        return maps.mean(dim=(2, 3)) if mels.shape[3] > 100 else maps.amax(dim=(2, 3))
+
+
+class AsksForTypes(AsksForSizes):
+    """What torch.fx traces into another function."""
+
+    def forward(self, mels):
+        maps = self.norm(self.conv(mels))
+        return maps.mean(dim=(2, 3)) if isinstance(mels, torch.Tensor) else maps.amax(dim=(2, 3))
+
+
+class TwiceTheSame(AsksForSizes):
+    """Folding the shared convolution's batch norm twice would scale twice."""
+
+    def forward(self, mels):
+        return self.norm(self.conv(mels)).mean(dim=(2, 3)) + self.norm(self.conv(-mels)).mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("kind", [AsksForSizes, AsksForTypes, TwiceTheSame])
+def test_what_cannot_be_folded_runs_as_it_is_and_says_so_once(kind):
+    torch.manual_seed(0)
+    module = kind()
+    module.norm.running_var.fill_(4.0)
+    module.norm.running_mean.fill_(0.3)
+    freeze(module)
+    told, example = [], torch.randn(1, 2, 96, 280)
+    engine = Engine(module, torch.device("cpu"), torch.float32, Compiling(False, told.append), example=example)
+    for batch in (inputs("audio"), inputs("audio", 2)):
+        close(engine(batch), plain(module, batch))
+    assert len(told) == 1
+    assert told[0].startswith(f"{kind.__name__} runs as it is, its batch norms not folded: ")

@@ -15,7 +15,7 @@ from dubcli.core import distributed
 from dubcli.core.models import DubModel
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.jobs.progress import SILENT, SilentProgress
-from dubcli.pretrain import build as build_module
+from dubcli.pretrain import model as model_module
 from dubcli.pretrain.corpus import mel_statistics, read_corpus
 from dubcli.pretrain.launcher import join_process_group
 from dubcli.pretrain.loader import ClipDataset, Request
@@ -69,7 +69,7 @@ def five_steps(rank: int, world_size: int, cache: str, out: str, local: bool, ac
                           local_negatives=local)  # fmt: skip
     corpus = read_corpus(cache, "efj", 0.0)
     with (
-        mock.patch.object(build_module, "DubModel", _global_double_model),
+        mock.patch.object(model_module, "DubModel", _global_double_model),
         mock.patch.object(Stepper, "inputs", _double_inputs),
     ):
         trainer = Trainer(config, corpus, torch.device("cpu"), SILENT)

@@ -79,9 +79,10 @@ def embed(
 ) -> int:
     """Write frozen features of sounds, videos or a clip cache.
 
-    1024 numbers per 3-second chunk, averaged per file, into audio.npy and video.npy; row i belongs to row i of
-    items.csv, which also says what could not be used and why. Files shorter than a chunk are padded with silence, whose
-    seconds stand there too; of a longer file the last partial chunk counts when at least half of it is there. A killed
+    The backbone's numbers (1024 of the paper's) per 3-second chunk, averaged per file, go into audio.npy and
+    video.npy; row i belongs to row i of items.csv, which also says what could not be used and why. Files shorter than
+    a chunk are padded with silence, whose seconds stand there too; of a longer file the last partial chunk counts when
+    at least half of it is there. A killed
     run goes on where it was. The model runs in this process; with --shard I/N each of N processes takes every N-th
     block of up to 64 inputs and the last one joins them; with --scheduler the cluster's workers run the model.
     """

@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dubcli.core.atomic import atomic_write
+from dubcli.core.backbones import BackboneSpec
 from dubcli.core.models import DubModel, freeze, preset_sizes
 from dubcli.core.variants import SPEECH_SAMPLE_RATE, Variant, variant_from_dict
 from dubcli.errors import UserError
 
-FORMAT = 1
+FORMAT = 2  # 1: no backbones named, the paper's; variants as languages with one kind of primary
+READ_FORMATS = (1, 2)
 # Mean and standard deviation of ln(mel + 1e-6) over four short dubbed films, for the untrained baseline, which has no
 # training mels to measure.
 RANDOM_MEL_MEAN = -6.0
@@ -49,6 +51,7 @@ def model_entries(model: DubModel, *, mel_mean: float, mel_std: float, config: M
         "config": dict(config),
         "variant": model.variant.to_dict(),
         "preset": model.preset,
+        "backbones": {modality: spec.to_dict() for modality, spec in model.backbones.items()},
         "sample_rate": model.variant.sample_rate,
         "mel_mean": float(mel_mean),
         "mel_std": float(mel_std),
@@ -83,8 +86,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         ) from error
     if not isinstance(state, dict) or "format" not in state:
         raise UserError(f"{path} is not a checkpoint of dubav; give the ckpt.pt or epoch-NN.pt of a run folder")
-    if state["format"] != FORMAT:
-        raise UserError(f"{path} has checkpoint format {state['format']}, this dubav reads {FORMAT}; update dubav")
+    if state["format"] not in READ_FORMATS:
+        reads = " and ".join(map(str, READ_FORMATS))
+        raise UserError(f"{path} has checkpoint format {state['format']}, this dubav reads {reads}; update dubav")
     return state
 
 
@@ -93,36 +97,77 @@ def _found_instead() -> str:
     return f"found here: {', '.join(found)}" if found else "train one with dubav pretrain, or use the word random"
 
 
-def load_trained(path: str | os.PathLike[str]) -> TrainedModel:
+def load_trained(path: str | os.PathLike[str], backbones: Mapping[str, nn.Module] | None = None) -> TrainedModel:
     """The frozen model of a checkpoint file, of the ``ckpt.pt`` in a run folder, or of a folder of ``dubav export``.
 
-    Raises UserError as ``load_checkpoint`` does, and when the weights do not fit the model that the file names.
+    Args:
+        path: the file or the folder.
+        backbones: modules for ``audio`` and ``video`` that the weights are put into; only for checkpoints whose
+            backbones were made in Python, others name how theirs are made.
+
+    Raises:
+        UserError: as ``load_checkpoint``; a backbone's module does not import; the weights do not fit the model that
+            the file names.
     """
     path = Path(path)
     if path.is_dir():
         from dubcli.core import exported  # it imports this module
 
         if exported.is_exported(path):
-            return exported.load_exported(path)
+            return exported.load_exported(path, backbones)
         path = path / "ckpt.pt"
     state = load_checkpoint(path)
     try:
-        model = DubModel(variant_from_dict(state["variant"]), state["preset"])
-        model.load_state_dict(state["model"])
-        return TrainedModel(
-            model=freeze(model),
-            variant=model.variant,
-            preset=model.preset,
-            sample_rate=int(state["sample_rate"]),
-            mel_mean=float(state["mel_mean"]),
-            mel_std=float(state["mel_std"]),
-            config=dict(state["config"]),
-            content_hash=content_hash(state["model"]),
-            name=f"{path.resolve().parent.name}-{path.stem}",
-        )
+        return trained_of(state, state["model"], backbones, config=state["config"], asked=str(path),
+                          name=f"{path.resolve().parent.name}-{path.stem}")  # fmt: skip
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} does not hold a whole model ({reason}); train again or take another") from error
+        raise UserError(
+            f"{path} does not hold a whole model ({mismatch(error)}); train again or take another"
+        ) from error
+
+
+def trained_of(
+    fields: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    backbones: Mapping[str, nn.Module] | None,
+    *,
+    config: Mapping[str, Any],
+    asked: str,
+    name: str,
+) -> TrainedModel:
+    """The frozen model that the fields of ``model_entries`` describe, with these weights.
+
+    ``asked``: the file, for errors. Raises UserError where a backbone cannot be made, KeyError, TypeError, ValueError
+    or RuntimeError where the fields or weights are not a model's.
+    """
+    specs = {
+        modality: BackboneSpec.from_dict(spec) for modality, spec in fields.get("backbones", {}).items()
+    }  # format 1 names none
+    model = DubModel(variant_from_dict(fields["variant"]), fields["preset"], backbones={**specs, **(backbones or {})},
+                     asked=asked)  # fmt: skip
+    for modality, spec in specs.items():
+        if model.backbones[modality].name != spec.name:
+            found = model.backbones[modality].name
+            raise UserError(f"{asked}: its {modality} backbone is {spec.name}; {found} was given")
+    model.backbones.update(specs)
+    model.load_state_dict(weights)
+    return TrainedModel(
+        model=freeze(model),
+        variant=model.variant,
+        preset=model.preset,
+        sample_rate=int(fields["sample_rate"]),
+        mel_mean=float(fields["mel_mean"]),
+        mel_std=float(fields["mel_std"]),
+        config=dict(config),
+        content_hash=content_hash(weights),
+        name=name,
+    )
+
+
+def mismatch(error: Exception) -> str:
+    """What an error says, in one line; of weights that do not fit, which."""
+    lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+    return lines[1] if lines[0].startswith("Error(s) in loading state_dict") and lines[1:] else lines[0]
 
 
 def random_trained(seed: int, preset: str = "paper") -> TrainedModel:

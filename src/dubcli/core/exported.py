@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from dubcli.core.atomic import read_json, write_json
-from dubcli.core.checkpoint import TrainedModel, content_hash
-from dubcli.core.models import DubModel, freeze
-from dubcli.core.variants import variant_from_dict
+from dubcli.core.checkpoint import TrainedModel, mismatch, trained_of
 from dubcli.errors import UserError
 
-FORMAT = 1
+FORMAT = 2  # 1: no backbones named
+READ_FORMATS = (1, 2)
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 
@@ -33,6 +35,7 @@ def describe(trained: TrainedModel) -> dict[str, Any]:
         "name": trained.name,
         "variant": trained.variant.to_dict(),
         "preset": trained.preset,
+        "backbones": {modality: spec.to_dict() for modality, spec in trained.model.backbones.items()},
         "sample_rate": trained.sample_rate,
         "mel_mean": trained.mel_mean,
         "mel_std": trained.mel_std,
@@ -46,33 +49,27 @@ def is_exported(folder: str | os.PathLike[str]) -> bool:
     return (Path(folder) / WEIGHTS_FILE).is_file()
 
 
-def load_exported(folder: str | os.PathLike[str]) -> TrainedModel:
-    """The frozen model of an exported folder. Raises UserError when it is damaged or of another format."""
+def load_exported(folder: str | os.PathLike[str], backbones: Mapping[str, nn.Module] | None = None) -> TrainedModel:
+    """The frozen model of an exported folder; ``backbones`` as of ``load_trained``.
+
+    Raises UserError when it is damaged, of another format, or needs code that is not there.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     home = Path(folder)
     config = read_json(home / CONFIG_FILE)
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
+    if not isinstance(config, dict) or config.get("format") not in READ_FORMATS:
         raise UserError(f"{home / CONFIG_FILE} is not of export format {FORMAT}; export the checkpoint again")
     try:
         weights = load_file(home / WEIGHTS_FILE)
-        model = DubModel(variant_from_dict(config["variant"]), config["preset"])
-        model.load_state_dict(weights)
-        found = content_hash(weights)
-        if found != config["content_hash"]:
-            raise UserError(f"{home / WEIGHTS_FILE} is not what {CONFIG_FILE} describes; export the checkpoint again")
-        return TrainedModel(
-            model=freeze(model),
-            variant=model.variant,
-            preset=model.preset,
-            sample_rate=int(config["sample_rate"]),
-            mel_mean=float(config["mel_mean"]),
-            mel_std=float(config["mel_std"]),
-            config=dict(config["training"]),
-            content_hash=found,
-            name=str(config["name"]),
+        trained = trained_of(
+            config, weights, backbones, config=config["training"], asked=str(home), name=str(config["name"])
         )
+        if trained.content_hash != config["content_hash"]:
+            raise UserError(f"{home / WEIGHTS_FILE} is not what {CONFIG_FILE} describes; export the checkpoint again")
+        return trained
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{home} does not hold a whole model ({reason}); export the checkpoint again") from error
+        raise UserError(
+            f"{home} does not hold a whole model ({mismatch(error)}); export the checkpoint again"
+        ) from error

@@ -11,9 +11,6 @@ MODALITIES = ("audio", "video")
 FORMATS = ("npy", "parquet", "npz")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
-FEATURE_SIZE = 1024
-"""Width of the backbones' output in every preset (DESIGN section 4)."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedConfig:

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from dubcli.core.checkpoint import TrainedModel, load_trained, random_trained
 from dubcli.core.features import log_mel
-from dubcli.core.models import audio_input, normalise_pixels, preset_sizes
+from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import Chunk, cut
-from dubcli.embed.config import FEATURE_SIZE
-from dubcli.embed.engine import Compiling, Engine, say_nothing
+from dubcli.embed.engine import Compiling, Engine, fold_example, say_nothing
 from dubcli.embed.frames import eval_clip
 from dubcli.embed.resample import resample_blocks
 from dubcli.errors import UserError
@@ -62,17 +61,23 @@ class Embedder:
         return self.trained.sample_rate
 
     @property
+    def feature_sizes(self) -> dict[str, int]:
+        """Widths of the features by modality, 1024 for the paper's backbones."""
+        return self.trained.model.feature_sizes
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities that the checkpoint has a backbone for."""
         return ("audio",) if self.trained.model.video is None else ("audio", "video")
 
     def audio(self, waveforms: Waveforms, sample_rate: int, *, per_chunk: bool = False) -> np.ndarray:
-        """Features of sounds, float32 (n, 1024): the mean over each sound's 3-second chunks.
+        """Features of sounds, float32 (n, features): the mean over each sound's 3-second chunks.
 
         ``waveforms``: samples in [-1, 1] as (samples,), (n, samples) mono or (n, channels, samples) with one or two
         channels (mono becomes dual mono), or a list of (samples,) and (channels, samples) of different lengths.
         ``sample_rate`` in Hz; they are resampled to the checkpoint's. Chunks as ``dubcli.embed.chunks`` says.
-        ``per_chunk``: (chunks, 1024), the chunks of all sounds one after another. Raises UserError for an empty sound.
+        ``per_chunk``: (chunks, features), the chunks of all sounds one after another. Raises UserError for an
+        empty sound.
         """
         chunks: list[Chunk] = []
         counts = []
@@ -82,13 +87,13 @@ class Embedder:
                 raise UserError("a sound without samples has no features; leave it out")
             chunks.extend(own)
             counts.append(len(own))
-        features = self._in_batches(chunks)
+        features = self._in_batches(chunks, "audio")
         if per_chunk or not counts:
             return features
         return np.stack([part.mean(axis=0) for part in np.split(features, np.cumsum(counts)[:-1])])
 
     def video(self, frames: Tensor | np.ndarray) -> np.ndarray:
-        """Features of clips, float32 (n, 1024).
+        """Features of clips, float32 (n, features).
 
         ``frames``: uint8 RGB (n, frames, height, width, 3), or (frames, height, width, 3) for one clip of 3 seconds. Of
         other numbers of frames than 16, the 16 at the centres of equal parts are taken. Short side to 256, centre
@@ -101,10 +106,10 @@ class Embedder:
             raise UserError(f"frames are {clips.dtype} {tuple(clips.shape)}; give uint8 (n, frames, height, width, 3)")
         sizes = preset_sizes(self.trained.preset)
         chunks = [Chunk("frames", i, 0.0, 3.0, 0.0, eval_clip(clip, sizes)) for i, clip in enumerate(clips)]
-        return self._in_batches(chunks)
+        return self._in_batches(chunks, "video")
 
     def features(self, chunks: Sequence[Chunk], left: float = 0.0) -> np.ndarray:
-        """Features of chunks of one kind and shape in one batch, float32 (chunks, 1024).
+        """Features of chunks of one kind and shape in one batch, float32 (chunks, features).
 
         ``left``: an estimate of how many chunks like these are still to come, which decides whether compiling pays.
         """
@@ -113,7 +118,7 @@ class Embedder:
             return self._engine("video")(normalise_pixels(batch), left).numpy()
         mels = log_mel(batch, self.sample_rate) if chunks[0].kind == "wave" else batch
         mels = normalise_mels(mels, self.trained.mel_mean, self.trained.mel_std)
-        return self._engine("audio")(audio_input(mels), left).numpy()
+        return self._engine("audio")(mels, left).numpy()
 
     def batch_size(self, kind: str) -> int:
         """Chunks that go through a backbone at once."""
@@ -121,8 +126,8 @@ class Embedder:
             return 32 if kind == "frames" else 128
         return 4 if kind == "frames" else 8
 
-    def _in_batches(self, chunks: Sequence[Chunk]) -> np.ndarray:
-        out = np.zeros((len(chunks), FEATURE_SIZE), dtype=np.float32)
+    def _in_batches(self, chunks: Sequence[Chunk], modality: str) -> np.ndarray:
+        out = np.zeros((len(chunks), self.feature_sizes.get(modality, 0)), dtype=np.float32)
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for number, chunk in enumerate(chunks):
             by_shape.setdefault(tuple(chunk.data.shape), []).append(number)
@@ -139,7 +144,8 @@ class Embedder:
             if module is None:
                 raise UserError(f"{self.trained.name} is an audio-only checkpoint; it has no {modality} features")
             name = f"{self.trained.content_hash}-{modality}"
-            self._engines[modality] = Engine(module, self.device, self.precision, self._compiling, name)
+            example = fold_example(self.trained.model, modality)
+            self._engines[modality] = Engine(module, self.device, self.precision, self._compiling, name, example)
         return self._engines[modality]
 
 

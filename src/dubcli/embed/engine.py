@@ -8,6 +8,7 @@ seconds when it is cached, so it is done where the work that is left pays for it
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 import time
@@ -20,8 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
+from dubcli.core.backbones import DEFAULT_BACKBONES
 from dubcli.core.layout import Layout
 from dubcli.core.memory import keep_freed_memory
+from dubcli.core.models import DubModel
 
 COLD_COMPILE_SECONDS = 25.0
 WARM_COMPILE_SECONDS = 8.0
@@ -46,9 +49,9 @@ class Compiling:
 
 
 class Engine:
-    """Runs a frozen ``module`` on batches as it takes them (5-D); features are float32 (batch, 1024) on the CPU.
+    """Runs a frozen ``module`` on batches as it takes them; features are float32 (batch, feature_size) on the CPU.
 
-    ``name`` tells the model from others in the record of what the compiler's cache holds.
+    ``name`` tells the model from others in the record of what the compiler's cache holds. ``example``: as of ``fold``.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Engine:
         precision: torch.dtype,
         compiling: Compiling | None = None,
         name: str = "",
+        example: Tensor | None = None,
     ) -> None:
         self._device = device
         self._precision = precision
@@ -66,13 +70,13 @@ class Engine:
         if device.type == "cpu":
             keep_freed_memory()
         self._layout = Layout.of(module, device)
-        self._folded = self._layout.module(fold(module).to(device))
+        self._folded = self._layout.module(fold(module, example, self._compiling.say).to(device))
         self._compiled: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
         self._seconds_per_item: dict[tuple[int, ...], float] = {}
 
     @torch.no_grad()
     def __call__(self, batch: Tensor, left: float = 0.0) -> Tensor:
-        """(batch, ...) on the engine's device -> (batch, 1024). ``left``: items of this shape still to come, estimated.
+        """(batch, ...) on the engine's device -> (batch, feature_size). ``left``: items like these to come, estimated.
 
         A compiled batch size is kept: fewer items are filled up when that is cheaper than not compiling.
         """
@@ -145,10 +149,38 @@ class Engine:
         return compile_cache() / "marks" / blake2b("|".join(parts).encode(), digest_size=12).hexdigest()
 
 
-def fold(module: nn.Module) -> nn.Module:
-    """A copy of a frozen module with BatchNorms folded into the convolutions before them, where torch can trace it."""
-    folded: nn.Module = fuse(module)
+def fold(module: nn.Module, example: Tensor | None = None, say: Callable[[str], None] = say_nothing) -> nn.Module:
+    """A copy of a frozen module with BatchNorms folded into the convolutions before them, where torch can trace it.
+
+    ``torch.fx`` cannot trace a forward that asks for its input's values or sizes, and traces some modules (one that
+    tests its input's type, or uses a convolution twice) into another function. So what is traced is held against the
+    module itself on ``example``, an input, where one is given. Where it cannot be had, the copy is a plain one, and
+    ``say`` is told.
+    """
+    try:
+        folded: nn.Module = fuse(module)
+        differs = example is not None and not _same(module, folded, example)
+        reason = "it computes something else then" if differs else ""
+    except Exception as error:  # whatever the tracer raises, or code that is not ours when it is run by it
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if reason:
+        say(f"{type(module).__name__} runs as it is, its batch norms not folded: {reason}")
+        folded = copy.deepcopy(module)
     return folded.requires_grad_(False)
+
+
+def fold_example(model: DubModel, modality: str) -> Tensor | None:
+    """What to hold a folded backbone against: noise; None for the paper's own, which fold and are tested."""
+    if model.backbones[modality] == DEFAULT_BACKBONES[modality]:
+        return None
+    return model.example_input(modality)
+
+
+def _same(module: nn.Module, folded: nn.Module, example: Tensor) -> bool:
+    with torch.no_grad():
+        expected, found = module(example).float(), folded(example).float()
+    scale = float(expected.abs().max())
+    return found.shape == expected.shape and torch.allclose(found, expected, rtol=0, atol=1e-4 * scale)
 
 
 def compile_cache() -> Path:

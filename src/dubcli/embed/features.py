@@ -18,7 +18,7 @@ from dubcli.errors import UserError
 class Features:
     """Features in the order of their inputs.
 
-    ``audio``, ``video``: float32 (rows, 1024), or None where no input had that modality; rows without it are zeros.
+    ``audio``, ``video``: float32 (rows, features), or None where no input had that modality; rows without it are zeros.
     ``items``: the rows of ``items.csv``, one per input, with numbers as numbers; ``chunks`` those of ``chunks.csv``
     (empty unless per chunk). Row i of the arrays belongs to row i of ``chunks`` if features are per chunk, else of
     ``items``. ``description``: ``embed.json``.

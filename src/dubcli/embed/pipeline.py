@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from dubcli.embed.chunks import Chunk
-from dubcli.embed.config import FEATURE_SIZE, MODALITIES
+from dubcli.embed.config import MODALITIES
 from dubcli.embed.decode import Reading, Wanted, decode
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.inputs import Item
@@ -185,7 +185,7 @@ class Pipeline:
         number = len(rows) if self._per_chunk else 1
         features = {}
         for modality in MODALITIES:
-            array = np.zeros((number, FEATURE_SIZE), dtype=np.float32)
+            array = np.zeros((number, self._embedder.feature_sizes.get(modality, 0)), dtype=np.float32)
             if self._per_chunk:
                 for position, row in enumerate(rows):
                     array[position] = row["features"].get(modality, 0.0)

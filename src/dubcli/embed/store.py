@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from dubcli.core.atomic import atomic_write
-from dubcli.embed.config import FEATURE_SIZE, MODALITIES
+from dubcli.embed.config import MODALITIES
 from dubcli.embed.inputs import Item
 from dubcli.errors import UserError
 
@@ -135,34 +135,40 @@ def _writable(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "path": path}
 
 
-def _arrays(blocks: Sequence[Path], name: str) -> Iterator[np.ndarray]:
+def _width(blocks: Sequence[Path], name: str) -> int:
+    """Of the features of a modality, which at least one of the blocks has."""
+    return next(int(found.shape[1]) for path in blocks if (found := load_block(path).features.get(name)) is not None)
+
+
+def _arrays(blocks: Sequence[Path], name: str, width: int) -> Iterator[np.ndarray]:
     for path in blocks:
         block = load_block(path)
-        empty = np.zeros((block.rows, FEATURE_SIZE), dtype=np.float32)
+        empty = np.zeros((block.rows, width), dtype=np.float32)
         yield np.ascontiguousarray(block.features.get(name, empty), dtype=np.float32)
 
 
 def _write_array(file: IO[bytes], blocks: Sequence[Path], name: str, rows: int) -> None:
-    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, FEATURE_SIZE)}
+    width = _width(blocks, name)
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
     npy_format.write_array_header_1_0(file, header)
-    for array in _arrays(blocks, name):
+    for array in _arrays(blocks, name, width):
         file.write(array.tobytes())
 
 
 def _write_parquet(path: Path, blocks: Sequence[Path], present: Sequence[str], *, per_chunk: bool) -> None:
-    """One row group per block: the table's columns, and each modality as a list of 1024 float32."""
+    """One row group per block: the table's columns, and each modality as a list of float32."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         raise UserError("--format parquet needs pyarrow: pip install 'dubcli[parquet]'") from None
-    vector = pa.list_(pa.float32(), FEATURE_SIZE)
+    widths = {name: _width(blocks, name) for name in present}
     texts, numbers = ("path", "status", "reason"), ("duration", "start_seconds", "stop_seconds", "padded_seconds")
     columns = CHUNK_COLUMNS[:5] if per_chunk else ITEM_COLUMNS[:8]
     kinds = {
         name: pa.string() if name in texts else pa.float64() if name in numbers else pa.int64() for name in columns
     }
-    schema = pa.schema([*kinds.items(), *((name, vector) for name in present)])
+    schema = pa.schema([*kinds.items(), *((name, pa.list_(pa.float32(), width)) for name, width in widths.items())])
     with atomic_write(path) as file, pq.ParquetWriter(file, schema) as writer:
         for source in blocks:
             block = load_block(source)
@@ -170,11 +176,10 @@ def _write_parquet(path: Path, blocks: Sequence[Path], present: Sequence[str], *
             if not table:
                 continue
             cells = [pa.array([row[name] for row in table], kind) for name, kind in kinds.items()]
-            empty = np.zeros((block.rows, FEATURE_SIZE), dtype=np.float32)
-            vectors = [
-                pa.FixedSizeListArray.from_arrays(pa.array(block.features.get(name, empty).reshape(-1)), FEATURE_SIZE)
-                for name in present
-            ]
+            vectors = []
+            for name, width in widths.items():
+                array = block.features.get(name, np.zeros((block.rows, width), dtype=np.float32))
+                vectors.append(pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), width))
             writer.write_table(pa.table([*cells, *vectors], schema=schema))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+
+from torch import nn
 
 from dubcli import __version__
+from dubcli.core.backbones import BUILT_IN, BackboneSpec
 from dubcli.core.checkpoint import TrainedModel
-from dubcli.core.models import count_parameters, preset_sizes
+from dubcli.core.models import PROJECTION, count_parameters, preset_sizes
 
 _CARD = """---
 library_name: dubcli
@@ -33,10 +35,10 @@ dubav probe esc50 THIS_FOLDER --data esc50
 
 ```python
 from dubcli.embed import Embedder
-features = Embedder("THIS_FOLDER").audio(waveforms, sample_rate)   # float32 (n, 1024)
+features = Embedder("THIS_FOLDER").audio(waveforms, sample_rate)   # float32 (n, {audio_features})
 ```
 
-`dubcli.hear` gives it the HEAR API. The features are the backbones' 1024 outputs, without the projection heads.
+{needs}`dubcli.hear` gives it the HEAR API. The features are the backbones' outputs, without the projection heads.
 
 ## Input
 
@@ -65,10 +67,13 @@ def model_card(trained: TrainedModel) -> str:
     """Markdown with the metadata block that model hubs read."""
     crop = preset_sizes(trained.preset).crop
     video = trained.model.video
+    sizes = trained.model.feature_sizes
     nospeech = " Trained on sound without speech (`dubav separate`)."
     return _CARD.format(
         name=trained.name,
         variant=trained.variant.name,
+        audio_features=sizes["audio"],
+        needs=_needs(trained),
         preset=trained.preset,
         version=__version__,
         parts="\n".join(_parts(trained, crop)),
@@ -85,10 +90,30 @@ def model_card(trained: TrainedModel) -> str:
 
 
 def _parts(trained: TrainedModel, crop: int) -> list[str]:
-    rows: list[tuple[str, Any, str, int]] = [
-        ("Acoustic ResNet-50", trained.model.audio, "(batch, 2, frames, 1, 96)", 1024)
-    ]
-    if trained.model.video is not None:
-        rows.append(("X3D", trained.model.video, f"(batch, 3, 16, {crop}, {crop})", 1024))
-    rows += [(f"projection head {name}", head, "(batch, 1024)", 128) for name, head in trained.model.heads.items()]
+    model, sizes = trained.model, trained.model.feature_sizes
+    modules: dict[str, tuple[nn.Module, str]] = {"audio": (model.audio, "(batch, 2, 96, frames)")}
+    if model.video is not None:
+        modules["video"] = (model.video, f"(batch, 3, 16, {crop}, {crop})")
+    rows: list[tuple[str, nn.Module, str, int]] = []
+    for modality, (module, shape) in modules.items():
+        rows.append((f"{modality} backbone {_described(model.backbones[modality])}", module, shape, sizes[modality]))
+    for name, head in model.heads.items():
+        features = sizes["video" if name == "video" else "audio"]
+        rows.append((f"projection head {name}", head, f"(batch, {features})", PROJECTION))
     return [f"| {name} | {count_parameters(part):,} | {shape} | {size} |" for name, part, shape, size in rows]
+
+
+def _needs(trained: TrainedModel) -> str:
+    """What code of others it takes to build the backbones."""
+    specs = trained.model.backbones.items()
+    foreign = [f"`{spec.name}`" for modality, spec in specs if spec.name not in BUILT_IN[modality]]
+    return f"Loading it needs the Python code of {' and '.join(foreign)}. " if foreign else ""
+
+
+def _described(spec: BackboneSpec) -> str:
+    title = _TITLES.get(spec.name, f"`{spec.name}`")
+    options = ", ".join(f"{name}={value!r}" for name, value in spec.options.items())
+    return f"{title} ({options})" if options else title
+
+
+_TITLES = {"acoustic_resnet50": "Acoustic ResNet-50", "x3d_m": "X3D"}

@@ -13,13 +13,17 @@ from dubcli.core.variants import Variant
 from dubcli.errors import UserError
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.loader import Batch
+from dubcli.pretrain.model import Given, make_model
 from dubcli.pretrain.step import Stepper
 
 
-def build_model(variant: Variant, config: PretrainConfig, device: torch.device) -> DubModel:
-    """The model on its device, with the weights of the run's seed. Raises UserError where --sync-bn cannot be had."""
+def build_model(variant: Variant, config: PretrainConfig, device: torch.device, given: Given | None = None) -> DubModel:
+    """The model on its device, with the weights of the run's seed, or those ``given``.
+
+    Raises UserError where --sync-bn cannot be had, or as ``make_model``.
+    """
     torch.manual_seed(config.seed)
-    model = DubModel(variant, config.preset, config.dropout)
+    model = make_model(config, variant, given)
     if config.sync_bn and distributed.world_size() > 1:
         if device.type != "cuda":
             raise UserError("--sync-bn needs GPUs: torch's SyncBatchNorm has no CPU form; leave it away")

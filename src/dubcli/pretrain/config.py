@@ -7,12 +7,18 @@ the masks' widths, RandAugment's form, where dropout stands, validation.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from dubcli.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 SAMPLINGS = ("groups", "one-film")
 
@@ -30,6 +36,12 @@ class PretrainConfig:
     cache: str = option("cache", "The clip cache's folder.", result=False)
     out: str = option("", "The run's folder. [default: runs/VARIANT]", result=False)
     preset: str = option("paper", "Sizes of the models: paper, small or tiny.")
+    audio_backbone: str = option(
+        "acoustic_resnet50", "acoustic_resnet50 (the paper's), resnet18, efficientnet_b0, or your own: MODULE:CALLABLE."
+    )
+    audio_backbone_options: str = option("", "Its options: width=512, norm='layer' (as TOML), or a JSON object.")
+    video_backbone: str = option("x3d_m", "x3d_m (the paper's), r2plus1d_18, mvit_v2_s, or your own: MODULE:CALLABLE.")
+    video_backbone_options: str = option("", "Its options, likewise.")
     epochs: int = option(10, "Epochs (paper: 10).")
     max_steps: int = option(0, "Stop after so many steps; 0 is all epochs. The schedule is that of these steps.")
     batch_size: int = option(26, "Clips per process and forward pass (paper: 26 per GPU).")
@@ -72,6 +84,10 @@ class PretrainConfig:
     wandb: str = option("", "Log to this Weights & Biases project too (the wandb extra).", result=False)
 
     def __post_init__(self) -> None:
+        for modality in ("audio", "video"):  # one spelling, so that the same options compare equal
+            values = self.backbone_options(modality)
+            text = json.dumps(values, sort_keys=True) if values else ""
+            object.__setattr__(self, f"{modality}_backbone_options", text)
         for name in ("epochs", "batch_size", "k", "accumulate", "log_every"):
             self._require(name, getattr(self, name) >= 1, "give 1 or more")
         for name in ("max_steps", "seed", "save_every", "keep", "max_bad_clips", "weight_decay", "warmup_epochs",
@@ -91,6 +107,10 @@ class PretrainConfig:
     def _require(self, name: str, holds: bool, what_to_do: str) -> None:
         if not holds:
             raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}; {what_to_do}")
+
+    def backbone_options(self, modality: str) -> dict[str, Any]:
+        """What ``--audio-backbone-options`` or ``--video-backbone-options`` says. Raises UserError."""
+        return parse_options(getattr(self, f"{modality}_backbone_options"), f"--{modality}-backbone-options")
 
     @property
     def folder(self) -> Path:
@@ -140,18 +160,32 @@ def resolve(toml: Path | None, given: Mapping[str, Any]) -> PretrainConfig:
     return PretrainConfig(**{**values, **{name: value for name, value in given.items() if value is not None}})
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    import sys
+def parse_options(text: str, asked: str) -> dict[str, Any]:
+    """``width=512, norm="layer"`` (what may stand between the braces of a TOML table) or a JSON object -> a dict.
 
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    ``asked``: whose value it is, for errors. Raises UserError.
+    """
+    if not text.strip():
+        return {}
+    try:
+        if text.lstrip().startswith("{"):
+            found = json.loads(text)
+        else:
+            found = tomllib.loads(f"options = {{ {text} }}")["options"]
+            json.dumps(found)
+    except (ValueError, TypeError) as error:  # of both parsers; dates are TOML and no JSON
+        raise UserError(f"{asked} is {text!r}: {error}; give width=512, name='text', or a JSON object") from None
+    return dict(found)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path} cannot be read as TOML: {error}") from None
-    return {name.replace("-", "_"): value for name, value in values.items()}
+    found = {name.replace("-", "_"): value for name, value in values.items()}
+    tables = ("audio_backbone_options", "video_backbone_options")
+    return {name: json.dumps(v) if name in tables and isinstance(v, dict) else v for name, v in found.items()}
 
 
 def from_json(text: str) -> PretrainConfig:

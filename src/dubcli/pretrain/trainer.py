@@ -25,6 +25,7 @@ from dubcli.pretrain.build import build_model, build_optimizer, settle, wrap
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.corpus import Corpus, mel_statistics, read_corpus
 from dubcli.pretrain.loader import BadClip, Batch, BlankClips, ClipDataset, Request, Requests, make_loader
+from dubcli.pretrain.model import Given, recorded
 from dubcli.pretrain.run_folder import RunFolder
 from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
@@ -53,16 +54,25 @@ def learning_rate_at(step: int, total: int, warmup: int, highest: float) -> floa
 
 
 def train(
-    config: PretrainConfig, progress: Progress = SILENT, *, device: str | None = None, fresh: bool = False
+    config: PretrainConfig,
+    progress: Progress = SILENT,
+    *,
+    device: str | None = None,
+    fresh: bool = False,
+    model: Given | None = None,
 ) -> RunSummary:
     """Train in this process, which may be one rank of a process group that is set up already.
+
+    ``model``: a ``DubModel`` of the caller's, or ``{"audio": module}``, ``{"video": module}`` or both, in place of what
+    ``config`` names; ``config.seed`` then seeds the rest of the weights. Checkpoints name the modules' classes; they
+    load again with ``load_trained(path, backbones={"audio": module})``.
 
     An existing run folder is gone on with, to the same result as if it had never been interrupted; ``fresh`` starts
     over. Raises UserError where nothing can be trained, the folder holds a run with another config, or the loss is
     no number.
     """
     corpus = read_corpus(config.cache, config.variant, config.val_fraction)
-    trainer = Trainer(config, corpus, _device(device), progress)
+    trainer = Trainer(config, corpus, _device(device), progress, model)
     with StopRequests() as stop:
         return trainer.run(stop, fresh=fresh)
 
@@ -93,8 +103,16 @@ class _Tally:
 class Trainer:
     """One rank's part of a run."""
 
-    def __init__(self, config: PretrainConfig, corpus: Corpus, device: torch.device, progress: Progress) -> None:
-        self.config, self.corpus, self.device = config, corpus, device
+    def __init__(
+        self,
+        config: PretrainConfig,
+        corpus: Corpus,
+        device: torch.device,
+        progress: Progress,
+        model: Given | None = None,
+    ) -> None:
+        self.config, self.corpus, self.device = recorded(config, model), corpus, device
+        self._given = model
         self.progress = progress if distributed.is_main() else SILENT
         self.folder = RunFolder(config.folder)
         self.sampler = SameMovieBatchSampler(
@@ -179,7 +197,7 @@ class Trainer:
 
     def _build(self, statistics: tuple[float, float]) -> None:
         config = self.config
-        self.model = build_model(self.corpus.variant, config, self.device)
+        self.model = build_model(self.corpus.variant, config, self.device, self._given)
         self.optimizer = build_optimizer(self.model, config)
         wrapped = wrap(self.model, config, self.device)
         crop = preset_sizes(config.preset).crop

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from dubcli.core import distributed
 from dubcli.core.loss import nt_xent
-from dubcli.core.models import DubModel
+from dubcli.core.models import PROJECTION, DubModel
 from dubcli.pretrain.loader import ClipDataset
 from dubcli.pretrain.step import Stepper
 
@@ -107,11 +105,12 @@ def _embed(
                 if not stepper.variant.uses_video and language == languages[0] and len(languages) == 1:
                     _append(found, f"secondary/{language}", model.heads["secondary"](features))
     model.train(was_training)
-    width: Callable[[str], int] = lambda name: 1024 if name.startswith("feature/") else 128  # noqa: E731
-    names = _names(stepper, languages)
+    width = model.feature_sizes["audio"]
     return {
-        name: torch.cat(found[name]).float() if name in found else torch.zeros(0, width(name), device=stepper.device)
-        for name in names
+        name: torch.cat(found[name]).float()
+        if name in found
+        else torch.zeros(0, width if name.startswith("feature/") else PROJECTION, device=stepper.device)
+        for name in _names(stepper, languages)
     }
 
 

@@ -1,0 +1,54 @@
+"""What ``--preset`` changes: sizes of the backbones that are built in, and the crop that every video backbone gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dubcli.errors import UserError
+
+FRAMES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSizes:
+    """What a preset changes: sizes only. Clips have 16 frames in all of them.
+
+    crop: pixels of the square crop. The rest are pytorchvideo's builder arguments: X3D's width and depth factors, the
+    frames its stem steps over, the width of its head; channels of the Acoustic ResNet-50's stem.
+    """
+
+    crop: int = 224
+    video_width: float = 2.0
+    video_depth: float = 2.2
+    video_frame_stride: int = 1
+    video_head: int = 2048
+    audio_stem: int = 64
+
+    def __post_init__(self) -> None:
+        if self.crop < 32:
+            raise ValueError(f"crop {self.crop} is below X3D's total stride of 32 pixels")
+
+    @property
+    def short_sides(self) -> tuple[int, int]:
+        """Smallest and largest short side in pixels before the random crop: 256 and 320 for a crop of 224."""
+        return self.crop * 256 // 224, self.crop * 320 // 224
+
+    @property
+    def eval_short_side(self) -> int:
+        """Short side in pixels before the centre crop of evaluation: 256 for a crop of 224."""
+        return self.crop * 256 // 224
+
+
+# GFLOP of one clip's forward pass, video + one audio path (2 per multiply-add): 9.5 + 29.3; 2.1 + 1.8; 0.24 + 0.46.
+PRESETS: dict[str, ModelSizes] = {
+    "paper": ModelSizes(),
+    "small": ModelSizes(video_width=1.0, video_depth=1.1, video_head=1024, audio_stem=16),
+    "tiny": ModelSizes(crop=112, video_width=1.0, video_depth=1.0, video_frame_stride=2, video_head=512, audio_stem=8),
+}
+
+
+def preset_sizes(preset: str) -> ModelSizes:
+    """Sizes of a preset by name. Raises UserError when there is none of that name."""
+    if preset not in PRESETS:
+        raise UserError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[preset]

@@ -1,0 +1,60 @@
+"""The model of a run: as its config says, or with backbones that the caller made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import nn
+
+from dubcli.core.backbones import BackboneSpec
+from dubcli.core.models import DubModel
+from dubcli.core.variants import Variant
+from dubcli.errors import UserError
+from dubcli.pretrain.config import PretrainConfig
+
+Given = DubModel | Mapping[str, nn.Module]
+
+
+def make_model(config: PretrainConfig, variant: Variant, given: Given | None = None) -> DubModel:
+    """The model to train.
+
+    Args:
+        config: names the backbones, their options, preset and dropout.
+        variant: decides which backbones and heads there are.
+        given: a whole model, or backbones by modality (``audio``, ``video``) in place of those that the config names.
+
+    Raises:
+        UserError: a backbone cannot be made, or the model given is one of another variant or preset.
+    """
+    if isinstance(given, nn.Module):
+        if (given.variant, given.preset) != (variant, config.preset):
+            raise UserError(
+                f"the model given is of variant {given.variant.name} and preset {given.preset}, the run of "
+                f"{variant.name} and {config.preset}; make it for the run's"
+            )
+        return given
+    named: dict[str, BackboneSpec | nn.Module] = {
+        "audio": BackboneSpec(name=config.audio_backbone, options=config.backbone_options("audio")),
+        "video": BackboneSpec(name=config.video_backbone, options=config.backbone_options("video")),
+    }
+    unknown = sorted(set(given or {}) - set(named))
+    if unknown:
+        raise UserError(f"backbones are given for {', '.join(unknown)}; there are audio and video")
+    return DubModel(variant, config.preset, config.dropout, {**named, **(given or {})})
+
+
+def recorded(config: PretrainConfig, given: Given | None) -> PretrainConfig:
+    """The config as it is written down: with the backbones that the run has, whoever made them."""
+    if given is None:
+        return config
+    if isinstance(given, nn.Module):
+        specs = given.backbones
+    else:
+        specs = {modality: BackboneSpec.of(module) for modality, module in given.items()}
+    changes = {}
+    for modality, spec in specs.items():
+        changes[f"{modality}_backbone"] = spec.name
+        changes[f"{modality}_backbone_options"] = json.dumps(dict(spec.options)) if spec.options else ""
+    return replace(config, **changes)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from dubcli.core.backbones import BackboneSpec
+from dubcli.core.backbones import MODALITIES, BackboneSpec
 from dubcli.core.models import DubModel
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
@@ -39,19 +39,19 @@ def make_model(config: PretrainConfig, variant: Variant, given: Given | None = N
         "audio": BackboneSpec(name=config.audio_backbone, options=config.backbone_options("audio")),
         "video": BackboneSpec(name=config.video_backbone, options=config.backbone_options("video")),
     }
-    unknown = sorted(set(given or {}) - set(named))
-    if unknown:
-        raise UserError(f"backbones are given for {', '.join(unknown)}; there are audio and video")
     return DubModel(variant, config.preset, config.dropout, {**named, **(given or {})})
 
 
 def recorded(config: PretrainConfig, given: Given | None) -> PretrainConfig:
-    """The config as it is written down: with the backbones that the run has, whoever made them."""
+    """The config as it is written down: with the backbones that the run has, whoever made them. Raises UserError."""
     if given is None:
         return config
     if isinstance(given, nn.Module):
         specs = given.backbones
     else:
+        unknown = sorted(set(given) - set(MODALITIES))
+        if unknown:
+            raise UserError(f"backbones are given for {', '.join(unknown)}; there are {' and '.join(MODALITIES)}")
         specs = {modality: BackboneSpec.of(module) for modality, module in given.items()}
     changes = {}
     for modality, spec in specs.items():

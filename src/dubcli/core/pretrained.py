@@ -1,0 +1,87 @@
+"""A checkpoint's backbone as a part of somebody's own model: frozen, or to be trained on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from dubcli.core.checkpoint import TrainedModel, load_trained
+from dubcli.core.features import log_mel
+from dubcli.core.models import normalise_pixels, unfreeze
+from dubcli.core.transforms import normalise_mels
+from dubcli.errors import UserError
+
+
+class PretrainedBackbone(nn.Module):
+    """A backbone with the input that it was trained on: sound or frames in, features out, gradients through it.
+
+    ``backbone``: the module itself, which takes normalised mels or pixels. ``feature_size``: width of its output.
+    ``sample_rate`` in Hz (48000; 44100 of no-speech sound), which the sound has to have.
+    """
+
+    def __init__(self, backbone: nn.Module, modality: str, trained: TrainedModel) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.modality = modality
+        self.feature_size = trained.model.feature_sizes[modality]
+        self.sample_rate = trained.sample_rate
+        self.mel_mean, self.mel_std = trained.mel_mean, trained.mel_std
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(batch, feature_size), one row per clip of 3 seconds.
+
+        Args:
+            inputs: of ``audio`` floating point samples in [-1, 1], (batch, samples), (batch, 1, samples) or
+                (batch, 2, samples), mono becoming dual mono; of ``video`` uint8 RGB (batch, 16, 3, crop, crop).
+
+        Raises:
+            UserError: for other shapes or types.
+        """
+        if self.modality == "video":
+            if inputs.dim() != 5 or inputs.shape[2] != 3 or inputs.dtype != torch.uint8:
+                raise UserError(
+                    f"frames are {inputs.dtype} {tuple(inputs.shape)}; give uint8 (batch, 16, 3, crop, crop)"
+                )
+            features: Tensor = self.backbone(normalise_pixels(inputs).transpose(1, 2))
+            return features
+        sound = inputs[:, None] if inputs.dim() == 2 else inputs
+        if sound.dim() != 3 or sound.shape[1] > 2 or not sound.is_floating_point():
+            raise UserError(f"sound is {inputs.dtype} {tuple(inputs.shape)}; give float (batch, 1 or 2, samples)")
+        mels = normalise_mels(log_mel(sound.expand(-1, 2, -1), self.sample_rate), self.mel_mean, self.mel_std)
+        return self._features(mels)
+
+    def _features(self, inputs: Tensor) -> Tensor:
+        features: Tensor = self.backbone(inputs)
+        return features
+
+
+def load_backbone(
+    ckpt: str | os.PathLike[str] | TrainedModel,
+    modality: str = "audio",
+    *,
+    frozen: bool = False,
+    backbones: Mapping[str, nn.Module] | None = None,
+) -> PretrainedBackbone:
+    """The backbone of a checkpoint, to build upon.
+
+    Args:
+        ckpt: a checkpoint file, a run folder, an exported folder, or what ``load_trained`` returned.
+        modality: ``audio`` or ``video``.
+        frozen: keep it as it is, in eval mode and without gradients, whatever ``train()`` is called on. Otherwise it
+            is in training mode and its weights learn.
+        backbones: as of ``load_trained``, for backbones that were made in Python.
+
+    Raises:
+        UserError: as ``load_trained``, or the checkpoint has no backbone of that modality.
+    """
+    trained = ckpt if isinstance(ckpt, TrainedModel) else load_trained(ckpt, backbones)
+    there = {"audio": trained.model.audio, "video": trained.model.video}
+    module = there.get(modality)
+    if module is None:
+        raise UserError(
+            f"{trained.name} has no {modality} backbone; it has {' and '.join(trained.model.feature_sizes)}"
+        )
+    return PretrainedBackbone(module if frozen else unfreeze(module), modality, trained)

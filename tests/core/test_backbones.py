@@ -153,7 +153,8 @@ def test_weights_of_another_backbone_are_refused(own, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_modules_made_in_python_load_where_they_are_given(tmp_path):
+def test_modules_made_in_python_load_where_they_are_given(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
     from own_backbone import MelNet
 
     model = DubModel(efj(), "crop32", backbones={"audio": MelNet(24, (4, 8))})

@@ -121,7 +121,8 @@ def test_probe_export_and_report(run, cache, sounds, tmp_path):
     assert "video -&gt; sounds" in (tmp_path / "report" / "index.html").read_text().replace("→", "-&gt;")
 
 
-def test_a_module_made_in_python_trains_resumes_and_loads(cache, tmp_path):
+def test_a_module_made_in_python_trains_resumes_and_loads(cache, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(EXTENDING)
     from own_backbone import FrameNet, MelNet
 
     def made():

@@ -47,6 +47,13 @@ def prep(
         float, typer.Option("--max-lag-ms", help="Leave out dubs that are off by more than this anywhere.")
     ] = 80.0,
     fix_lag: Annotated[bool, typer.Option("--fix-lag", help="Correct such dubs instead of leaving them out.")] = False,
+    decoder: Annotated[
+        str,
+        typer.Option(
+            "--decoder",
+            help="Of pictures: auto (an NVIDIA GPU where it gives the CPU's pictures and sooner), cpu or cuda.",
+        ),
+    ] = "auto",
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     shard: ShardOption = None,
@@ -71,6 +78,7 @@ def prep(
         sync_check=sync_check,
         max_lag_ms=max_lag_ms,
         fix_lag=fix_lag,
+        decoder=decoder,
     )
     options = JobOptions(
         workers=workers, scheduler=scheduler, shard=parse_shard(shard), strict=strict, max_failures=max_failures

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 QUALITY = 3  # FFmpeg's -q:v: 2 is best, 31 worst
 _TICK = Fraction(1, 1000)
@@ -39,6 +39,17 @@ def colour_matrix(frame: Any) -> Colorspace | None:
     return _MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if is_high else Colorspace.ITU601)
 
 
+def planar(frame: Any, reformatter: VideoReformatter | None = None) -> Any:
+    """A GPU's frame (NV12) as a CPU decodes it: the same samples, U and V in planes of their own. Others as they are.
+
+    From here on both take the same path: FFmpeg scales some formats by other code, and rounds otherwise, than others.
+    """
+    if frame.format.name != "nv12":
+        return frame
+    name = "yuvj420p" if frame.color_range == ColorRange.JPEG else "yuv420p"  # what FFmpeg's H.264 and HEVC give
+    return (reformatter or VideoReformatter()).reformat(frame, format=name)
+
+
 def frame_size(
     width: int, height: int, sample_aspect_ratio: Fraction, rotation: int, short_side: int
 ) -> tuple[int, int]:
@@ -61,7 +72,7 @@ class JpegWriter:
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
-        self._reformatter = VideoReformatter()
+        self._reformatter, self._unpacker = VideoReformatter(), VideoReformatter()
         self._number = 0
         self._encoder = av.CodecContext.create("mjpeg", "w")
         self._encoder.width, self._encoder.height = size
@@ -73,6 +84,7 @@ class JpegWriter:
 
     def encode(self, frame: Any) -> bytes:
         """The JPEG of a decoded frame. Raises av.error.FFmpegError where FFmpeg cannot convert its pixels."""
+        frame = planar(frame, self._unpacker)
         rotation = upright(frame)
         width, height = self.size if rotation % 180 == 0 else self.size[::-1]
         scaled = self._reformatter.reformat(

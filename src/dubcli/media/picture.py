@@ -15,6 +15,7 @@ from typing import Any
 import av
 import av.error
 
+from dubcli.media.nvdec import GpuDecodeError
 from dubcli.media.streams import short
 
 # Packets come in decoding order. The next larger pts of one is among its neighbours: H.264 and HEVC reorder by at most
@@ -69,19 +70,27 @@ class FrameSkipper:
 
 
 def decode_pictures(stream: Any, packets: Iterable[Any], problems: list[str]) -> Iterator[Any]:
-    """Decode packets into frames in presentation order; what cannot be decoded is left out, named in ``problems``."""
+    """Decode packets into frames in presentation order; what cannot be decoded is left out, named in ``problems``.
+
+    On a GPU raises GpuDecodeError at once: what becomes of a damaged picture is the CPU's to decide.
+    """
     for packet in packets:
         yield from _decode(stream, packet, problems)
     yield from _decode(stream, None, problems)
 
 
 def _decode(stream: Any, packet: Any, problems: list[str]) -> list[Any]:
+    context = stream.codec_context
     try:
-        frames: list[Any] = stream.codec_context.decode(packet)
-        return frames
+        frames: list[Any] = context.decode(packet)
     except av.error.FFmpegError as error:
+        if context.is_hwaccel:
+            raise GpuDecodeError(short(error)) from None
         problems.append(short(error))
         return []
+    if context.is_hwaccel and any(frame.is_corrupt for frame in frames):
+        raise GpuDecodeError("damaged pictures")
+    return frames
 
 
 def usual_seconds(stream: Any) -> Fraction:

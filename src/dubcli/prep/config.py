@@ -9,6 +9,7 @@ from typing import Any
 from dubcli.cache import layout
 from dubcli.errors import UserError
 from dubcli.media.languages import check_languages
+from dubcli.media.nvdec import parse_decoder
 
 SHORT_SIDE = 180
 
@@ -19,7 +20,8 @@ class PrepConfig:
 
     ``assume_primary``: take a film's single untagged track for the primary language. ``match_level``: bring every
     dub to the primary's loudness. ``sync_check``: leave out dubs that are off by more than ``max_lag_ms`` anywhere, or
-    with ``fix_lag`` correct them. Raises UserError on values that make no sense.
+    with ``fix_lag`` correct them. ``decoder``: ``auto``, ``cpu`` or ``cuda``; no parameter of the cache, whose pictures
+    are the same from each. Raises UserError on values that make no sense.
     """
 
     languages: tuple[str, ...]
@@ -29,6 +31,7 @@ class PrepConfig:
     sync_check: bool = True
     max_lag_ms: float = 80.0
     fix_lag: bool = False
+    decoder: str = "auto"
 
     def __post_init__(self) -> None:
         if not self.languages:
@@ -36,6 +39,7 @@ class PrepConfig:
         object.__setattr__(self, "languages", check_languages(self.languages))
         if not self.max_lag_ms > 0:
             raise UserError(f"--max-lag-ms is {self.max_lag_ms:g}; give more than 0")
+        parse_decoder(self.decoder)
         if self.fix_lag and not self.sync_check:
             raise UserError("--fix-lag needs the sync check; leave --no-sync-check away")
 

@@ -18,10 +18,12 @@ from dubcli.core.features import SAMPLE_RATE
 from dubcli.errors import InputError
 from dubcli.media.identity import content_of
 from dubcli.media.jpeg import JpegWriter, frame_size, upright
+from dubcli.media.nvdec import GpuDecodeError, open_on_gpu
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo, is_encrypted
 from dubcli.prep.config import SHORT_SIDE, PrepConfig
+from dubcli.prep.decoder import Choice, decoder_for
 from dubcli.prep.demux import PictureReport, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
 from dubcli.prep.record import language_warnings, summarise, track_meta, versions
@@ -43,10 +45,32 @@ def prepare_new(
     content: str,
     report: Report,
 ) -> dict[str, Any]:
-    """Decode a film into a new movie folder. Returns details for the log. Raises InputError with the reason."""
+    """Decode a film into a new movie folder. Returns details for the log. Raises InputError with the reason.
+
+    What a GPU does not decode as a CPU would is begun again on the CPU, also in the middle of a film.
+    """
     torch.set_num_threads(1)  # the mels run beside the picture's threads: a second one would mostly wait, spinning
+    with decoder_for(task.config.decoder, info, task.threads) as choice:
+        if choice.device is not None:
+            try:
+                with open_on_gpu(info.path, choice.device) as on_gpu:
+                    return _prepare(task, on_gpu, info, chosen, identity, content, choice, report)
+            except (GpuDecodeError, InputError) as error:
+                choice = Choice(note=f"begun again after the GPU's decoder failed: {error}")
+    return _prepare(task, container, info, chosen, identity, content, choice, report)
+
+
+def _prepare(
+    task: FilmTask,
+    container: Any,
+    info: MediaInfo,
+    chosen: dict[str, ChosenTrack],
+    identity: str,
+    content: str,
+    choice: Choice,
+    report: Report,
+) -> dict[str, Any]:
     config = task.config
-    assert info.video is not None
     with new_movie(config.cache, identity) as writer:
         passes = {
             language: TrackPass(choice, partial(writer.add_mel, language), traced=_traced(config, chosen))
@@ -61,10 +85,10 @@ def prepare_new(
                 one.mels.finish(n_clips)
         left_out = check_dubs(passes, writer.drop_mel, config, n_clips)
         _require_unchanged(task.film.video, content)
-        meta = _meta(task, info, passes, left_out, picture, writer, identity, content, n_clips)
+        meta = _meta(task, info, passes, left_out, picture, writer, identity, content, n_clips) | choice.to_json()
         _require_sound(meta, config.primary)
         writer.finish(meta)
-    return _details(meta, config, picture, info, passes)
+    return _details(meta, config, picture, info, passes) | choice.to_json()
 
 
 def _clip_count(info: MediaInfo, picture: PictureReport) -> int:
@@ -94,9 +118,12 @@ def _decode_container(
     """The one pass over the film's own container."""
     assert info.video is not None
     picture = container.streams[info.video.index]
-    picture.thread_type = "AUTO"
-    # a skipped frame leaves its thread nothing to do, so four times as many keep the cores busy; each has a frame
-    picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 4 * task.threads)
+    if picture.codec_context.is_hwaccel:
+        picture.thread_type, picture.codec_context.thread_count = "NONE", 1
+    else:
+        picture.thread_type = "AUTO"
+        # a skipped frame leaves its thread nothing to do, so four times as many keep the cores busy; each has a frame
+        picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 4 * task.threads)
     tracks: dict[int, tuple[StereoTrack, ClipMels]] = {}
     for one in passes.values():
         # two languages on one stream (a manifest may say so): the second is decoded in a pass of its own

@@ -16,6 +16,7 @@ from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import run_jobs
 from dubcli.media.sources import find_films
 from dubcli.prep.config import PrepConfig
+from dubcli.prep.decoder import require_decoder
 from dubcli.prep.task import FilmTask, prepare_film
 
 
@@ -33,6 +34,8 @@ def prepare(
     films = find_films(sources)
     if not films:
         raise UserError(f"no film in {', '.join(map(str, sources))}; give video files, folders or a .csv manifest")
+    if options.scheduler is None:
+        require_decoder(config.decoder)
     cache = open_cache(config.cache.absolute(), config.parameters())
     config = replace(config, cache=cache)
     made = _movies_by_source(cache)

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from dubcli.core import distributed
 from dubcli.core.checkpoint import model_entries, restore_rng, rng_state
+from dubcli.core.kernels import kernels_of, settle_kernels
+from dubcli.core.machine import choose_precision
 from dubcli.core.memory import keep_freed_memory
-from dubcli.core.models import count_parameters, preset_sizes
+from dubcli.core.models import FRAMES, count_parameters, preset_sizes
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
@@ -193,14 +195,19 @@ class Trainer:
             "warmup_steps": self.warmup_steps,
             "parameters": count_parameters(self.model),
             "precision_used": self.stepper.precision,
+            "layout_used": kernels_of(self.model, self.device),
         }
 
     def _build(self, statistics: tuple[float, float]) -> None:
         config = self.config
+        crop = preset_sizes(config.preset).crop
         self.model = build_model(self.corpus.variant, config, self.device, self._given)
+        if self.model.video is not None:
+            precision = choose_precision(config.precision, self.device)
+            shape = config.batch_size, 3, FRAMES, crop, crop
+            settle_kernels(self.model.video, shape, self.device, precision, self.progress.message)
         self.optimizer = build_optimizer(self.model, config)
         wrapped = wrap(self.model, config, self.device)
-        crop = preset_sizes(config.preset).crop
         self.stepper = Stepper(wrapped, self.corpus.variant, config, self.device, statistics, crop)
         if distributed.world_size() > 1:
             settle(self.stepper, self.model, self._blank_batch())

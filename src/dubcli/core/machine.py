@@ -79,46 +79,62 @@ def choose_device(asked: str | None = None) -> torch.device:
     import torch
 
     if not asked:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if gpu_count() else "cpu")
     try:
         device = torch.device(asked)
     except RuntimeError:
         raise UserError(f"--device {asked} is no device; give cpu, cuda or cuda:N, or leave it away") from None
+    if device.type == "cuda" and (device.index or 0) >= gpu_count():
+        raise UserError(f"--device {asked} cannot be used here: {_gpus_there()}")
     try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise UserError(f"--device {asked} cannot be used here: {_devices_there()}") from None
+        torch.zeros(1, device=device).cpu()  # a device of type meta makes tensors too, but without numbers
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"--device {asked} cannot be used here ({_first_line(error)}); give cpu or cuda") from None
     return device
 
 
 def choose_devices(asked: str | None = None, gpus: int | None = None) -> list[torch.device]:
     """The devices that a stage spreads its work over, one process each.
 
-    By default all GPUs, else the CPU; ``gpus`` takes so many of them (0: the CPU), ``asked`` one device of that name.
-    Raises UserError where they are not there.
+    By default all GPUs, else the CPU; ``gpus`` takes so many of them (0: the CPU), ``asked`` one device of that name
+    (``cuda`` without a number: all of that kind). Raises UserError where they are not there.
     """
     import torch
 
     if asked and asked != "cuda":
-        if gpus is not None and gpus > 1:
-            raise UserError(f"--device {asked} is one device, --gpus {gpus} are several; give one of the two")
-        return [choose_device(asked)]
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        device = choose_device(asked)
+        if gpus is not None and gpus != (device.type != "cpu"):
+            raise UserError(f"--device {asked} and --gpus {gpus} contradict each other; give one of the two")
+        return [device]
+    there = gpu_count()
+    if gpus is not None and gpus < 0:
+        raise UserError(f"--gpus is {gpus}; give 0 (the CPU) or more")
+    if gpus is not None and gpus > there:
+        raise UserError(f"--gpus {gpus}, but {_gpus_there()}")
     if asked == "cuda":
         choose_device(asked)
+        if gpus == 0:
+            raise UserError("--device cuda and --gpus 0 contradict each other; give one of the two")
     wanted = there if gpus is None else gpus
-    if not 0 <= wanted <= there:
-        raise UserError(f"--gpus {wanted}, but {_devices_there()}")
     return [torch.device("cuda", number) for number in range(wanted)] or [torch.device("cpu")]
 
 
-def _devices_there() -> str:
+def gpu_count() -> int:
+    """GPUs that torch can use here."""
     import torch
 
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _gpus_there() -> str:
+    there = gpu_count()
     if there == 0:
         return "this machine has no GPU that torch can use; give cpu, or leave it away"
     return f"this machine has {there} GPU{'s' if there > 1 else ''} (cuda:0{f' to cuda:{there - 1}' * (there > 1)})"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,56 +148,91 @@ class Ranks:
     started_by: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Launcher:
+    """The variables by which a launcher tells a process its place. ``only_in``: one without which they do not count."""
+
+    name: str
+    rank: str
+    world_size: str
+    local_rank: str
+    local_world_size: str = ""
+    only_in: str = ""
+
+
+def _mpi(prefix: str) -> _Launcher:
+    names = ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE")
+    rank, world_size, local_rank, local_world_size = (f"{prefix}_COMM_WORLD_{name}" for name in names)
+    return _Launcher(
+        name="mpi", rank=rank, world_size=world_size, local_rank=local_rank, local_world_size=local_world_size
+    )
+
+
+_TORCHRUN = _Launcher(
+    name="torchrun",
+    rank="RANK",
+    world_size="WORLD_SIZE",
+    local_rank="LOCAL_RANK",
+    local_world_size="LOCAL_WORLD_SIZE",
+)
+_SLURM = _Launcher(
+    name="slurm",
+    rank="SLURM_PROCID",
+    world_size="SLURM_STEP_NUM_TASKS",
+    local_rank="SLURM_LOCALID",  # how many there are on this node, see _slurm_tasks_here
+    only_in="SLURM_STEP_ID",
+)
+_MPICH = _Launcher(
+    name="mpi",
+    rank="PMI_RANK",
+    world_size="PMI_SIZE",
+    local_rank="MPI_LOCALRANKID",
+    local_world_size="MPI_LOCALNRANKS",
+)
+_LAUNCHERS = (_TORCHRUN, _mpi("OMPI"), _mpi("MV2"), _MPICH, _SLURM)
+"""The first whose variables are there counts. Slurm is last: where it starts torchrun's or mpirun's own daemons, the
+ranks inherit its variables from those."""
+
+
 def ranks_of(environment: Mapping[str, str] = os.environ) -> Ranks | None:
     """What torchrun's, Slurm's or MPI's variables say; None where this process was started alone.
 
     Slurm's count only inside a job step: in the batch script itself ``SLURM_NTASKS`` tells of tasks to come, not of
-    copies of this process. Of one of these, ``rank`` comes with its ``local_rank``, whichever of them names it.
+    copies of this process. A place on the machine that the launcher itself does not name is taken from the others: a
+    script that sets ``RANK`` and ``WORLD_SIZE`` for each task of a step leaves ``SLURM_LOCALID``.
     """
-    for name, rank, world, local, local_world in _LAUNCHERS:
-        if rank not in environment or world not in environment:
+    for launcher in _LAUNCHERS:
+        rank, world_size = _number(environment, launcher.rank), _number(environment, launcher.world_size)
+        if rank is None or world_size is None or (launcher.only_in and launcher.only_in not in environment):
             continue
-        if name == "slurm" and "SLURM_STEP_ID" not in environment:
+        if world_size == 1 and launcher is not _TORCHRUN:  # srun and mpirun start single processes too
             continue
-        world_size = int(environment[world])
-        if name != "torchrun" and world_size == 1:
-            continue
-        local_rank = _first(environment, local, *_LOCAL_RANKS)
-        size = _first(environment, local_world, *_LOCAL_SIZES)
-        if size is None:
-            size = _tasks_here(environment) if name == "slurm" else world_size
+        others = [launcher, *_LAUNCHERS]
+        local_rank = _number(environment, *(other.local_rank for other in others))
+        here = _number(environment, launcher.local_world_size) or _slurm_tasks_here(environment)
+        here = here or _number(environment, *(other.local_world_size for other in others)) or world_size
         return Ranks(
-            rank=int(environment[rank]),
+            rank=rank,
             world_size=world_size,
-            local_rank=int(environment[rank]) % size if local_rank is None else local_rank,
-            local_world_size=size,
-            started_by=name,
+            local_rank=rank % here if local_rank is None else local_rank,
+            local_world_size=here,
+            started_by=launcher.name,
         )
     return None
 
 
-_LAUNCHERS = (
-    ("torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
-    ("slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", ""),  # tasks here: see _tasks_here
-    ("mpi", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
-    ("mpi", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_SIZE"),
-    ("mpi", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
-)
-_LOCAL_RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID")
-_LOCAL_SIZES = ("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
+def _number(environment: Mapping[str, str], *names: str) -> int | None:
+    """The first of these variables that holds a number."""
+    return next((int(environment[name]) for name in names if environment.get(name, "").isdecimal()), None)
 
 
-def _first(environment: Mapping[str, str], *names: str) -> int | None:
-    return next((int(environment[name]) for name in names if environment.get(name, "").isdigit()), None)
-
-
-def _tasks_here(environment: Mapping[str, str]) -> int:
-    """This node's entry of Slurm's ``4(x2),3``: tasks of each node of the step, in order."""
+def _slurm_tasks_here(environment: Mapping[str, str]) -> int | None:
+    """This node's entry of Slurm's ``4(x2),3``: tasks of each node of the step, in order. None outside a step."""
     counts: list[int] = []
     for count, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", environment.get("SLURM_STEP_TASKS_PER_NODE", "")):
         counts += [int(count)] * int(times or 1)
-    node = _first(environment, "SLURM_NODEID") or 0
-    return counts[node] if node < len(counts) else 1
+    node = _number(environment, "SLURM_NODEID") or 0
+    return counts[node] if node < len(counts) else None
 
 
 def usable_cores() -> int:

@@ -7,6 +7,9 @@ Any program that takes a module with this API (hear-eval-kit, hear-validator) ta
     embeddings, timestamps = get_timestamp_embeddings(audio, model)  # (sounds, times, features), (sounds, times) in ms
 
 ``audio``: mono, float, (sounds, samples) at ``model.sample_rate`` Hz, in [-1, 1], on the model's device.
+
+Computed in float32 unless ``load_model`` is told otherwise: that is what other models with this API do, and what makes
+results of one machine those of another. ``precision="auto"`` is bf16 on GPUs that compute it natively.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from torch.nn.functional import pad
 from dubcli.core.checkpoint import TrainedModel
 from dubcli.core.features import log_mel
 from dubcli.core.layout import Layout
-from dubcli.core.memory import keep_freed_memory
+from dubcli.core.machine import autocast, choose_precision, parse_precision
+from dubcli.core.memory import keep_freed_memory, out_of_memory
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import CHUNK_SECONDS, chunk_count, padded_length
 from dubcli.embed.embedder import load_trained_or_random
@@ -42,17 +46,29 @@ class HearModel(nn.Module):
 
     ``sample_rate`` in Hz (48000, or 44100 for ``sep`` checkpoints); ``scene_embedding_size`` and
     ``timestamp_embedding_size``: the backbone's width, 1024 for the paper's. ``hop_ms``: milliseconds between
-    timestamp embeddings.
+    timestamp embeddings. ``precision``: auto, bf16, fp16 or fp32. ``batch_size``: windows that go through the backbone
+    at once; None chooses by the device.
     """
 
-    def __init__(self, trained: TrainedModel, hop_ms: float = HOP_MS) -> None:
+    def __init__(
+        self,
+        trained: TrainedModel,
+        hop_ms: float = HOP_MS,
+        *,
+        precision: str = "fp32",
+        batch_size: int | None = None,
+    ) -> None:
         super().__init__()
         if not 1.0 <= hop_ms <= 1000.0 * CHUNK_SECONDS:
             raise UserError(f"hop_ms is {hop_ms}; give 1 to {1000 * CHUNK_SECONDS}")
         self.sample_rate: int = trained.sample_rate
         self.scene_embedding_size: int = trained.model.feature_sizes["audio"]
         self.timestamp_embedding_size: int = self.scene_embedding_size
+        if batch_size is not None and batch_size < 1:
+            raise UserError(f"batch_size is {batch_size}; give 1 or more")
         self.hop_ms = hop_ms
+        self.precision = parse_precision(precision)
+        self._batch_size = batch_size
         self.mel_mean = trained.mel_mean
         self.mel_std = trained.mel_std
         self.backbone = fold(trained.model.audio, fold_example(trained.model, "audio"), warnings.warn)
@@ -60,28 +76,50 @@ class HearModel(nn.Module):
 
     @torch.no_grad()
     def forward(self, audio: Tensor) -> Tensor:
-        """(sounds, samples) mono -> (sounds, features) float32; each sound as one chunk. Mono becomes dual mono."""
+        """(sounds, samples) mono -> (sounds, features) float32; each sound as one chunk. Mono becomes dual mono.
+
+        Raises UserError, with a batch size that fits, where the device's memory does not hold so many.
+        """
+        try:
+            return self._features(audio)
+        except torch.OutOfMemoryError:
+            pass
+        option = "load_model(..., batch_size={})"
+        raise out_of_memory(audio.device, len(audio), lambda size: self._features(audio[:size]), option)
+
+    def _features(self, audio: Tensor) -> Tensor:
         if audio.device.type == "cpu":
             keep_freed_memory()
         mels = normalise_mels(log_mel(audio.float(), self.sample_rate), self.mel_mean, self.mel_std)
         batch = mels[:, None].expand(-1, 2, -1, -1)
-        features: Tensor = self.backbone(Layout.of(self.backbone, batch.device).tensor(batch))
+        with autocast(audio.device, choose_precision(self.precision, audio.device)):
+            features: Tensor = self.backbone(Layout.of(self.backbone, batch.device).tensor(batch))
         return features.float()
 
     @property
     def batch_size(self) -> int:
         """Windows that go through the backbone at once."""
+        if self._batch_size is not None:
+            return self._batch_size
         device = next(self.backbone.parameters()).device.type
         return _WINDOWS_PER_BATCH.get(device, _WINDOWS_PER_BATCH_ON_ACCELERATOR)
 
 
-def load_model(model_file_path: str | os.PathLike[str] = "", *, hop_ms: float = HOP_MS, seed: int = 0) -> HearModel:
+def load_model(
+    model_file_path: str | os.PathLike[str] = "",
+    *,
+    hop_ms: float = HOP_MS,
+    seed: int = 0,
+    precision: str = "fp32",
+    batch_size: int | None = None,
+) -> HearModel:
     """A checkpoint of any variant as a HEAR model; ``""`` or ``"random"`` is the seeded random model (RP baseline).
 
-    ``hop_ms``: milliseconds between timestamp embeddings. ``"random:tiny"`` and ``"random:small"`` are random models of
-    the smaller presets. Raises UserError when the file is no checkpoint.
+    ``hop_ms``, ``precision``, ``batch_size``: see HearModel. ``"random:tiny"`` and ``"random:small"`` are random models
+    of the smaller presets. Raises UserError when the file is no checkpoint.
     """
-    return HearModel(load_trained_or_random(os.fspath(model_file_path) or "random", seed=seed), hop_ms)
+    trained = load_trained_or_random(os.fspath(model_file_path) or "random", seed=seed)
+    return HearModel(trained, hop_ms, precision=precision, batch_size=batch_size)
 
 
 def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:

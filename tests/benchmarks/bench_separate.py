@@ -104,21 +104,21 @@ def run_child(who: str, model: str, folder: Path) -> None:
 
 def ours(model: str, folder: Path, out: Path) -> tuple[float, float]:
     """The function that a worker process of dubav separate runs."""
+    from dubcli.jobs.devices import Devices
     from dubcli.separate import SeparateConfig
-    from dubcli.separate.device import Machine
     from dubcli.separate.files import plan_files, separate_file
     from dubcli.separate.run import separator_for
 
     config = SeparateConfig(
         files=(folder / "sound.wav",), out=out, model=model, model_repo=folder / "models", file_format="wav"
     )
-    machine = Machine(device="cpu")
-    separator_for(config, machine)
+    devices = Devices(names=("cpu",))
+    separator_for(config, devices)
     for task in plan_files(config):
         for _, target in task.targets:
             target.unlink(missing_ok=True)
         begun, begun_cpu = time.monotonic(), time.process_time()
-        separate_file(task, lambda *_, **__: None, config=config, machine=machine)
+        separate_file(task, lambda *_, **__: None, config=config, devices=devices)
     return time.monotonic() - begun, time.process_time() - begun_cpu
 
 

@@ -177,7 +177,17 @@ def test_gpu_that_does_not_answer_says_why(gpus, monkeypatch):
         choose_device("cuda")
 
 
-def test_loader_workers_by_the_ranks_of_this_machine(monkeypatch):
+@pytest.mark.parametrize(("text", "cores"), [("max 100000", 8), ("250000 100000", 3), ("50000 100000", 1), ("", 8)])
+def test_quota_of_a_container_counts(monkeypatch, tmp_path, text, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(machine, "_QUOTA_FILE", tmp_path / "cpu.max")
+    assert machine.usable_cores() == 8
+    (tmp_path / "cpu.max").write_text(text)
+    assert machine.usable_cores() == cores
+
+
+def test_loader_workers_by_the_ranks_of_this_machine(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "_QUOTA_FILE", tmp_path / "no quota")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
     assert machine.usable_cores() == 64
     assert machine.loader_workers("cuda", 8) == 8  # two nodes of 8: not 64 / 16

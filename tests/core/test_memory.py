@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
-from dubcli.core.memory import huge_pages_for_workers
+import pytest
+import torch
+
+from dubcli.core.memory import huge_pages_for_workers, out_of_memory
 
 HUGE_PAGES = """
 import torch
@@ -37,3 +41,19 @@ def test_workers_ask_for_huge_pages_unless_the_user_chose(monkeypatch):
 def _pages_of_a_child() -> str:
     done = subprocess.run([sys.executable, "-c", HUGE_PAGES], capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("fits", "text"),
+    [(100, "--batch-size 64 fits"), (5, "--batch-size 4 fits"), (0, "not even one item .* --device cpu")],
+)
+def test_out_of_memory_names_a_batch_size_that_was_tried(fits, text):
+    tried = []
+
+    def attempt(size):
+        tried.append(size)
+        if size > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert re.search(text, str(out_of_memory(torch.device("cpu"), 128, attempt)))
+    assert tried[0] == 64

@@ -55,13 +55,13 @@ def test_folded_backbone_gives_the_same(trained, modality):
     assert not any(isinstance(part, torch.nn.BatchNorm3d) and "bn" in name and modality == "audio"
                    for name, part in folded.named_modules())  # fmt: skip
     close(plain(folded, inputs(modality)), plain(module, inputs(modality)))
-    close(Engine(module, torch.device("cpu"), torch.float32)(inputs(modality)), plain(module, inputs(modality)))
+    close(Engine(module, torch.device("cpu"), "fp32")(inputs(modality)), plain(module, inputs(modality)))
 
 
 @pytest.mark.slow
 def test_compiled_backbone_gives_the_same_for_full_and_smaller_batches(trained, compile_cache):
     told = []
-    engine = Engine(trained.model.audio, torch.device("cpu"), torch.float32, Compiling(True, told.append))
+    engine = Engine(trained.model.audio, torch.device("cpu"), "fp32", Compiling(True, told.append))
     close(engine(inputs("audio", 4)), plain(trained.model.audio, inputs("audio", 4)))
     if told[1:]:
         pytest.skip(f"nothing to compile with here: {told[1]}")
@@ -77,7 +77,7 @@ def test_without_a_compiler_it_says_so_once_and_goes_on(trained, compile_cache, 
     told = []
     compiling = Compiling(True, told.append)
     engines = {
-        modality: Engine(getattr(trained.model, modality), torch.device("cpu"), torch.float32, compiling)
+        modality: Engine(getattr(trained.model, modality), torch.device("cpu"), "fp32", compiling)
         for modality in ("audio", "video")
     }
     for modality in ("audio", "video", "audio"):
@@ -88,7 +88,7 @@ def test_without_a_compiler_it_says_so_once_and_goes_on(trained, compile_cache, 
 
 
 def test_compiles_when_the_work_left_pays(trained, monkeypatch):
-    engine = Engine(trained.model.audio, torch.device("cpu"), torch.float32, Compiling(None), "pays")
+    engine = Engine(trained.model.audio, torch.device("cpu"), "fp32", Compiling(None), "pays")
     asked = []
     monkeypatch.setattr(engine, "_try_to_compile", lambda batch: asked.append(tuple(batch.shape)))
     engine(inputs("audio"), left=1e9)  # the first batch tells what a clip costs
@@ -97,7 +97,7 @@ def test_compiles_when_the_work_left_pays(trained, monkeypatch):
     assert asked == []
     engine(inputs("audio"), left=1e9)
     assert asked == [(3, 2, 96, 280)]
-    never = Engine(trained.model.audio, torch.device("cpu"), torch.float32, Compiling(False))
+    never = Engine(trained.model.audio, torch.device("cpu"), "fp32", Compiling(False))
     monkeypatch.setattr(never, "_try_to_compile", lambda batch: pytest.fail("compiled"))
     never(inputs("audio"))
     never(inputs("audio"), left=1e9)
@@ -106,7 +106,7 @@ def test_compiles_when_the_work_left_pays(trained, monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 @pytest.mark.parametrize("modality", ["audio", "video"])
 def test_bfloat16_on_cuda_is_near(trained, modality):
-    engine = Engine(getattr(trained.model, modality), torch.device("cuda"), torch.bfloat16)
+    engine = Engine(getattr(trained.model, modality), torch.device("cuda"), "bf16")
     found, expected = engine(inputs(modality).cuda()), plain(getattr(trained.model.cpu(), modality), inputs(modality))
     cosine = torch.nn.functional.cosine_similarity(found, expected)
     assert cosine.min() > 0.999
@@ -203,7 +203,7 @@ def test_what_cannot_be_folded_runs_as_it_is_and_says_so_once(kind):
     module.norm.running_mean.fill_(0.3)
     freeze(module)
     told, example = [], torch.randn(1, 2, 96, 280)
-    engine = Engine(module, torch.device("cpu"), torch.float32, Compiling(False, told.append), example=example)
+    engine = Engine(module, torch.device("cpu"), "fp32", Compiling(False, told.append), example=example)
     for batch in (inputs("audio"), inputs("audio", 2)):
         close(engine(batch), plain(module, batch))
     assert len(told) == 1

@@ -8,8 +8,10 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from dubcli.embed import EmbedConfig, Embedder, embed, embed_files, load_features
+from dubcli.embed.engine import Pending
 from dubcli.embed.inputs import Ignored, check_inputs, list_items
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
@@ -218,13 +220,17 @@ def test_rate_and_modalities_of_the_checkpoint(checkpoints, folder, tmp_path):
         audio_only.video(np.zeros((1, 16, 64, 64, 3), dtype=np.uint8))
 
 
+def nothing(rows):
+    return Pending(torch.device("cpu")).arrive(torch.zeros(rows, 1024))
+
+
 def test_estimate_of_the_work_left(write_sound, tmp_path, tiny, monkeypatch):
     for number in range(40):
         write_sound(f"in/{number:02}.wav", noise(1, 16000, seed=number), 16000)
     write_sound("long.wav", noise(120, 16000), 16000)
     lefts = []
     monkeypatch.setattr(
-        Embedder, "features", lambda self, chunks, left=0.0: lefts.append(left) or np.zeros((len(chunks), 1024))
+        Embedder, "start", lambda self, chunks, left=0.0, fill=False: lefts.append(left) or nothing(len(chunks))
     )
     embed(tmp_path / "in", tiny, tmp_path / "out", TINY, JobOptions(workers=1))
     np.testing.assert_allclose(lefts, [32, 24, 16, 8, 0], atol=3)

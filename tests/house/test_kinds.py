@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from dubcli.separate.device import Machine
 
 from dubcli.core.models import PRESETS
 from dubcli.embed.decode import Reading, Wanted, decode
@@ -18,7 +19,6 @@ from dubcli.media.streams import probe
 from dubcli.probe.tasks import folder as probe_folder
 from dubcli.separate import SeparateConfig
 from dubcli.separate import files as separate_files
-from dubcli.separate.device import Machine
 from helpers.containers import Track, make_film
 from helpers.separation import silent_vocals
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 from av.stream import Disposition
+from dubcli.separate.device import Machine
 
 from dubcli.core.models import PRESETS
 from dubcli.dub import DubConfig
@@ -18,7 +19,6 @@ from dubcli.media.streams import open_media
 from dubcli.prep import PrepConfig, prepare
 from dubcli.separate import SeparateConfig
 from dubcli.separate import files as separate_files
-from dubcli.separate.device import Machine
 from helpers.containers import RATE, Track, make_film
 from helpers.separation import silent_vocals
 

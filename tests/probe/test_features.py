@@ -25,6 +25,8 @@ from dubcli.probe.tasks.find import load_task
 from dubcli.probe.tasks.registry import FOLDER, find_task
 from probe.layouts import folder_task, hear_task, sound
 
+AUDIO = EmbedConfig(modalities=("audio",))
+
 
 @pytest.fixture(scope="module")
 def embedder():
@@ -38,7 +40,7 @@ def data(tmp_path_factory):
 
 def test_rows_belong_to_the_clips_and_are_kept(embedder, data, tmp_path, monkeypatch):
     folder = feature_folder(tmp_path, "model", "task", data.clips, ["hash"])
-    found = checkpoint_features(embedder, data.clips, ["audio"], folder, JobOptions(), SILENT)
+    found = checkpoint_features(embedder, data.clips, folder, AUDIO, JobOptions(), SILENT)
     assert found.array.shape == (12, 1024)
     assert found.array.dtype == np.float32
     assert not found.failed
@@ -49,7 +51,7 @@ def test_rows_belong_to_the_clips_and_are_kept(embedder, data, tmp_path, monkeyp
         np.testing.assert_allclose(found.array[number], embedder.audio(samples, rate)[0], rtol=1e-3, atol=1e-4)
     # A second call reads what is there: the model is not asked again.
     monkeypatch.setattr(Embedder, "features", lambda *_: pytest.fail("computed again"))
-    again = checkpoint_features(embedder, data.clips[::-1], ["audio"], folder, JobOptions(), SILENT)
+    again = checkpoint_features(embedder, data.clips[::-1], folder, AUDIO, JobOptions(), SILENT)
     np.testing.assert_array_equal(again.array, found.array[::-1])
 
 
@@ -66,7 +68,7 @@ def test_a_damaged_sound_is_told_by_number(embedder, tmp_path):
     bad = tmp_path / "bad.wav"
     bad.write_text("no sound")
     clips = [Clip(path=path, labels=("a",)) for path in (bad, good)]
-    found = checkpoint_features(embedder, clips, ["audio"], tmp_path / "f" / "x", JobOptions(), SILENT)
+    found = checkpoint_features(embedder, clips, tmp_path / "f" / "x", AUDIO, JobOptions(), SILENT)
     assert set(found.failed) == {0}
     assert found.failed[0]
     assert not found.array[0].any()
@@ -99,7 +101,7 @@ def test_an_output_folder_of_embed_is_read_though_the_data_moved(embedder, data,
     found, digest = embedded_features(tmp_path / "features", data.clips, ["audio"])
     assert not found.failed
     assert len(digest) == 64
-    direct = checkpoint_features(embedder, data.clips, ["audio"], tmp_path / "f" / "x", JobOptions(), SILENT)
+    direct = checkpoint_features(embedder, data.clips, tmp_path / "f" / "x", AUDIO, JobOptions(), SILENT)
     np.testing.assert_allclose(found.array, direct.array, rtol=1e-4, atol=1e-5)
     with pytest.raises(UserError, match="features of none of the task's 1 clips"):
         embedded_features(tmp_path / "features", [Clip(path=tmp_path / "no.wav", labels=("a",))], ["audio"])

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from dubcli.core.checkpoint import model_entries, random_trained, save_checkpoint
 from dubcli.errors import UserError
@@ -40,7 +41,7 @@ def get_scene_embeddings(audio, model):
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(root=tmp_path / "features", preset="tiny", device="cpu")
+    return Settings(root=tmp_path / "features", preset="tiny", devices=("cpu",))
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_random_of_what(settings):
 
 
 def test_the_paper_preset_has_the_plain_name(tmp_path):
-    assert open_model("random", Settings(root=tmp_path, device="cpu")).name == "random-seed0"
+    assert open_model("random", Settings(root=tmp_path, devices=("cpu",))).name == "random-seed0"
 
 
 def test_hear_module_is_evaluated_at_its_own_rate_in_eval_mode(tmp_path, settings, hear_module):
@@ -165,3 +166,25 @@ def test_audio_only_checkpoints_have_no_video(tmp_path, settings):
     assert video is not None
     with pytest.raises(UserError, match="audio-only checkpoint; .* needs audio and video"):
         model.features(data, ["audio", "video"], SILENT)
+
+
+def test_features_are_made_on_all_devices(tmp_path, monkeypatch):
+    place = folder_task(tmp_path / "own")
+    data = load_task(FOLDER, place)
+    one = Settings(root=tmp_path / "one", preset="tiny", devices=("cpu",))
+    assert (one.device, one.gpus) == ("cpu", None)
+    many = Settings(root=tmp_path / "many", preset="tiny", devices=("cpu", "cpu"))
+    assert (many.device, many.gpus) == ("cpu", 2)
+    asked = []
+
+    def choose(device, gpus):
+        asked.append((device, gpus))
+        return [torch.device("cpu")] * 2
+
+    monkeypatch.setattr("dubcli.embed.blocks.choose_devices", choose)
+    monkeypatch.setattr("dubcli.embed.blocks._BLOCKS_PER_PROCESS", 1)
+    monkeypatch.setattr("dubcli.embed.plan._BLOCK_ITEMS", 3)
+    alone, spread = (open_model("random", each).features(data, ["audio"], SILENT) for each in (one, many))
+    assert asked == [(None, 2)]
+    np.testing.assert_array_equal(spread.array, alone.array)
+    assert alone.array.any()

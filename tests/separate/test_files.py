@@ -11,8 +11,8 @@ import torch
 from demucs.api import Separator
 
 from dubcli.errors import InputError, UserError
+from dubcli.jobs.devices import Devices
 from dubcli.separate import SeparateConfig
-from dubcli.separate.device import Machine, claim, resolve_device
 from dubcli.separate.files import FileTask, plan_files, separate_file
 from dubcli.separate.sound import Shape, sound_file, stem_of
 
@@ -29,9 +29,9 @@ def noise(samples, channels=2, seed=0):
 
 def run(repo, *files, **options):
     config = SeparateConfig(files=files, model="fast", model_repo=repo, **options)
-    machine = Machine(device="cpu")
+    devices = Devices(names=("cpu",))
     tasks = plan_files(config)
-    return [separate_file(task, quiet, config=config, machine=machine) for task in tasks]
+    return [separate_file(task, quiet, config=config, devices=devices) for task in tasks]
 
 
 def test_a_file_becomes_demucs_two_stems(model_repo, tmp_path):
@@ -144,7 +144,7 @@ def test_one_folder_holds_the_work_of_one_model(model_repo, tmp_path):
     assert json.loads((out / "separate.json").read_text())["model"] == "fast"
     config = SeparateConfig(files=(tmp_path / "b.wav",), out=out, model="11111111", model_repo=model_repo)
     with pytest.raises(UserError, match="made with model fast, now it is 11111111; give another --out"):
-        separate_file(plan_files(config)[0], quiet, config=config, machine=Machine(device="cpu"))
+        separate_file(plan_files(config)[0], quiet, config=config, devices=Devices(names=("cpu",)))
 
 
 def test_what_is_asked_is_checked(tmp_path):
@@ -155,7 +155,7 @@ def test_what_is_asked_is_checked(tmp_path):
         ({"files": (tmp_path / "a.wav",)}, "no --out"),
         ({"out": tmp_path}, "--out is for files"),
         ({"stems": ("vocals",)}, "--stems and --format are for files"),
-        ({"precision": "half"}, "--precision"),
+        ({"precision": "haff"}, "did you mean half"),
         ({"batch_size": 0}, "--batch-size"),
         ({"files": (tmp_path / "a.wav",), "out": tmp_path, "stems": ("drums",)}, "--stems names drums"),
         ({"files": (tmp_path / "a.wav",), "out": tmp_path, "file_format": "mp3"}, "--format"),
@@ -177,22 +177,10 @@ def test_no_vocals_is_the_sum_of_the_others():
     assert torch.allclose(stem_of(stems, 1, "no_vocals"), stems.sum(0) - stems[1], atol=1e-6)
 
 
-def test_several_devices_are_each_taken_before_one_is_taken_twice(tmp_path, monkeypatch):
-    from dubcli.separate import device
-
-    monkeypatch.setattr(device, "device_count", lambda name: 2)
-    taken = []
-    for _ in range(3):
-        monkeypatch.setattr(device, "_held", {})
-        taken.append((claim(Machine(device="cuda", locks=str(tmp_path))), device._held))
-    assert [name for name, _ in taken] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert resolve_device("cpu") == "cpu"
-
-
 def test_a_task_that_is_done_needs_no_model(tmp_path):
     source, target = tmp_path / "a.wav", tmp_path / "b.wav"
     source.touch()
     target.touch()
     task = FileTask(source=source, targets=(("vocals", target),))
     config = SeparateConfig(files=(source,), out=tmp_path, model_repo=tmp_path / "absent")
-    assert separate_file(task, quiet, config=config, machine=Machine(device="cpu")) == {"status": "skipped"}
+    assert separate_file(task, quiet, config=config, devices=Devices(names=("cpu",))) == {"status": "skipped"}

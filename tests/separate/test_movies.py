@@ -15,9 +15,9 @@ from dubcli.cache.reader import Cache, Movie
 from dubcli.cache.writer import open_cache, update_movie
 from dubcli.core.features import downmix, log_mel
 from dubcli.errors import InputError, UserError
+from dubcli.jobs.devices import Devices
 from dubcli.jobs.options import JobOptions
 from dubcli.separate import SeparateConfig, separate
-from dubcli.separate.device import Machine
 from dubcli.separate.movies import exactly, separate_movie
 from helpers.nospeech import CLIPS, RATE, add_movie, surround, write_film
 
@@ -40,7 +40,7 @@ def film(tmp_path):
 
 def run(folder, cache, repo, **options):
     config = SeparateConfig(**{"cache": cache, "model": "fast", "model_repo": repo, **options})
-    return separate_movie(str(folder), quiet, config=config, machine=Machine(device="cpu"))
+    return separate_movie(str(folder), quiet, config=config, devices=Devices(names=("cpu",)))
 
 
 def expected_mel(repo, waveform, model="tinybag"):

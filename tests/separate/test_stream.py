@@ -211,7 +211,7 @@ def test_half_precision_reports_its_error(models):
     waveform = sound(STRIDE)
     waveform -= waveform.mean()
     check = PrecisionCheck()
-    engine = Engine(precision="bfloat16")
+    engine = Engine(precision="bf16")
     bag = as_bag(models["HDemucs"], "x")
     statistics = measure([waveform])
     half = torch.cat(list(separate_blocks(bag, [waveform], statistics, engine, check)), dim=-1)

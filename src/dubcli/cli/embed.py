@@ -9,8 +9,10 @@ import typer
 
 from dubcli.cli.options import (
     DeviceOption,
+    GpusOption,
     JsonOption,
     MaxFailuresOption,
+    PrecisionOption,
     QuietOption,
     SchedulerOption,
     ShardOption,
@@ -60,13 +62,15 @@ def embed(
             "--compile/--no-compile", help="Compile the backbones first. [default: where the work left pays for it]"
         ),
     ] = None,
-    precision: Annotated[
-        str,
-        typer.Option("--precision", metavar="auto|float32|bfloat16", help="auto: bfloat16 on CUDA, else float32."),
-    ] = "auto",
+    precision: PrecisionOption = "auto",
+    batch_size: Annotated[
+        Optional[int],
+        typer.Option("--batch-size", help="Chunks at a time. [default: 32 clips, 128 sounds; on the CPU 4 and 8]"),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the model random.")] = 0,
     preset: Annotated[str, typer.Option("--preset", metavar="paper|small|tiny", help="Of the model random.")] = "paper",
     device: DeviceOption = None,
+    gpus: GpusOption = None,
     workers: Annotated[
         Optional[int], typer.Option("--workers", help="Decoding threads on this machine. [default: one per core]")
     ] = None,
@@ -82,9 +86,9 @@ def embed(
     The backbone's numbers (1024 of the paper's) per 3-second chunk, averaged per file, go into audio.npy and
     video.npy; row i belongs to row i of items.csv, which also says what could not be used and why. Files shorter than
     a chunk are padded with silence, whose seconds stand there too; of a longer file the last partial chunk counts when
-    at least half of it is there. A killed
-    run goes on where it was. The model runs in this process; with --shard I/N each of N processes takes every N-th
-    block of up to 64 inputs and the last one joins them; with --scheduler the cluster's workers run the model.
+    at least half of it is there. A killed run goes on where it was. Each GPU has a process of its own where the work
+    pays for it, else the model runs in this one; with --shard I/N each of N commands takes every N-th block of up to 64
+    inputs and the last one joins them; with --scheduler the cluster's workers run the model.
     """
     from dubcli.cli.console import make_progress, print_summary
     from dubcli.embed.config import EmbedConfig
@@ -98,6 +102,8 @@ def embed(
         per_chunk=per_chunk,
         format=file_format,
         device=device,
+        gpus=gpus,
+        batch_size=batch_size,
         compile=compile,
         precision=precision,
         lang=lang,

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from dubcli.core.machine import PRECISION_HELP, PRECISION_METAVAR
+
 CacheOption = Annotated[
     Path, typer.Option("--cache", envvar="DUBAV_CACHE", help="The clip cache's folder.", show_default=True)
 ]
@@ -41,3 +43,8 @@ SpeechEngineOption = Annotated[
         "examples/.",
     ),
 ]
+GpusOption = Annotated[
+    Optional[int],
+    typer.Option("--gpus", metavar="N", help="At most so many GPUs, a process on each; 0: the CPU. [default: all]"),
+]
+PrecisionOption = Annotated[str, typer.Option("--precision", metavar=PRECISION_METAVAR, help=PRECISION_HELP)]

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from dubcli.cli.options import DeviceOption, JsonOption, QuietOption
+from dubcli.cli.options import DeviceOption, GpusOption, JsonOption, QuietOption
+from dubcli.core.machine import PRECISION_HELP, PRECISION_METAVAR
 from dubcli.probe.protocols import PROTOCOLS
 
 EPILOG = (
@@ -97,10 +98,13 @@ def probe(
         ),
     ] = False,
     precision: Annotated[
-        str,
-        typer.Option("--precision", metavar="auto|float32|bfloat16", help="Of features. auto: bfloat16 on CUDA."),
+        str, typer.Option("--precision", metavar=PRECISION_METAVAR, help=f"Of features. {PRECISION_HELP}")
     ] = "auto",
+    batch_size: Annotated[
+        Optional[int], typer.Option("--batch-size", help="Chunks at a time, for features. [default: by the device]")
+    ] = None,
     device: DeviceOption = None,
+    gpus: GpusOption = None,
     list_tasks: Annotated[
         bool, typer.Option("--list", help="The tasks: types, classes, protocols, licences, and what is there.")
     ] = False,
@@ -132,7 +136,9 @@ def probe(
         seed=seed,
         preset=preset,
         device=device,
+        gpus=gpus,
         precision=precision,
+        batch_size=batch_size,
         fast_heads=fast_heads,
     )
     if list_tasks:

@@ -10,6 +10,7 @@ import typer
 from dubcli.cli.options import (
     CacheOption,
     DeviceOption,
+    GpusOption,
     JsonOption,
     MaxFailuresOption,
     QuietOption,
@@ -17,6 +18,7 @@ from dubcli.cli.options import (
     ShardOption,
     StrictOption,
 )
+from dubcli.core.machine import PRECISION_METAVAR
 
 EPILOG = (
     "Examples: [bold]dubav separate[/bold] (all films of ./cache); "
@@ -87,14 +89,15 @@ def separate(
         str,
         typer.Option(
             "--precision",
-            metavar="auto|float32|float16|bfloat16",
-            help="auto: as demucs, TF32 convolutions on CUDA; half precisions report their error.",
+            metavar=PRECISION_METAVAR,
+            help="auto: as demucs, fp32 (on CUDA TF32 convolutions); half precisions report their error.",
         ),
     ] = "auto",
     batch_size: Annotated[
         Optional[int], typer.Option("--batch-size", help="Chunks at a time. [default: 1 on the CPU, else 4]")
     ] = None,
     device: DeviceOption = None,
+    gpus: GpusOption = None,
     workers: Annotated[
         Optional[int], typer.Option("--workers", help="Processes on this machine. [default: one per GPU, or one]")
     ] = None,
@@ -128,6 +131,7 @@ def separate(
         trust_models=trust_models,
         source_root=source_root,
         device=device,
+        gpus=gpus,
         batch_size=batch_size,
         precision=precision,
         stems=None if stems is None else tuple(stems.split(",")),

@@ -7,11 +7,13 @@ this module's vocabulary for its help.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubcli.errors import UserError
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
     import torch
 
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+PRECISION_METAVAR = "|".join(PRECISIONS)
 PRECISION_HELP = "auto (bf16 where the device computes it natively, else fp32), bf16, fp16 or fp32."
 _LONG_NAMES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
 
 MAX_LOADER_WORKERS = 12
+_QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
 
 
 def parse_precision(text: str) -> str:
@@ -63,6 +67,11 @@ def torch_type(precision: str) -> torch.dtype:
     import torch
 
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
+
+
+def recorded_precision(precision: str) -> str:
+    """The word for a precision in files that are compared with those of other runs: torch's (``float32``)."""
+    return str(torch_type(precision)).removeprefix("torch.")
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
@@ -236,8 +245,13 @@ def _slurm_tasks_here(environment: Mapping[str, str]) -> int | None:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: taskset, cpusets of containers and Slurm's binding count, where known."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: taskset, containers (cpusets and quotas) and Slurm count, where known."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _QUOTA_FILE.read_text().split()  # docker run --cpus, Kubernetes' limits; "max 100000" is none
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores
 
 
 def loader_workers(device_type: str, processes_here: int, asked: int = -1) -> int:

@@ -1,4 +1,4 @@
-"""The process's memory."""
+"""The process's memory, and a device's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import ctypes
 import os
 import platform
 import sys
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from dubcli.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 
 @lru_cache(maxsize=1)
@@ -30,3 +37,26 @@ def huge_pages_for_workers() -> None:
     That is most of what ``keep_freed_memory`` gains, and gives the memory back. A setting of the user's own stays.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+def out_of_memory(
+    device: torch.device, batch_size: int, attempt: Callable[[int], object], option: str = "--batch-size {}"
+) -> UserError:
+    """What to say when ``batch_size`` items did not fit on ``device``: the largest half, quarter, ... of it that does.
+
+    ``attempt(size)`` computes a batch of that size, for this to be measured and not guessed; call this after the
+    ``except`` block, which holds on to the tensors of what failed. ``option``: how the user says a batch size.
+    """
+    import torch
+
+    size = batch_size // 2
+    while size:
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        try:
+            attempt(size)
+        except torch.OutOfMemoryError:
+            size //= 2
+        else:
+            return UserError(f"out of memory on {device} with batches of {batch_size}; {option.format(size)} fits")
+    return UserError(f"out of memory on {device}, which holds not even one item beside the model; give --device cpu")

@@ -1,16 +1,20 @@
-"""The work itself: blocks of inputs made in this process, or as jobs of a Dask cluster."""
+"""The work itself: blocks of inputs made in this process, in one per GPU, or as jobs of a Dask cluster."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from dubcli.core.checkpoint import TrainedModel
+import torch
+
+from dubcli.core.checkpoint import TrainedModel, model_entries, save_checkpoint
+from dubcli.core.machine import choose_device, choose_devices
 from dubcli.core.models import preset_sizes
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.decode import Wanted
@@ -22,14 +26,43 @@ from dubcli.embed.plan import Plan, PlannedBlock
 from dubcli.embed.store import Block, load_block, save_block
 from dubcli.embed.summary import EmbedSummary, tell
 from dubcli.errors import UserError
+from dubcli.jobs.devices import Devices, claim, threads_for
+from dubcli.jobs.local import run_in_processes
 from dubcli.jobs.options import JobOptions
-from dubcli.jobs.progress import Progress
+from dubcli.jobs.outcomes import FAILED
+from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import Report, run_jobs
 
 _WORKER_THREADS = 2
 """Decoding threads of a cluster's worker."""
 
 Model = str | os.PathLike[str] | TrainedModel | Embedder
+
+
+_BLOCKS_PER_PROCESS = 16
+_BYTES_PER_PROCESS = 256 << 20
+"""A process on one more GPU pays from so many blocks or bytes of input on: it takes some seconds to start."""
+
+
+def devices_of(ckpt: Model, config: EmbedConfig, options: JobOptions) -> list[torch.device]:
+    """The devices of this machine to work on. An Embedder stays where it is unless ``config.gpus`` says otherwise.
+
+    Raises UserError where they are not there.
+    """
+    if options.scheduler is not None:
+        if config.gpus is not None:
+            raise UserError("--gpus is for this machine; with --scheduler each worker takes a GPU of its own machine")
+        try:
+            return [choose_device(config.device)]
+        except UserError:  # the workers' machines may have it; this one only reads the checkpoint
+            return [torch.device("cpu")]
+    if isinstance(ckpt, Embedder) and config.gpus is None:
+        return [ckpt.device]
+    devices = choose_devices(config.device, config.gpus)
+    trained = ckpt.trained if isinstance(ckpt, Embedder) else ckpt
+    if isinstance(trained, TrainedModel) and any(spec.given for spec in trained.model.backbones.values()):
+        return devices[:1]  # no other process could make this model again
+    return devices
 
 
 def open_embedder(ckpt: Model, config: EmbedConfig, say: Callable[[str], None]) -> Embedder:
@@ -41,6 +74,7 @@ def open_embedder(ckpt: Model, config: EmbedConfig, say: Callable[[str], None]) 
         device=config.device,
         compile=config.compile,
         precision=config.precision,
+        batch_size=config.batch_size,
         seed=config.seed,
         preset=config.preset,
         say=say,
@@ -66,34 +100,84 @@ def make_missing(
     ckpt: Model,
     embedder: Embedder,
     config: EmbedConfig,
+    devices: Sequence[torch.device],
     options: JobOptions,
     progress: Progress,
     summary: EmbedSummary,
 ) -> None:
     """Make the blocks of the plan (or of this shard) that are not there; count all inputs in ``summary``."""
-    missing = []
+    missing = set()
     total_bytes = 0
     for planned in plan.blocks(options.shard):
         if planned.path.exists():
             for record in load_block(planned.path).items:
                 tell(summary.add(record, before=True), summary, options, progress)
         else:
-            missing.append(planned.path.name)
+            missing.add(planned.path.name)
             total_bytes += sum(max(0, item.size) for item in planned.items)
     note = _Note(summary, options, progress)
-    names = frozenset(missing)
-    todo = (planned for planned in plan.blocks(options.shard) if planned.path.name in names)
+    todo = _Todo(plan, options.shard, frozenset(missing), total_bytes)
     if options.scheduler is not None:
-        _make_on_cluster(list(todo), ckpt, config, options, progress)
-        for name in missing:
-            for record in load_block(plan.path.parent / name).items:
-                note(record)
+        _make_on_cluster(list(todo), ckpt, embedder, config, options, progress)
+        _Collector(plan.path.parent, missing, note)()
         return
+    worth = max(1, len(missing) // _BLOCKS_PER_PROCESS, total_bytes // _BYTES_PER_PROCESS)
+    devices = devices[: min(worth, len(missing))]
     progress.start("embed", plan.n_items, "files")
     try:
-        make_blocks(todo, embedder, config, note, threads=options.worker_count, total_bytes=total_bytes)
+        if len(devices) > 1:
+            _make_in_processes(
+                todo, ckpt, embedder, config, devices, options, _Collector(plan.path.parent, missing, note)
+            )
+        else:
+            make_blocks(todo, embedder, config, note, threads=options.worker_count, total_bytes=total_bytes)
     finally:
         progress.finish("embed")
+
+
+@dataclass(frozen=True)
+class _Todo:
+    """The blocks of a plan that are to be made: those of ``names``.
+
+    ``claims``: a folder in which several processes settle who makes which; each block is for who first asks for it.
+    """
+
+    plan: Plan
+    shard: tuple[int, int] | None
+    names: frozenset[str]
+    total_bytes: int
+    claims: str = ""
+
+    def __iter__(self) -> Iterator[PlannedBlock]:
+        for planned in self.plan.blocks(self.shard):
+            if planned.path.name in self.names and self._claim(planned.path.name):
+                yield planned
+
+    def _claim(self, name: str) -> bool:
+        if not self.claims:
+            return True
+        try:
+            os.close(os.open(Path(self.claims, name), os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True
+
+
+class _Collector:
+    """Notes the inputs of blocks that other processes have made, as the blocks appear."""
+
+    def __init__(self, folder: Path, missing: set[str], note: Callable[[dict[str, Any]], None]) -> None:
+        self.missing, self.note = missing, note
+        self._folder = folder
+
+    def __call__(self) -> bool:
+        """Look once; False when all blocks are there. Raises UserError past the limit of failures."""
+        for entry in list(os.scandir(self._folder)):
+            if entry.name in self.missing:
+                self.missing.remove(entry.name)
+                for record in load_block(self._folder / entry.name).items:
+                    self.note(record)
+        return bool(self.missing)
 
 
 class _Note:
@@ -150,19 +234,90 @@ def make_blocks(
     pipeline.run(items(), done)
 
 
+def _make_in_processes(
+    todo: _Todo,
+    ckpt: Model,
+    embedder: Embedder,
+    config: EmbedConfig,
+    devices: Sequence[torch.device],
+    options: JobOptions,
+    collect: _Collector,
+) -> None:
+    """A process per device, each of which takes the next block that no other has taken.
+
+    What a process was at when it died is made in a second round. Raises UserError when a block was not made even then.
+    """
+    with tempfile.TemporaryDirectory(prefix="dubav-embed-") as folder:
+        model = _for_workers(ckpt, embedder, config, Path(folder))
+        names = tuple(map(str, devices))
+        share = Devices(names=names, locks=folder, threads=threads_for(len(names)) if "cpu" in names else None)
+        reasons: list[str] = []
+        for turn in range(2):
+            claims = Path(folder, f"claims-{turn}")
+            claims.mkdir()
+            mine = replace(todo, names=frozenset(collect.missing), claims=str(claims))
+            threads = max(1, options.worker_count // len(names))
+            function = partial(_make_claimed, todo=mine, model=model, devices=share, threads=threads)
+            outcomes = run_in_processes(function, list(range(len(names))), str, len(names), SILENT, collect)
+            reasons += [outcome.reason or "" for outcome in outcomes if outcome.status == FAILED]
+            collect()
+            if not collect.missing:
+                return
+    raise UserError(f"{len(collect.missing)} blocks could not be made ({', '.join(reasons[:1])}); run it again")
+
+
+@dataclass(frozen=True)
+class _WorkersModel:
+    """What another process needs to open the same model: a checkpoint file or the word random, and its digest."""
+
+    ckpt: str
+    content_hash: str
+    config: EmbedConfig
+
+
+def _for_workers(ckpt: Model, embedder: Embedder, config: EmbedConfig, folder: Path) -> _WorkersModel:
+    """``folder``: where a model that is in memory alone is written. Its precision is the one that is recorded."""
+    trained = embedder.trained
+    if isinstance(ckpt, (str, os.PathLike)):
+        name = os.fspath(ckpt)
+        path = str(Path(name).absolute()) if os.path.exists(name) else name
+    else:
+        path = str(folder / "model.pt")
+        entries = model_entries(
+            trained.model, mel_mean=trained.mel_mean, mel_std=trained.mel_std, config=trained.config
+        )
+        save_checkpoint(path, entries)
+    config = replace(config, precision=str(embedder.precision).removeprefix("torch."))
+    return _WorkersModel(path, trained.content_hash, config)
+
+
+def _make_claimed(
+    number: int, report: Report, *, todo: _Todo, model: _WorkersModel, devices: Devices, threads: int
+) -> dict[str, Any]:
+    """One of several processes on this machine."""
+    embedder = _embedder_of_worker(model, claim(devices))
+    share = todo.total_bytes // len(devices.names)
+    make_blocks(todo, embedder, model.config, _ignore, threads=threads, total_bytes=share)
+    return {}
+
+
 def _make_on_cluster(
-    todo: list[PlannedBlock], ckpt: Model, config: EmbedConfig, options: JobOptions, progress: Progress
+    todo: list[PlannedBlock],
+    ckpt: Model,
+    embedder: Embedder,
+    config: EmbedConfig,
+    options: JobOptions,
+    progress: Progress,
 ) -> None:
     """A job per block. Raises UserError when a block was not made: its inputs have no outcome of their own then."""
     if not isinstance(ckpt, (str, os.PathLike)):
         raise UserError("--scheduler needs a checkpoint file or the word random, which the cluster's workers can open")
     if not todo:
         return
-    name = os.fspath(ckpt)
-    path = str(Path(name).absolute()) if os.path.exists(name) else name
     folder = todo[0].path.parent
+    model = _for_workers(ckpt, embedder, config, folder)
     summary = run_jobs(
-        partial(_make_one, ckpt=path, config=config, base=os.getcwd()),
+        partial(_make_one, model=model, devices=Devices(asked=config.device), base=os.getcwd()),
         todo,
         key=_name,
         options=JobOptions(scheduler=options.scheduler),
@@ -181,18 +336,23 @@ def _name(planned: PlannedBlock) -> str:
     return planned.path.stem
 
 
-def _make_one(planned: PlannedBlock, report: Report, *, ckpt: str, config: EmbedConfig, base: str) -> dict[str, Any]:
+def _make_one(
+    planned: PlannedBlock, report: Report, *, model: _WorkersModel, devices: Devices, base: str
+) -> dict[str, Any]:
     """In a worker, whose working folder may be another one than ``base``, that of the command."""
-    embedder = _embedder_of_worker(ckpt, config)
+    embedder = _embedder_of_worker(model, claim(devices))
     here = PlannedBlock(Path(base) / planned.path, planned.items)
     total_bytes = sum(max(0, item.size) for item in planned.items)
-    make_blocks([here], embedder, config, _ignore, threads=_WORKER_THREADS, total_bytes=total_bytes, base=base)
+    make_blocks([here], embedder, model.config, _ignore, threads=_WORKER_THREADS, total_bytes=total_bytes, base=base)
     return {"inputs": len(planned.items)}
 
 
 @lru_cache(maxsize=1)
-def _embedder_of_worker(ckpt: str, config: EmbedConfig) -> Embedder:
-    return open_embedder(ckpt, config, say_nothing)
+def _embedder_of_worker(model: _WorkersModel, device: str) -> Embedder:
+    embedder = open_embedder(model.ckpt, replace(model.config, device=device, gpus=None), say_nothing)
+    if embedder.trained.content_hash != model.content_hash:
+        raise UserError(f"{model.ckpt} is another file now than when the command began; run it again")
+    return embedder
 
 
 def _ignore(record: dict[str, Any]) -> None:

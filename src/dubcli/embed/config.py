@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dubcli.core.machine import parse_precision
 from dubcli.errors import UserError
 from dubcli.media.languages import parse_language
 
 MODALITIES = ("audio", "video")
 FORMATS = ("npy", "parquet", "npz")
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +19,11 @@ class EmbedConfig:
     ``modalities``: which features to make, of those the file and the checkpoint have.
     ``per_chunk``: one row per 3-second chunk instead of their mean per file.
     ``format``: how the features are stored; ``items.csv`` and ``embed.json`` are always written.
-    ``device``: torch's name of a device; None is CUDA when there is one, else the CPU.
+    ``device``, ``gpus``: by default all GPUs, as far as the work pays for a process on each, else the CPU; ``gpus``
+    takes at most so many of them (0: the CPU), ``device`` the one of torch's name.
     ``compile``: True or False; None compiles where the amount of work pays for it.
-    ``precision``: ``auto`` is bfloat16 on CUDA and float32 elsewhere.
+    ``precision``: ``auto`` is bf16 where the device computes it natively, else fp32; or bf16, fp16, fp32.
+    ``batch_size``: chunks at once; None is 32 clips and 128 sounds, on the CPU 4 and 8.
     ``lang``: which of a film's sound tracks, in any way of writing a language (kept as its tag); None is the main one,
     in a cache the primary one.
     ``seed``, ``preset``: of the model ``random`` (the paper's RP baseline, appendix D).
@@ -31,6 +33,8 @@ class EmbedConfig:
     per_chunk: bool = False
     format: str = "npy"
     device: str | None = None
+    gpus: int | None = None
+    batch_size: int | None = None
     compile: bool | None = None
     precision: str = "auto"
     lang: str | None = None
@@ -45,7 +49,8 @@ class EmbedConfig:
             raise UserError(f"modalities are {', '.join(self.modalities) or 'none'}; give audio, video or both")
         if self.format not in FORMATS:
             raise UserError(f"--format is {self.format!r}; give one of {', '.join(FORMATS)}")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"--precision is {self.precision!r}; give one of {', '.join(PRECISIONS)}")
+        object.__setattr__(self, "precision", parse_precision(self.precision))
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UserError(f"--batch-size is {self.batch_size}; give 1 or more")
         if self.seed < 0:
             raise UserError(f"--seed is {self.seed}; give 0 or more")

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from dubcli.core.checkpoint import TrainedModel, load_trained, random_trained
 from dubcli.core.features import log_mel
+from dubcli.core.machine import choose_device, choose_precision, torch_type
+from dubcli.core.memory import out_of_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import Chunk, cut
-from dubcli.embed.engine import Compiling, Engine, fold_example, say_nothing
+from dubcli.embed.engine import Compiling, Engine, Pending, fold_example, say_nothing
 from dubcli.embed.frames import eval_clip
 from dubcli.embed.resample import resample_blocks
 from dubcli.errors import UserError
@@ -30,8 +32,9 @@ class Embedder:
 
     ``ckpt``: a checkpoint file, ``"random"`` (a seeded random model, the RP baseline of appendix D) or a TrainedModel.
     ``device``: torch's name; None is CUDA when there is one. ``compile``: at the first batch (True), never (False), or
-    where the chunks of one call pay for it (None). ``precision``: ``"auto"`` (bfloat16 on CUDA), ``"float32"`` or
-    ``"bfloat16"``. ``say`` takes lines for the user. Raises UserError for a file that is no checkpoint.
+    where the chunks of one call pay for it (None). ``precision``: ``"auto"`` (bf16 where the device computes it
+    natively, else fp32), ``"bf16"``, ``"fp16"`` or ``"fp32"``. ``batch_size``: chunks at once; None chooses by device.
+    ``say`` takes lines for the user. Raises UserError for a file that is no checkpoint.
 
     >>> features = Embedder("random", preset="tiny").audio(np.zeros((2, 48000)), 48000)  # two seconds of mono
     >>> features.shape, features.dtype
@@ -45,15 +48,22 @@ class Embedder:
         device: str | None = None,
         compile: bool | None = False,
         precision: str = "auto",
+        batch_size: int | None = None,
         seed: int = 0,
         preset: str = "paper",
         say: Callable[[str], None] = say_nothing,
     ) -> None:
         self.trained = load_trained_or_random(ckpt, seed=seed, preset=preset)
         self.device = choose_device(device)
-        self.precision = choose_precision(precision, self.device)
+        self._precision = choose_precision(precision, self.device)
+        self._batch_size = batch_size
         self._compiling = Compiling(compile, say)
         self._engines: dict[str, Engine] = {}
+
+    @property
+    def precision(self) -> torch.dtype:
+        """The type in which convolutions are computed."""
+        return torch_type(self._precision)
 
     @property
     def sample_rate(self) -> int:
@@ -113,15 +123,45 @@ class Embedder:
 
         ``left``: an estimate of how many chunks like these are still to come, which decides whether compiling pays.
         """
-        batch = torch.stack([chunk.data for chunk in chunks]).to(self.device, non_blocking=True)
-        if chunks[0].kind == "frames":
-            return self._engine("video")(normalise_pixels(batch), left).numpy()
-        mels = log_mel(batch, self.sample_rate) if chunks[0].kind == "wave" else batch
+        return self.start(chunks, left).result().numpy()[: len(chunks)]
+
+    def start(self, chunks: Sequence[Chunk], left: float = 0.0, *, fill: bool = False) -> Pending:
+        """As ``features``, whose first rows ``result()`` of what this returns will be: on CUDA the work goes on.
+
+        ``fill``: bring the batch to a size whose items have the bits that they would have in any other batch of this
+        embedder: on the CPU to 2 items, of which alone one is computed in another order; elsewhere to a full batch.
+        Raises UserError with a batch size that fits when the device's memory does not hold this one.
+        """
+        kind = chunks[0].kind
+        size = len(chunks)
+        if fill:
+            size = max(size, 2 if self.device.type == "cpu" else self.batch_size(kind))
+        try:
+            return self._start(self._stage(chunks, size), kind, left)
+        except torch.OutOfMemoryError:
+            pass
+        raise out_of_memory(self.device, size, lambda part: self._start(self._stage(chunks[:part], part), kind, 0.0))
+
+    def _stage(self, chunks: Sequence[Chunk], size: int) -> Tensor:
+        """(size, ...) on the device: the chunks' data, then zeros. From pinned memory CUDA copies while it computes."""
+        data = [chunk.data for chunk in chunks]
+        pinned = self.device.type == "cuda"
+        batch = torch.empty((size, *data[0].shape), dtype=data[0].dtype, pin_memory=pinned)
+        torch.stack(data, out=batch[: len(data)])
+        batch[len(data) :].zero_()
+        return batch.to(self.device, non_blocking=True)
+
+    def _start(self, batch: Tensor, kind: str, left: float) -> Pending:
+        if kind == "frames":
+            return self._engine("video").start(normalise_pixels(batch), left)
+        mels = log_mel(batch, self.sample_rate) if kind == "wave" else batch
         mels = normalise_mels(mels, self.trained.mel_mean, self.trained.mel_std)
-        return self._engine("audio")(mels, left).numpy()
+        return self._engine("audio").start(mels, left)
 
     def batch_size(self, kind: str) -> int:
         """Chunks that go through a backbone at once."""
+        if self._batch_size is not None:
+            return self._batch_size
         if self.device.type != "cpu":
             return 32 if kind == "frames" else 128
         return 4 if kind == "frames" else 8
@@ -133,9 +173,15 @@ class Embedder:
             by_shape.setdefault(tuple(chunk.data.shape), []).append(number)
         for numbers in by_shape.values():
             left = len(numbers)
+            before: tuple[list[int], Pending] | None = None
             for part in batches(numbers, self.batch_size(chunks[numbers[0]].kind)):
                 left -= len(part)
-                out[part] = self.features([chunks[number] for number in part], left)
+                started = self.start([chunks[number] for number in part], left)
+                if before is not None:
+                    _put(out, *before)
+                before = part, started
+            if before is not None:
+                _put(out, *before)
         return out
 
     def _engine(self, modality: str) -> Engine:
@@ -145,7 +191,7 @@ class Embedder:
                 raise UserError(f"{self.trained.name} is an audio-only checkpoint; it has no {modality} features")
             name = f"{self.trained.content_hash}-{modality}"
             example = fold_example(self.trained.model, modality)
-            self._engines[modality] = Engine(module, self.device, self.precision, self._compiling, name, example)
+            self._engines[modality] = Engine(module, self.device, self._precision, self._compiling, name, example)
         return self._engines[modality]
 
 
@@ -164,29 +210,14 @@ def load_trained_or_random(
     return load_trained(ckpt)
 
 
-def choose_device(name: str | None) -> torch.device:
-    """The device of that name, or CUDA when there is one. Raises UserError when it is not there."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--device {name} cannot be used ({reason}); leave it out or give cpu") from None
-    return device
-
-
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """What ``EmbedConfig.precision`` means on ``device``."""
-    wide = name == "float32" or (name == "auto" and device.type != "cuda")
-    return torch.float32 if wide else torch.bfloat16
-
-
 def batches(numbers: Sequence[int], size: int) -> Iterable[list[int]]:
     """``numbers`` in order, ``size`` at a time."""
     for start in range(0, len(numbers), size):
         yield list(numbers[start : start + size])
+
+
+def _put(out: np.ndarray, rows: list[int], pending: Pending) -> None:
+    out[rows] = pending.result()[: len(rows)].numpy()
 
 
 def _as_list(waveforms: Waveforms) -> list[Tensor]:

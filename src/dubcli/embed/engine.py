@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +24,14 @@ from torch.fx.experimental.optimization import fuse
 
 from dubcli.core.backbones import DEFAULT_BACKBONES
 from dubcli.core.layout import Layout
+from dubcli.core.machine import autocast, torch_type
 from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import DubModel
 
-COLD_COMPILE_SECONDS = 25.0
-WARM_COMPILE_SECONDS = 8.0
-SAVED_SHARE = 0.4
-"""Of the time without compiling that compiling saves, at least."""
+COLD_COMPILE_SECONDS = {"cpu": 25.0, "cuda": 60.0}
+WARM_COMPILE_SECONDS = {"cpu": 8.0, "cuda": 20.0}
+SAVED_SHARE = {"cpu": 0.4, "cuda": 0.2}
+"""Of the time without compiling that compiling saves, at least. Those of CUDA are cautious guesses, not measured."""
 
 
 def say_nothing(text: str) -> None:
@@ -48,6 +50,54 @@ class Compiling:
     say: Callable[[str], None] = say_nothing
 
 
+class Pending:
+    """Features on their way from the device, and the time that it took for them, known when they are there."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Begin to measure; what is computed next counts until ``arrive``."""
+        self._features: Tensor | None = None
+        self._begun = time.perf_counter()
+        self._took = 0.0
+        self._events: list[Any] = []
+        if device.type == "cuda":
+            self._stream = torch.cuda.current_stream(device)
+            self._events = [self._stream.record_event(_event()), _event()]
+
+    def arrive(self, features: Tensor) -> Pending:
+        """Send ``features`` to the CPU's memory; from CUDA without a wait, behind the work that is queued."""
+        if self._events:
+            self._features = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
+            self._features.copy_(features, non_blocking=True)
+            self._stream.record_event(self._events[1])
+        else:
+            self._features = features.cpu()
+            self._took = time.perf_counter() - self._begun
+        return self
+
+    @property
+    def is_there(self) -> bool:
+        """Whether ``result`` has nothing to wait for."""
+        return not self._events or bool(self._events[1].query())
+
+    def seconds(self) -> float:
+        """The device's time from the beginning to the end; waits for that."""
+        if not self._events:
+            return self._took
+        self._events[1].synchronize()
+        return float(self._events[0].elapsed_time(self._events[1])) / 1000
+
+    def result(self) -> Tensor:
+        """The features, when they are there. Pinned memory goes back to be used again with the last reference."""
+        assert self._features is not None
+        if self._events:
+            self._events[1].synchronize()
+        return self._features
+
+
+def _event() -> Any:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+
 class Engine:
     """Runs a frozen ``module`` on batches as it takes them; features are float32 (batch, feature_size) on the CPU.
 
@@ -58,7 +108,7 @@ class Engine:
         self,
         module: nn.Module,
         device: torch.device,
-        precision: torch.dtype,
+        precision: str,
         compiling: Compiling | None = None,
         name: str = "",
         example: Tensor | None = None,
@@ -73,12 +123,18 @@ class Engine:
         self._folded = self._layout.module(fold(module, example, self._compiling.say).to(device))
         self._compiled: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
         self._seconds_per_item: dict[tuple[int, ...], float] = {}
+        self._timed: list[tuple[tuple[int, ...], Pending]] = []
+
+    def __call__(self, batch: Tensor, left: float = 0.0) -> Tensor:
+        """As ``start``, and wait for the features: (batch, feature_size)."""
+        return self.start(batch, left).result()[: batch.shape[0]]
 
     @torch.no_grad()
-    def __call__(self, batch: Tensor, left: float = 0.0) -> Tensor:
-        """(batch, ...) on the engine's device -> (batch, feature_size). ``left``: items like these to come, estimated.
+    def start(self, batch: Tensor, left: float = 0.0) -> Pending:
+        """(batch, ...) on the engine's device -> at least (batch, feature_size), the first rows of which are meant.
 
-        A compiled batch size is kept: fewer items are filled up when that is cheaper than not compiling.
+        ``left``: items of this shape still to come, estimated. A compiled batch size is kept: fewer items are filled up
+        when that is cheaper than not compiling. CUDA works on when this returns.
         """
         batch = self._layout.tensor(batch)
         shape = tuple(batch.shape)
@@ -86,12 +142,15 @@ class Engine:
             self._try_to_compile(batch)
         full = self._compiled_size(shape)
         if full is None:
-            return self._timed(batch)
+            pending = self._run(self._folded, batch)
+            if self._compiling.mode is None:
+                self._timed.append((shape, pending))
+            return pending
         if full != shape:
             filled = self._layout.tensor(torch.zeros(full, device=batch.device))
             filled[: shape[0]] = batch
             batch = filled
-        return self._run(self._compiled[full], batch)[: shape[0]]
+        return self._run(self._compiled[full], batch)
 
     def _compiled_size(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """The compiled shape that serves a batch of ``shape``, if one does."""
@@ -105,33 +164,37 @@ class Engine:
             return False
         if mode:
             return True
+        self._read_times()
         seconds = self._seconds_per_item.get(shape)
-        if seconds is None or self._device.type != "cpu":
+        if seconds is None or self._device.type not in SAVED_SHARE:
             return False
-        cost = WARM_COMPILE_SECONDS if self._mark(shape).exists() else COLD_COMPILE_SECONDS
-        return left * seconds * SAVED_SHARE > cost
+        return left * seconds * SAVED_SHARE[self._device.type] > self._compile_seconds(shape)
 
-    def _timed(self, batch: Tensor) -> Tensor:
-        begun = time.perf_counter()
-        features = self._run(self._folded, batch)
-        seconds = (time.perf_counter() - begun) / batch.shape[0]
-        shape = tuple(batch.shape)
-        self._seconds_per_item[shape] = min(seconds, self._seconds_per_item.get(shape, seconds))
-        return features
+    def _read_times(self) -> None:
+        """Note what batches took that have come back; no wait for those that have not."""
+        while self._timed and self._timed[0][1].is_there:
+            shape, pending = self._timed.pop(0)
+            seconds = pending.seconds() / shape[0]
+            self._seconds_per_item[shape] = min(seconds, self._seconds_per_item.get(shape, seconds))
 
-    def _run(self, function: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
-        with torch.autocast(self._device.type, self._precision, enabled=self._precision != torch.float32):
-            return function(batch).float().cpu()
+    def _run(self, function: Callable[[Tensor], Tensor], batch: Tensor) -> Pending:
+        pending = Pending(self._device)
+        with autocast(self._device, self._precision):
+            return pending.arrive(function(batch).float())
+
+    def _compile_seconds(self, shape: tuple[int, ...]) -> float:
+        seconds = WARM_COMPILE_SECONDS if self._mark(shape).exists() else COLD_COMPILE_SECONDS
+        return seconds.get(self._device.type, max(seconds.values()))
 
     def _try_to_compile(self, batch: Tensor) -> None:
         shape = tuple(batch.shape)
         mark = self._mark(shape)
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compile_cache()))
-        seconds = WARM_COMPILE_SECONDS if mark.exists() else COLD_COMPILE_SECONDS
+        seconds = self._compile_seconds(shape)
         self._compiling.say(f"compiling the backbone for batches of {shape[0]} (about {seconds:.0f} s)")
         function = torch.compile(self._folded, fullgraph=True, dynamic=False, options={"freezing": True})
         try:
-            self._run(function, batch)
+            self._run(function, batch).result()
         except Exception as error:  # whatever the compiler or its tools raise, the work can go on without it
             self._compiling.mode = False
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -145,7 +208,8 @@ class Engine:
 
     def _mark(self, shape: tuple[int, ...]) -> Path:
         """A file that tells that the compiler's cache holds this model for this shape."""
-        parts = (self._name, str(shape), str(self._precision), torch.__version__, platform.processor())
+        processor = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else platform.processor()
+        parts = (self._name, str(shape), str(torch_type(self._precision)), torch.__version__, processor)
         return compile_cache() / "marks" / blake2b("|".join(parts).encode(), digest_size=12).hexdigest()
 
 

@@ -20,6 +20,7 @@ from dubcli.embed.chunks import Chunk
 from dubcli.embed.config import MODALITIES
 from dubcli.embed.decode import Reading, Wanted, decode
 from dubcli.embed.embedder import Embedder
+from dubcli.embed.engine import Pending
 from dubcli.embed.inputs import Item
 from dubcli.embed.store import Block
 from dubcli.errors import InputError, UserError
@@ -66,6 +67,7 @@ class Pipeline:
         self._batches: dict[_Key, list[tuple[_Open, Chunk]]] = {}
         self._workload = _Workload(total_bytes)
         self._finished: list[_Open] = []
+        self._running: tuple[list[tuple[_Open, Chunk]], Pending] | None = None
         self._ended = 0
 
     def run(self, items: Iterable[Item], done: Callable[[Item, Block], None]) -> None:
@@ -122,6 +124,9 @@ class Pipeline:
     def _collect(self, done: Callable[[Item, Block], None]) -> None:
         running = self._threads
         while running:
+            if self._running is not None and self._queue.empty():
+                self._take_running()  # nothing else to do meanwhile
+                self._hand_over(done)
             message = self._queue.get()
             if isinstance(message, BaseException):
                 raise message
@@ -136,9 +141,12 @@ class Pipeline:
                 self._finish([message[0]])
             if not running or self._ended > _MOST_OPEN_ITEMS:
                 self._flush()
-            while self._finished:
-                opened = self._finished.pop()
-                done(opened.item, self._block(opened))
+            self._hand_over(done)
+
+    def _hand_over(self, done: Callable[[Item, Block], None]) -> None:
+        while self._finished:
+            opened = self._finished.pop()
+            done(opened.item, self._block(opened))
 
     def _add(self, opened: _Open, chunk: Chunk) -> None:
         key = (chunk.kind, tuple(chunk.data.shape))
@@ -158,9 +166,21 @@ class Pipeline:
     def _flush(self) -> None:
         for key in list(self._batches):
             self._run_batch(self._batches.pop(key))
+        self._take_running()
 
     def _run_batch(self, batch: list[tuple[_Open, Chunk]], left: float = 0.0) -> None:
-        features = self._embedder.features([chunk for _, chunk in batch], left)
+        """Start a batch, then take the features of the one before: a GPU has the next work when it ends one."""
+        started = self._embedder.start([chunk for _, chunk in batch], left, fill=True)
+        self._take_running()
+        self._running = batch, started
+        if started.is_there:
+            self._take_running()
+
+    def _take_running(self) -> None:
+        if self._running is None:
+            return
+        (batch, started), self._running = self._running, None
+        features = started.result()[: len(batch)].numpy()
         for (opened, chunk), row in zip(batch, features, strict=True):
             self._take(opened, chunk, row)
         self._finish({id(opened): opened for opened, _ in batch}.values())
@@ -222,7 +242,7 @@ def _note_chunk(opened: _Open, chunk: Chunk, modality: str, row: np.ndarray) -> 
     entry["padded_seconds"] = max(entry["padded_seconds"], round(chunk.padded_seconds, 6))
     entry["stop_seconds"] = max(entry["stop_seconds"], chunk.start_seconds + chunk.seconds)
     entry[modality] = 1
-    entry["features"][modality] = row
+    entry["features"][modality] = row.copy()  # the row alone, not the batch's memory
 
 
 def _reason(error: Exception) -> str:

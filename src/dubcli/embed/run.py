@@ -18,7 +18,7 @@ import torch
 
 from dubcli import __version__
 from dubcli.core.atomic import read_json, remove_leftovers, write_json
-from dubcli.embed.blocks import Model, make_missing, open_embedder, wanted_of
+from dubcli.embed.blocks import Model, devices_of, make_missing, open_embedder, wanted_of
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.features import Features, load_features, read_table
@@ -46,9 +46,9 @@ def embed(
     """Write the features of ``inputs`` into the folder ``out`` (paper section 3.5).
 
     ``inputs``: files, folders (searched recursively), ``.csv`` and ``.txt`` lists, clip caches. ``ckpt``: a checkpoint
-    file, ``"random"``, a TrainedModel or an Embedder. ``options``: ``workers`` is the number of decoding threads,
-    ``shard`` takes every n-th block of at most 64 inputs; with ``scheduler`` each block is one job of the cluster,
-    whose workers load the checkpoint themselves.
+    file, ``"random"``, a TrainedModel or an Embedder. ``options``: ``workers`` is the number of decoding threads (of
+    all GPUs' processes), ``shard`` takes every n-th block of at most 64 inputs; with ``scheduler`` each block
+    is one job of the cluster, whose workers load the checkpoint themselves.
 
     Writes ``audio.npy`` and ``video.npy`` (float32, row i belongs to row i of ``items.csv``, or of ``chunks.csv`` with
     ``per_chunk`` and for a clip cache), ``items.csv`` and ``embed.json``. A killed run goes on where it was. Raises
@@ -99,7 +99,8 @@ def _embed_items(
     progress: Progress,
 ) -> EmbedSummary:
     begun, summary = time.monotonic(), EmbedSummary()
-    embedder = open_embedder(ckpt, config, progress.message)
+    devices = devices_of(ckpt, config, options)
+    embedder = open_embedder(ckpt, replace(config, device=str(devices[0])), progress.message)
     identity = _identity(embedder, config)
     _refuse_other(out, identity)
     try:
@@ -115,7 +116,7 @@ def _embed_items(
                 tell(summary.add(record, before=True), summary, options, progress)
             shutil.rmtree(work, ignore_errors=True)
         else:
-            make_missing(plan, ckpt, embedder, config, options, progress, summary)
+            make_missing(plan, ckpt, embedder, config, devices, options, progress, summary)
             _finish(out, work, plan, embedder, config, identity, progress)
     except OSError as error:
         if error.errno not in NO_ROOM:

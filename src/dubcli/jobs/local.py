@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import pickle
 import select
 import signal
 import socket
@@ -33,10 +34,12 @@ def run_in_processes(
     key: Callable[[Item], str],
     workers: int,
     progress: Progress,
+    meanwhile: Callable[[], bool] = lambda: True,
 ) -> Iterator[Outcome]:
     """Yield outcomes as they come. Workers are started once and take item after item.
 
-    Raises UserError from a worker (the job cannot go on) and KeyboardInterrupt; either way the workers are ended.
+    ``meanwhile`` is called twice a second while they work; False, and what it raises, ends them. Raises UserError
+    from a worker (the job cannot go on) and KeyboardInterrupt; either way the workers are ended.
     """
     if not items:
         return
@@ -51,11 +54,16 @@ def run_in_processes(
             waiting: dict[Future[Outcome], tuple[int, str]] = {}
             for number, item in enumerate(items):
                 name = key(item)
-                job = pool.schedule(partial(_call_and_report, function, item, name, reports.address))
+                # Unpickling imports what the function needs, torch perhaps. Done by the pool, before it knows who has
+                # the job, the job of a worker that is killed meanwhile would never end.
+                work = pickle.dumps((function, item))
+                job = pool.schedule(partial(_call_and_report, work, name, reports.address))
                 waiting[job] = number, name
             while waiting:
                 # a timeout, so that Ctrl-C reaches the main thread while it waits
                 finished, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                if not meanwhile():
+                    return
                 for job in sorted(finished, key=waiting.__getitem__):
                     _, name = waiting.pop(job)
                     progress.finish(name)
@@ -74,9 +82,8 @@ def _outcome(job: Future[Outcome], name: str) -> Outcome:
         return Outcome(name, FAILED, f"the worker process died ({how}); out of memory, or a crash in a decoder")
 
 
-def _call_and_report(
-    function: Callable[[Item, Report], dict[str, Any]], item: Item, name: str, address: str
-) -> Outcome:
+def _call_and_report(work: bytes, name: str, address: str) -> Outcome:
+    function, item = pickle.loads(work)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
 
         def report(fraction: float, **fields: str | float) -> None:

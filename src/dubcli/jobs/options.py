@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 
+from dubcli.core.machine import usable_cores
 from dubcli.errors import UserError
 
 
@@ -38,8 +38,7 @@ class JobOptions:
         """Local worker processes: as asked, else one per usable core."""
         if self.workers is not None:
             return self.workers
-        # cpu_count() ignores taskset, cgroups' cpusets and Slurm's binding; the affinity does not, where there is one.
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return usable_cores()
 
     @property
     def failure_limit(self) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubcli.core.machine import parse_precision
 from dubcli.errors import UserError
 from dubcli.probe.protocols import find_protocol
 
@@ -25,7 +26,8 @@ class ProbeConfig:
     ``check_leakage``: compare the clips' contents across splits. ``again``: compute results that are there already.
     ``max_steps``: heads train for at most so many steps (a trial run; the protocols' own numbers are the paper's).
     ``fast_heads``: heads' products round to bfloat16 or TF32 inside. ``seed``: of heads and draws.
-    ``preset``: of the model ``random``. ``device``, ``precision``: as in EmbedConfig.
+    ``preset``: of the model ``random``. ``device``, ``gpus``, ``precision``, ``batch_size``: of features, as in
+    EmbedConfig; heads train on the first of the devices.
     """
 
     data: Path | None = None
@@ -43,7 +45,9 @@ class ProbeConfig:
     seed: int = 0
     preset: str = "paper"
     device: str | None = None
+    gpus: int | None = None
     precision: str = "auto"
+    batch_size: int | None = None
     fast_heads: bool = False
 
     def __post_init__(self) -> None:
@@ -58,6 +62,9 @@ class ProbeConfig:
             raise UserError(f"--modality is {','.join(self.modalities or ())!r}; give audio, video or audio,video")
         if self.max_steps is not None and self.max_steps < 1:
             raise UserError(f"--max-steps is {self.max_steps}; give 1 or more")
+        object.__setattr__(self, "precision", parse_precision(self.precision))
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UserError(f"--batch-size is {self.batch_size}; give 1 or more")
         if self.seed < 0:
             raise UserError(f"--seed is {self.seed}; give 0 or more")
 

@@ -43,8 +43,8 @@ def feature_folder(root: Path, model: str, task: str, clips: Sequence[Clip], ide
 def checkpoint_features(
     embedder: Embedder,
     clips: Sequence[Clip],
-    modalities: Sequence[str],
     folder: Path,
+    config: EmbedConfig,
     options: JobOptions,
     progress: Progress,
 ) -> ClipFeatures:
@@ -57,13 +57,13 @@ def checkpoint_features(
     features = embed_files(
         distinct,
         embedder,
-        modalities=modalities,
+        modalities=config.modalities,
         out=folder,
-        config=EmbedConfig(precision=str(embedder.precision).removeprefix("torch.")),
+        config=config,
         options=options,
         progress=progress,
     )
-    return matched(features, [str(path) for path in paths], modalities)
+    return matched(features, [str(path) for path in paths], config.modalities)
 
 
 def matched(features: Features, paths: Sequence[str], modalities: Sequence[str]) -> ClipFeatures:

@@ -15,7 +15,7 @@ import torch
 
 from dubcli.core.atomic import atomic_folder, read_json, write_json
 from dubcli.core.checkpoint import content_hash
-from dubcli.embed.embedder import choose_device
+from dubcli.core.machine import choose_device
 from dubcli.embed.sounds import Heard, stereo_blocks
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.progress import Progress
@@ -49,7 +49,20 @@ class ForeignModel:
         self.width = int(self.model.scene_embedding_size)
 
     def embed(self, waveforms: np.ndarray) -> np.ndarray:
-        """Scene embeddings of (sounds, samples) mono float32 -> float32 (sounds, width)."""
+        """Scene embeddings of (sounds, samples) mono float32 -> float32 (sounds, width).
+
+        In halves where the device's memory does not hold them at once: a module says nothing of what it needs.
+        """
+        try:
+            return self._embed(waveforms)
+        except torch.OutOfMemoryError:
+            half = len(waveforms) // 2
+        if not half:
+            seconds = waveforms.shape[1] / self.sample_rate
+            raise UserError(f"out of memory on {self.device} with one sound of {seconds:.0f} s; give --device cpu")
+        return np.concatenate([self.embed(waveforms[:half]), self.embed(waveforms[half:])])
+
+    def _embed(self, waveforms: np.ndarray) -> np.ndarray:
         audio = torch.from_numpy(waveforms).to(self.device)
         with torch.no_grad():
             found = self.module.get_scene_embeddings(audio, self.model)

@@ -11,7 +11,7 @@ import numpy as np
 
 from dubcli.core.checkpoint import load_trained, random_trained
 from dubcli.core.models import PRESETS
-from dubcli.embed import Embedder
+from dubcli.embed import EmbedConfig, Embedder
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import Progress
@@ -30,13 +30,24 @@ from dubcli.probe.tasks.folder import slug
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How features are made: ``root`` is the folder that keeps them."""
+    """How features are made: ``root`` is the folder that keeps them. ``devices``: None is those of this machine."""
 
     root: Path
-    device: str | None = None
+    devices: tuple[str, ...] | None = None
     precision: str = "auto"
+    batch_size: int | None = None
     preset: str = "paper"
     options: JobOptions = JobOptions()
+
+    @property
+    def device(self) -> str | None:
+        """The first of the devices."""
+        return None if self.devices is None else self.devices[0]
+
+    @property
+    def gpus(self) -> int | None:
+        """How many of the machine's GPUs checkpoints are to use; None for one device."""
+        return len(self.devices) if self.devices is not None and len(self.devices) > 1 else None
 
 
 class Model:
@@ -81,7 +92,13 @@ class CheckpointModel(Model):
         self.settings = settings
         self.trained = trained
         self.argument = argument
-        self.embedder = Embedder(trained, device=settings.device, precision=settings.precision, compile=None)
+        self.embedder = Embedder(
+            trained,
+            device=settings.device,
+            precision=settings.precision,
+            batch_size=settings.batch_size,
+            compile=None,
+        )
 
     def identity(self) -> dict[str, Any]:
         """The checkpoint's content hash and config."""
@@ -101,8 +118,13 @@ class CheckpointModel(Model):
             raise UserError(f"{self.name} is an audio-only checkpoint; {data.name} needs {' and '.join(modalities)}")
         identity = [self.trained.content_hash, str(self.embedder.precision), list(modalities)]
         folder = feature_folder(self.settings.root, self.name, data.name, data.clips, identity)
-        options = self.settings.options
-        return checkpoint_features(self.embedder, data.clips, modalities, folder, options, progress)
+        config = EmbedConfig(
+            modalities=tuple(modalities),
+            precision=self.settings.precision,
+            batch_size=self.settings.batch_size,
+            gpus=self.settings.gpus,
+        )
+        return checkpoint_features(self.embedder, data.clips, folder, config, self.settings.options, progress)
 
 
 class HearModel(Model):

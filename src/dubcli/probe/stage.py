@@ -6,7 +6,7 @@ import platform
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 
 from dubcli import __version__
 from dubcli.core.atomic import atomic_write
+from dubcli.core.machine import choose_devices
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.probe.checks import check_parts, without_failed
@@ -62,7 +63,10 @@ def probe_tasks(
 ) -> tuple[list[ProbeResult], dict[str, str]]:
     """As ``probe``; with ``"all"`` also why tasks failed, by "<task> <model>". Other tasks' errors are raised."""
     found = None if task == "all" else find_task(task)
-    opened = [open_model(argument, _settings(config)) for argument in models]
+    # heads train on one device; every part of the stage, whatever its models, refuses one that is not there
+    devices = tuple(str(device) for device in choose_devices(config.device, config.gpus))
+    opened = [open_model(argument, _settings(config, devices)) for argument in models]
+    config = replace(config, device=devices[0], gpus=None)
     if found is not None:
         return _probe_task(found, config.data, opened, config, progress), {}
     return _probe_all(opened, config, progress)
@@ -101,8 +105,14 @@ def _kept_traceback(error: Exception, beside: Path) -> str:
     return f"unexpected {type(error).__name__}: {first} (its traceback is in {path}; please report it)"
 
 
-def _settings(config: ProbeConfig) -> Settings:
-    return Settings(root=config.feature_root, device=config.device, precision=config.precision, preset=config.preset)
+def _settings(config: ProbeConfig, devices: tuple[str, ...]) -> Settings:
+    return Settings(
+        root=config.feature_root,
+        devices=devices,
+        precision=config.precision,
+        batch_size=config.batch_size,
+        preset=config.preset,
+    )
 
 
 def _tasks_there(models: Sequence[Model], config: ProbeConfig) -> list[tuple[Task, Path | None]]:

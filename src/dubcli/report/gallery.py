@@ -17,6 +17,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from dubcli.cache.reader import Cache
 from dubcli.core.checkpoint import TrainedModel, load_trained
 from dubcli.core.layout import Layout, lay_out
+from dubcli.core.machine import choose_device
 from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.transforms import eval_video, normalise_mels
@@ -52,10 +53,14 @@ class Query:
 
 
 def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) -> list[Query]:
-    """Queries in both directions with a run's last checkpoint. Empty for models without video or without speech."""
+    """Queries in both directions with a run's last checkpoint. Empty for models without video or without speech.
+
+    Raises UserError where the device cannot be used or has too little memory.
+    """
+    device = choose_device(config.device)
     trained = load_trained(run.path)
     # as they are trained: convolutions over one axis are several times slower in torch's default order on CPUs
-    lay_out(trained.model, torch.device(_device(config)))
+    lay_out(trained.model, device)
     keep_freed_memory()
     if trained.model.video is None or trained.variant.primary_kind == "nospeech":
         return []
@@ -63,8 +68,12 @@ def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) ->
     languages = trained.variant.languages
     sounds = [Item(i.movie, i.clip, lang) for i in clips for lang in languages if i.movie.has(lang)]
     progress.start("gallery", len(clips) + len(sounds), "clips")
-    pictures = _embed_pictures(trained, clips, config, progress)
-    heard = _embed_sounds(trained, sounds, config, progress, len(clips))
+    try:
+        trained.model.to(device)
+        pictures = _embed_pictures(trained, clips, device, progress)
+        heard = _embed_sounds(trained, sounds, device, progress, len(clips))
+    except torch.OutOfMemoryError:
+        raise UserError(f"out of memory on {device}; give --device cpu, or --gallery 0 for none") from None
     progress.finish("gallery")
     similarity = pictures @ heard.T
     found = []
@@ -87,11 +96,10 @@ def _choose(cache: Cache, run: Run, most: int) -> list[Item]:
     return [every[int(index)] for index in chosen]
 
 
-def _embed_pictures(trained: TrainedModel, items: Sequence[Item], config: ReportConfig, progress: Progress) -> Tensor:
+def _embed_pictures(trained: TrainedModel, items: Sequence[Item], device: torch.device, progress: Progress) -> Tensor:
     rows = []
-    device = _device(config)
-    model = trained.model.to(device)
-    layout = Layout.of(model, torch.device(device))
+    model = trained.model
+    layout = Layout.of(model, device)
     sizes = preset_sizes(trained.preset)
     for start in range(0, len(items), _BATCH):
         batch = [eval_video(_frames(item), sizes) for item in items[start : start + _BATCH]]
@@ -113,11 +121,10 @@ def _frames(item: Item) -> Tensor:
 
 
 def _embed_sounds(
-    trained: TrainedModel, items: Sequence[Item], config: ReportConfig, progress: Progress, done: int
+    trained: TrainedModel, items: Sequence[Item], device: torch.device, progress: Progress, done: int
 ) -> Tensor:
     rows = []
-    device = _device(config)
-    model = trained.model.to(device)
+    model = trained.model
     for start in range(0, len(items), _BATCH):
         part = items[start : start + _BATCH]
         mels = torch.from_numpy(np.stack([item.movie.mel(str(item.language))[item.clip] for item in part]))
@@ -128,10 +135,6 @@ def _embed_sounds(
         rows.append(torch.stack([found[name][index] for index, name in enumerate(heads)]))
         progress.update("gallery", done + start + len(part))
     return torch.nn.functional.normalize(torch.cat(rows), dim=1)
-
-
-def _device(config: ReportConfig) -> str:
-    return config.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _nearest(items: Sequence[Item], similarity: Tensor) -> list[tuple[Item, float]]:

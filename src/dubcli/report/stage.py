@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubcli.core.atomic import atomic_write
+from dubcli.core.machine import choose_device
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.report import plots as drawing
 from dubcli.report import tables as making
@@ -49,6 +50,8 @@ def report(
     ``paths``: results files, run folders, caches, or folders that hold them. Raises UserError when nothing is found.
     Files that look like results and cannot be read are left out and named in the summary.
     """
+    if config.device is not None:
+        choose_device(config.device)  # refused at once, whether or not there is something to compute
     found = collect(paths)
     tables = _tables(found, config)
     progress.start("plots", None, "plots")

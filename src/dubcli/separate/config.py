@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubcli.core.machine import parse_precision
 from dubcli.errors import UserError
 from dubcli.media.languages import parse_language
 
-PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 FORMATS = ("flac", "wav")
 STEMS = ("vocals", "no_vocals")
 
@@ -19,8 +19,9 @@ class SeparateConfig:
 
     ``lang``: the sound track, in any way of writing a language (kept as its tag); None is each film's primary one (of a
     file its main one: ``media.sources.choose_track``). ``model``, ``model_repo``,
-    ``trust_models``: see ``models.load_bag``. ``source_root``: where the films now lie. ``device``: None is CUDA where
-    there is one. ``batch_size``: chunks at a time; None is 1 on the CPU, else 4. ``precision``: see ``stream.Engine``.
+    ``trust_models``: see ``models.load_bag``. ``source_root``: where the films now lie. ``device``, ``gpus``: by
+    default all GPUs, else the CPU. ``batch_size``: chunks at a time; None is 1 on the CPU, else 4. ``precision``: see
+    ``stream.Engine``.
     ``stems``, ``file_format``: what is written of ``files``; None is both stems as FLAC of a file, and of a folder
     its sounds without vocals in their own formats. Raises UserError on values that make no sense.
     """
@@ -34,6 +35,7 @@ class SeparateConfig:
     trust_models: bool = False
     source_root: Path | None = None
     device: str | None = None
+    gpus: int | None = None
     batch_size: int | None = None
     precision: str = "auto"
     stems: tuple[str, ...] | None = None
@@ -42,8 +44,7 @@ class SeparateConfig:
     def __post_init__(self) -> None:
         if self.lang is not None:
             object.__setattr__(self, "lang", parse_language(self.lang))
-        if self.precision not in PRECISIONS:
-            raise UserError(f"--precision is {self.precision}; give one of {', '.join(PRECISIONS)}")
+        object.__setattr__(self, "precision", parse_precision(self.precision))
         if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"--batch-size is {self.batch_size}; give 1 or more")
         if self.file_format not in (None, *FORMATS):

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from dubcli.core.atomic import read_json, temporary_beside, write_json
 from dubcli.errors import InputError, UserError
+from dubcli.jobs.devices import Devices
 from dubcli.media.kinds import is_marked_as_media, require_file, walk
 from dubcli.media.sound import track_blocks
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import probe
 from dubcli.separate.config import STEMS, SeparateConfig
-from dubcli.separate.device import Machine
 from dubcli.separate.run import separator_for
 from dubcli.separate.sound import Shape, sound_file, stem_of
 
@@ -93,7 +93,7 @@ def _folder_tasks(folder: Path, out: Path, stem: str) -> Iterator[FileTask]:
         yield FileTask(source=source, targets=((stem, target),), keep=True, copy=not found.is_media)
 
 
-def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, machine: Machine) -> dict[str, Any]:
+def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, devices: Devices) -> dict[str, Any]:
     """Write a file's stems, or copy it. Returns details for the log.
 
     Raises InputError when it cannot be read or written, UserError when the model cannot be used or ``out`` holds the
@@ -108,7 +108,7 @@ def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, mac
         _copy(task.source, task.targets[0][1])
         return {"copied": True}
     shape = _shape(task, config)
-    separator = separator_for(config, machine)
+    separator = separator_for(config, devices)
     assert config.out is not None
     _settle(config.out, separator.recipe())
     rate = separator.bag.sample_rate

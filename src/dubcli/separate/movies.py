@@ -18,11 +18,11 @@ from dubcli.cache.reader import Movie
 from dubcli.cache.writer import ArrayWriter, added_mel, update_movie
 from dubcli.core.features import log_mel
 from dubcli.errors import InputError, UserError
+from dubcli.jobs.devices import Devices
 from dubcli.media.identity import fingerprint
 from dubcli.media.kinds import walk
 from dubcli.media.sound import track_blocks
 from dubcli.separate.config import SeparateConfig
-from dubcli.separate.device import Machine
 from dubcli.separate.run import separator_for
 from dubcli.separate.sound import stem_of
 
@@ -33,7 +33,7 @@ CLIPS_AT_ONCE = 8
 Report = Callable[..., None]
 
 
-def separate_movie(folder: str, report: Report, *, config: SeparateConfig, machine: Machine) -> dict[str, Any]:
+def separate_movie(folder: str, report: Report, *, config: SeparateConfig, devices: Devices) -> dict[str, Any]:
     """Write the no-speech mel of the film in ``folder``. Returns details for the log.
 
     Raises InputError when its source is gone, changed or does not decode, UserError when the model cannot be used.
@@ -42,7 +42,7 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, machi
     language = config.lang or movie.primary
     if not movie.has(language):
         return {"status": "skipped", "warning": f"lacks {language}"}
-    separator = separator_for(config, machine)
+    separator = separator_for(config, devices)
     if separator.bag.sample_rate != SAMPLE_RATE:
         rate = separator.bag.sample_rate
         raise UserError(f"the model {config.model} is for {rate} Hz, the no-speech mels are for {SAMPLE_RATE} Hz")

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dubcli.core.machine import choose_precision, recorded_precision
 from dubcli.errors import InputError
+from dubcli.jobs.devices import Devices, claim
 from dubcli.separate.chunks import OVERLAP
 from dubcli.separate.config import SeparateConfig
-from dubcli.separate.device import Machine, claim
 from dubcli.separate.models import Bag, load_bag
 from dubcli.separate.stream import Engine, PrecisionCheck, measure, separate_blocks
 
@@ -48,9 +49,13 @@ class Separator:
 
     def recipe(self) -> dict[str, Any]:
         """What makes two results the same kind of result."""
-        precision = self._engine.precision
-        half = precision if precision in ("float16", "bfloat16") else "float32"
-        return {"model": self.bag.name, "digest": self.bag.digest, "overlap": OVERLAP, "shifts": 0, "precision": half}
+        return {
+            "model": self.bag.name,
+            "digest": self.bag.digest,
+            "overlap": OVERLAP,
+            "shifts": 0,
+            "precision": recorded_precision(self._engine.autocast_precision),
+        }
 
     def circumstances(self) -> dict[str, Any]:
         """What may move the last bits of a result, for the record."""
@@ -66,15 +71,17 @@ class Separator:
         return {} if error is None else {"precision_error": float(f"{error:.3g}")}
 
 
-def separator_for(config: SeparateConfig, machine: Machine) -> Separator:
+def separator_for(config: SeparateConfig, devices: Devices) -> Separator:
     """This process's Separator, loaded on first use."""
     return _loaded(
-        config.model, config.model_repo, config.trust_models, config.batch_size, config.precision, claim(machine)
+        config.model, config.model_repo, config.trust_models, config.batch_size, config.precision, claim(devices)
     )
 
 
 @lru_cache(maxsize=1)
 def _loaded(name: str, repo: Any, trust: bool, batch: int | None, precision: str, device: str) -> Separator:
+    if precision != "auto":  # auto is demucs's own choice here, see Engine
+        precision = choose_precision(precision, torch.device(device))
     bag = load_bag(name, repo, trust=trust, device=device)
     if batch is None:
         batch = 1 if torch.device(device).type == "cpu" else BATCH_ON_ACCELERATOR

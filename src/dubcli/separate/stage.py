@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,12 +13,12 @@ from dubcli.cache.reader import Cache
 from dubcli.core.atomic import remove_leftovers
 from dubcli.core.memory import huge_pages_for_workers
 from dubcli.errors import UserError
+from dubcli.jobs.devices import Devices, devices_for_workers
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import run_jobs
 from dubcli.separate.config import SeparateConfig
-from dubcli.separate.device import Machine, device_count, resolve_device, threads_for
 from dubcli.separate.files import LOG_FILE, plan_files, separate_file
 from dubcli.separate.models import check_folder, check_name
 from dubcli.separate.movies import separate_movie
@@ -40,19 +39,14 @@ def separate(config: SeparateConfig, options: JobOptions = JobOptions(), progres
             progress.message(f"the .th files in {config.model_repo} are pickles and can run code: only trusted ones")
     else:
         check_name(config.model)
-    device = resolve_device(config.device) if options.scheduler is None else config.device or "cpu"
-    workers = options.workers or device_count(device)
-    threads = threads_for(workers) if device == "cpu" and options.scheduler is None else None
     huge_pages_for_workers()
-    with tempfile.TemporaryDirectory(prefix="dubav-devices-") as locks:
-        machine = Machine(device=device, locks=None if options.scheduler else locks, threads=threads)
+    with devices_for_workers(config.device, config.gpus, options.workers, options.scheduler) as (devices, workers):
         options = replace(options, workers=workers)
-        return (
-            _files(config, machine, options, progress) if config.files else _movies(config, machine, options, progress)
-        )
+        run = _files if config.files else _movies
+        return run(config, devices, options, progress)
 
 
-def _movies(config: SeparateConfig, machine: Machine, options: JobOptions, progress: Progress) -> JobSummary:
+def _movies(config: SeparateConfig, devices: Devices, options: JobOptions, progress: Progress) -> JobSummary:
     config = replace(config, cache=config.cache.absolute())
     movies = Cache(config.cache).movies
     if not movies:
@@ -62,7 +56,7 @@ def _movies(config: SeparateConfig, machine: Machine, options: JobOptions, progr
         raise UserError(f"no film of {config.cache} has {config.lang}; there are {', '.join(languages)}")
     for movie in movies:
         remove_leftovers(movie.folder)
-    function: Callable[[str, Any], dict[str, Any]] = partial(separate_movie, config=config, machine=machine)
+    function: Callable[[str, Any], dict[str, Any]] = partial(separate_movie, config=config, devices=devices)
     return run_jobs(
         function,
         [str(movie.folder) for movie in movies],
@@ -73,7 +67,7 @@ def _movies(config: SeparateConfig, machine: Machine, options: JobOptions, progr
     )
 
 
-def _files(config: SeparateConfig, machine: Machine, options: JobOptions, progress: Progress) -> JobSummary:
+def _files(config: SeparateConfig, devices: Devices, options: JobOptions, progress: Progress) -> JobSummary:
     assert config.out is not None
     config = replace(config, out=config.out.absolute())
     tasks = plan_files(config)
@@ -85,7 +79,7 @@ def _files(config: SeparateConfig, machine: Machine, options: JobOptions, progre
     for folder in {target.parent for task in tasks for _, target in task.targets}:
         remove_leftovers(folder)
     return run_jobs(
-        partial(separate_file, config=config, machine=machine),
+        partial(separate_file, config=config, devices=devices),
         tasks,
         key=lambda task: str(task.source),
         options=options,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from dubcli.core.machine import autocast
 from dubcli.errors import UserError
 from dubcli.separate.chunks import Chunk, Plan, plan_chunks, triangle
 from dubcli.separate.models import Bag
@@ -59,13 +60,19 @@ def measure(blocks: Iterable[Tensor]) -> Statistics:
 class Engine:
     """How the models run: on ``device``, ``batch`` equal chunks at a time, in ``precision``.
 
-    ``precision``: "auto" leaves torch's own choice, as demucs does (TF32 convolutions on CUDA); "float32" is float32
-    throughout; "float16" and "bfloat16" run the layers that bear it so.
+    ``precision``: "auto" leaves torch's own choice, as demucs does (TF32 convolutions on CUDA), since what is made
+    here is data that others are compared with; "fp32" is float32 throughout; "fp16" and "bf16" run the layers that
+    bear it so.
     """
 
     device: str = "cpu"
     batch: int = 1
     precision: str = "auto"
+
+    @property
+    def autocast_precision(self) -> str:
+        """``bf16`` or ``fp16`` where layers run so, else ``fp32``."""
+        return "fp32" if self.precision == "auto" else self.precision
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -74,11 +81,10 @@ class Engine:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
             if device.type == "cuda":
-                tf32 = torch.backends.cudnn.allow_tf32 and self.precision != "float32"
+                tf32 = torch.backends.cudnn.allow_tf32 and self.precision != "fp32"
                 flags = {"benchmark": False, "deterministic": True, "allow_tf32": tf32}
                 stack.enter_context(torch.backends.cudnn.flags(enabled=True, **flags))
-            if self.precision in ("float16", "bfloat16"):
-                stack.enter_context(torch.autocast(device.type, dtype=getattr(torch, self.precision)))
+            stack.enter_context(autocast(device, self.autocast_precision))
             yield
 
 
@@ -98,11 +104,11 @@ class PrecisionCheck:
 
     def look(self, model: Any, sound: Tensor, outputs: Tensor, engine: Engine) -> None:
         """Take a batch's input (batch, channels, samples) and outputs; computes only what is still to be measured."""
-        if engine.precision not in ("float16", "bfloat16") or id(model) in self._measured:
+        if engine.autocast_precision == "fp32" or id(model) in self._measured:
             return
         if sound[0].std() < _LOUD:
             return
-        with replace(engine, precision="float32").computing():
+        with replace(engine, precision="fp32").computing():
             exact = model(sound[:1])[0]
         difference = (outputs[0].float() - exact).square().mean().sqrt() / exact.square().mean().sqrt()
         self.error = max(self.error or 0.0, difference.item())

@@ -30,16 +30,19 @@ def run_heads(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> list[Fitted]:
-    """Train the recipe's heads on every split. Raises UserError where they diverge."""
+    """Train the recipe's heads on every split. Raises UserError where they diverge or the device cannot be used."""
     keep_freed_memory()
-    where = str(choose_device(training.device))
+    where = choose_device(training.device)
     seed, progress = training.seed, training.progress
     objective = Objective(problem)
-    splits = [_rows(problem, split, objective, dtype, where) for split in problem.splits]
-    with torch.inference_mode(), fast_products() if training.fast else nullcontext():
-        if isinstance(recipe, StepRecipe):
-            return _by_steps(splits, objective, recipe, seed, progress)
-        return _by_grid(splits, objective, recipe, seed, progress)
+    try:
+        splits = [_rows(problem, split, objective, dtype, where) for split in problem.splits]
+        with torch.inference_mode(), fast_products() if training.fast else nullcontext():
+            if isinstance(recipe, StepRecipe):
+                return _by_steps(splits, objective, recipe, seed, progress)
+            return _by_grid(splits, objective, recipe, seed, progress)
+    except torch.OutOfMemoryError:
+        raise UserError(f"out of memory on {where}: heads train on all features at once; give --device cpu") from None
 
 
 def _by_grid(
@@ -98,7 +101,7 @@ def _predictions(one: Trained, objective: Objective) -> Predictions:
     return tuple(part.float().cpu().numpy() for part in objective.probabilities(one.logits))
 
 
-def _rows(problem: Problem, split: Split, objective: Objective, dtype: torch.dtype, device: str) -> Rows:
+def _rows(problem: Problem, split: Split, objective: Objective, dtype: torch.dtype, device: torch.device) -> Rows:
     # The kit's embedding step writes sounds in one random order that every epoch follows; data sets are often sorted by
     # class, and a batch of few classes would spoil BatchNorm's statistics.
     split = replace(split, train=np.random.default_rng(0).permutation(split.train))

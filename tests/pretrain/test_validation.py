@@ -1,13 +1,15 @@
 """Held-out films: which they are, when they are asked, and their numbers against loops over every pair."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
 import torch
 
 from dubcli.core.models import DubModel
-from dubcli.pretrain import train
+from dubcli.core.transforms import eval_video
+from dubcli.pretrain import loader, train
 from dubcli.pretrain.corpus import held_out_films, mel_statistics, read_corpus
 from dubcli.pretrain.loader import ClipDataset
 from dubcli.pretrain.step import Stepper
@@ -66,7 +68,7 @@ def test_alignment_against_every_pair():
     assert found["others"] == pytest.approx(np.mean(others))
 
 
-def test_validation_embeds_each_held_out_clip_as_it_is(cache, tmp_path):
+def test_validation_embeds_each_held_out_clip_as_it_is_decoded_ahead_or_not(cache, tmp_path, monkeypatch):
     config = small_config(cache, tmp_path, variant="es", val_fraction=0.34)
     corpus = read_corpus(cache, "es", 0.34)
     assert {m.id for m in corpus.train.movies}.isdisjoint(m.id for m in corpus.held_out.movies)
@@ -77,12 +79,19 @@ def test_validation_embeds_each_held_out_clip_as_it_is(cache, tmp_path):
     dataset = ClipDataset(corpus.held_out, corpus.variant, config, on_device=False)
     found = validate(stepper, model, dataset, 1000)
     assert model.training
+    decoders = set()
+    decode = loader.decode_clip
+    monkeypatch.setattr(loader, "decode_clip", lambda *a: decoders.add(threading.current_thread().name) or decode(*a))
+    assert validate(stepper, model, dataset, 1000, threads=2) == found
+    assert decoders
+    assert threading.main_thread().name not in decoders
 
     model.eval()
     rows = {"en": [], "es": [], "video": []}
     for clip in range(corpus.held_out.clips):
         movie, number = corpus.held_out.locate(clip)
-        video, _ = dataset.eval_batch([clip], ["en"], [])
+        frames, _ = dataset.eval_batch([clip], ["en"], [])
+        video = torch.stack([eval_video(frame, dataset.sizes) for frame in frames])
         with torch.no_grad():
             rows["video"].append(model.heads["video"](model.embed_video(stepper.pixels(video)))[0])
             for language, head in (("en", "primary"), ("es", "secondary")):

@@ -18,7 +18,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from dubcli.cache.reader import Movie
 from dubcli.core.models import FRAMES, preset_sizes
 from dubcli.core.sampler import SameMovieBatchSampler
-from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video, eval_video
+from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
 from dubcli.jobs.orphans import end_with_parent
@@ -173,15 +173,14 @@ class ClipDataset(Dataset[Batch]):
 
     def eval_batch(
         self, clips: list[int], languages: list[str], bad: list[str]
-    ) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """The plain view: uint8 (batch, 16, 3, crop, crop) or None, and float16 mels by language.
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Decoded frames of each clip (none for audio-only variants), and float16 mels by language.
 
         Clips that do not decode are replaced as in training and named in ``bad``.
         """
-        clips, video = list(clips), None
-        if self.variant.uses_video:
-            video = torch.stack([eval_video(frame, self.sizes) for frame in self._frames(clips, bad)])
-        return video, {language: self._mels(clips, language) for language in languages}
+        clips = list(clips)
+        frames = self._frames(clips, bad) if self.variant.uses_video else []
+        return frames, {language: self._mels(clips, language) for language in languages}
 
 
 class BlankClips(ClipDataset):

@@ -380,7 +380,7 @@ class Trainer:
         dataset = ClipDataset(self.corpus.held_out, self.corpus.variant, self.config, on_device=False)
         bad: list[str] = []
         try:
-            metrics = validate(self.stepper, self.model, dataset, self.config.val_clips, bad)
+            metrics = validate(self.stepper, self.model, dataset, self.config.val_clips, bad, self._loader_workers())
         except BadClip as error:
             raise UserError(f"{error}; prepare that film again, or leave it out of the cache") from None
         # named each time; counted once, the first time

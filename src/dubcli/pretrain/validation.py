@@ -9,6 +9,8 @@ from torch import Tensor
 from dubcli.core import distributed
 from dubcli.core.loss import nt_xent
 from dubcli.core.models import PROJECTION, DubModel
+from dubcli.core.transforms import eval_video
+from dubcli.jobs.ahead import ahead
 from dubcli.pretrain.loader import ClipDataset
 from dubcli.pretrain.step import Stepper
 
@@ -44,17 +46,24 @@ def alignment(primary: Tensor, dub: Tensor) -> dict[str, float]:
 
 
 def validate(
-    stepper: Stepper, model: DubModel, dataset: ClipDataset, clips: int, bad: list[str] | None = None
+    stepper: Stepper,
+    model: DubModel,
+    dataset: ClipDataset,
+    clips: int,
+    bad: list[str] | None = None,
+    threads: int = 0,
 ) -> dict[str, float]:
     """Metrics by name (``val/...``) over at most ``clips`` held-out clips. All ranks work on their share.
 
-    Clips of this rank that did not decode and were replaced are named in ``bad``.
+    Clips of this rank that did not decode and were replaced are named in ``bad``. ``threads`` decode ahead.
     """
     part, variant, config = dataset.part, stepper.variant, stepper.config
     chosen = np.unique(np.linspace(0, part.clips - 1, min(part.clips, clips)).round().astype(int))
     languages = list(dict.fromkeys((variant.primary, *variant.languages)))
     mine = chosen[distributed.rank() :: distributed.world_size()]
-    found = _embed(stepper, model, dataset, [int(clip) for clip in mine], languages, [] if bad is None else bad)
+    found = _embed(
+        stepper, model, dataset, [int(clip) for clip in mine], languages, [] if bad is None else bad, threads
+    )
     gathered = {name: _gather_rows(rows, len(chosen)) for name, rows in found.items()}
     unit = {name: torch.nn.functional.normalize(rows.float(), dim=1) for name, rows in gathered.items()}
     metrics: dict[str, float] = {}
@@ -86,16 +95,31 @@ def validate(
 
 
 def _embed(
-    stepper: Stepper, model: DubModel, dataset: ClipDataset, clips: list[int], languages: list[str], bad: list[str]
+    stepper: Stepper,
+    model: DubModel,
+    dataset: ClipDataset,
+    clips: list[int],
+    languages: list[str],
+    bad: list[str],
+    threads: int,
 ) -> dict[str, Tensor]:
     """Projections by ``video``, ``primary/<lang>``, ``secondary/<lang>``, and backbone features ``feature/<lang>``."""
+
+    def load(batch: list[int]) -> tuple[list[Tensor], dict[str, Tensor], list[str]]:
+        replaced: list[str] = []
+        return *dataset.eval_batch(batch, languages, replaced), replaced
+
     found: dict[str, list[Tensor]] = {}
     was_training = model.training
     model.eval()
     with torch.no_grad(), stepper.autocast():
-        for start in range(0, len(clips), stepper.config.batch_size):
-            video, mels = dataset.eval_batch(clips[start : start + stepper.config.batch_size], languages, bad)
-            if video is not None:
+        size = stepper.config.batch_size
+        batches = [clips[start : start + size] for start in range(0, len(clips), size)]
+        for frames, mels, replaced in ahead(load, batches, threads):
+            bad += replaced
+            if frames:
+                # here and not ahead: it takes all cores by itself
+                video = torch.stack([eval_video(frame, dataset.sizes) for frame in frames])
                 _append(found, "video", model.heads["video"](model.embed_video(stepper.pixels(video))))
             for language, mel in mels.items():
                 features = model.embed_audio(stepper.mels(mel))

@@ -18,13 +18,14 @@ import torch
 from dubcli.cache.reader import Cache
 from dubcli.cache.writer import added_mel, update_movie
 from dubcli.cli.console import make_progress
-from dubcli.core.features import log_mel
+from dubcli.core.features import SAMPLE_RATE, log_mel
 from dubcli.corpus import CorpusConfig, make_corpus
 from dubcli.corpus.plan import plan_film
 from dubcli.corpus.probes import FACTORS
 from dubcli.corpus.sounds import background
 from dubcli.corpus.stage import downmixed
 from dubcli.jobs.options import JobOptions
+from dubcli.media.resample import resampled
 from dubcli.prep import PrepConfig, prepare
 from dubcli.pretrain import PretrainConfig, train
 from dubcli.probe import ProbeConfig, probe
@@ -84,7 +85,7 @@ def write_true_background(cache: Path, config: CorpusConfig) -> None:
         clips = []
         for clip in range(movie.n_clips):
             part = stereo[:, clip * 144000 : (clip + 1) * 144000]
-            at_44100 = torch.nn.functional.interpolate(part[None], size=132300, mode="linear")[0]
+            at_44100 = torch.from_numpy(resampled(part.numpy(), SAMPLE_RATE, 44100))
             clips.append(log_mel(at_44100, 44100).numpy().astype(np.float16))
         with added_mel(movie.folder, movie.primary, nospeech=True) as writer:
             writer.append(np.stack(clips))

@@ -114,7 +114,7 @@ def test_resampling_keeps_a_tone_and_its_length():
     high = to_48k(tone, 16000)
     assert len(high) == 48000
     expected = np.sin(2 * np.pi * 440 * np.arange(48000) / 48000)
-    assert np.abs(high - expected).max() < 1e-3
+    assert np.abs(high - expected)[480:-480].max() < 1e-3  # at its ends the tone begins and stops at once
 
 
 def test_trim_and_tame():

@@ -19,8 +19,8 @@ from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import Chunk, cut
 from dubcli.embed.engine import Compiling, Engine, Pending, fold_example, say_nothing
 from dubcli.embed.frames import eval_clip
-from dubcli.embed.resample import resample_blocks
 from dubcli.errors import UserError
+from dubcli.media.resample import resample_blocks
 
 RANDOM = "random"
 

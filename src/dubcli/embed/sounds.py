@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from dubcli.core.features import downmix
-from dubcli.embed.resample import can_resample, resample_blocks
 from dubcli.errors import InputError
+from dubcli.media.resample import resample_blocks
 from dubcli.media.sound import track_blocks
 from dubcli.media.streams import probe
 
@@ -128,7 +128,7 @@ def _sndfile_blocks(path: Path, sample_rate: int, heard: Heard) -> Iterator[Tens
     except (soundfile.SoundFileError, OSError):
         return
     with file:
-        if file.channels > 2 or not can_resample(file.samplerate, sample_rate):
+        if file.channels > 2:
             return
         heard.sample_rate = file.samplerate
         if heard.expect is not None:

@@ -23,6 +23,7 @@ from torch import Tensor
 from dubcli.core.features import SAMPLE_RATE, LayoutError, downmix
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
+from dubcli.media.resample import Resampler
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import describe, open_media, short, start_of
 
@@ -47,11 +48,12 @@ class StereoTrack:
         self.position = 0  # the next sample to give out
         self.start_seconds = start_seconds
         self._rate = sample_rate
-        self._resampler: Any = None
+        self._to_float: Any = None  # from the decoder's kind of sample
+        self._resampler: Resampler | None = None
         self._shape: tuple[str, int, str] | None = None
         self._run_start, self._samples = 0.0, 0  # of the samples since the last jump, at their own rate
-        self._place = 0  # where the next sample out of the resampler belongs
-        self._held: list[Float] = []  # (channels, samples) out of the resampler, not yet stereo
+        self._place = 0  # where the next sample belongs, at the rate that is given out
+        self._held: list[Float] = []  # (channels, samples) as decoded, not yet stereo
         self._held_layout = ""
 
     def decode(self, packet: Any) -> Iterator[Float]:
@@ -76,10 +78,11 @@ class StereoTrack:
         if jumps or shape != self._shape:
             yield from self._flush()
             self._begin(at if jumps or self._end is None else self._end, shape)
-            self._resampler = None if _is_plain(frame, self._rate) else _resampler(self._rate)
+            self._to_float = None if _is_plain(frame) else av.AudioResampler(format="flt")
+            self._resampler = Resampler(frame.sample_rate, self._rate, 2) if frame.sample_rate != self._rate else None
         self._samples += frame.samples
         frame.pts = None
-        yield from self._hold([frame] if self._resampler is None else self._resampler.resample(frame))
+        yield from self._hold([frame] if self._to_float is None else self._to_float.resample(frame))
 
     def _begin(self, at_seconds: float, shape: tuple[str, int, str]) -> None:
         """Samples without a hole between them begin here; only their count moves the clock on."""
@@ -93,10 +96,10 @@ class StereoTrack:
         return None if self._shape is None else self._run_start + self._samples / self._shape[1]
 
     def _flush(self) -> Iterator[Float]:
-        if self._resampler is not None:
-            yield from self._hold(self._resampler.resample(None))
-            self._resampler = None
         yield from self._emit()
+        if self._resampler is not None:
+            rest, self._resampler = self._resampler.finish(), None
+            yield from self._give(rest)
 
     def _hold(self, frames: list[Any]) -> Iterator[Float]:
         for frame in frames:
@@ -105,7 +108,8 @@ class StereoTrack:
                 samples = samples.reshape(-1, frame.layout.nb_channels).T
             self._held.append(samples)
             self._held_layout = frame.layout.name
-        if sum(samples.shape[1] for samples in self._held) >= _HELD_SECONDS * self._rate:
+        assert self._shape is not None
+        if sum(samples.shape[1] for samples in self._held) >= _HELD_SECONDS * self._shape[1]:
             yield from self._emit()
 
     def _emit(self) -> Iterator[Float]:
@@ -113,14 +117,18 @@ class StereoTrack:
             return
         joined = torch.from_numpy(np.concatenate(self._held, axis=1))
         self._held = []
-        place, self._place = self._place, self._place + joined.shape[1]
         try:
             stereo = self._audible(downmix(joined, self._held_layout).numpy())
         except LayoutError as error:
             self.problems.append(str(error))
-            return
+            return  # a run is of one layout
         if self._held_layout not in self.layouts:
             self.layouts.append(self._held_layout)
+        yield from self._give(stereo if self._resampler is None else self._resampler.push(stereo))
+
+    def _give(self, stereo: Float) -> Iterator[Float]:
+        """The next samples of this run, at their place: silence before them, or less of them."""
+        place, self._place = self._place, self._place + stereo.shape[1]
         if place < self.position:
             stereo = stereo[:, self.position - place :]
             place = self.position
@@ -143,13 +151,9 @@ class StereoTrack:
         return np.clip(np.nan_to_num(stereo, nan=0.0, posinf=0.0, neginf=0.0), -LOUDEST, LOUDEST)
 
 
-def _is_plain(frame: Any, sample_rate: int) -> bool:
+def _is_plain(frame: Any) -> bool:
     """Samples that can be taken as they are. Of planar frames with 8 channels PyAV 18.1 counts 9 planes."""
-    return bool(frame.format.name == "fltp" and frame.sample_rate == sample_rate and frame.layout.nb_channels < 8)
-
-
-def _resampler(sample_rate: int) -> Any:
-    return av.AudioResampler(format="flt", rate=sample_rate)  # packed: see _is_plain
+    return bool(frame.format.name == "fltp" and frame.layout.nb_channels < 8)
 
 
 def track_blocks(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from dubcli.core.features import SAMPLE_RATE, log_mel
+from dubcli.media.resample import resampled
 from dubcli.prep.sync import SyncTrace
 
 Float = npt.NDArray[np.float32]
@@ -97,13 +98,8 @@ class ClipMels:
 
 
 def _stretched(clip: Float) -> Float:
-    """Band-limited resampling of a clip of a track at another speed to exactly 3 s."""
-    spectrum = np.fft.rfft(clip, axis=1)
-    scale = CLIP_SAMPLES / max(1, clip.shape[1])
-    bins = CLIP_SAMPLES // 2 + 1
-    padded = np.zeros((2, bins), spectrum.dtype)
-    padded[:, : min(bins, spectrum.shape[1])] = spectrum[:, :bins]
-    return np.asarray(np.fft.irfft(padded, CLIP_SAMPLES, axis=1) * scale, np.float32)
+    """A clip of a track at another speed, brought to exactly 3 s."""
+    return resampled(clip, max(1, clip.shape[1]), CLIP_SAMPLES)
 
 
 class Level:

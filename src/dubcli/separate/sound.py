@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import numpy.typing as npt
 import soundfile
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dubcli.core.atomic import atomic_write
+from dubcli.media.resample import Resampler
 
 _PEAK_REACH = 4096  # bytes of a WAV file among which its PEAK chunk begins, if it has one
 
@@ -37,7 +37,8 @@ class SoundWriter:
 
     def __init__(self, file: soundfile.SoundFile, source_rate: int, shape: Shape) -> None:
         self._file, self._shape, self._source_rate = file, shape, source_rate
-        self._resampler = av.AudioResampler(format="fltp", layout="stereo", rate=shape.sample_rate)
+        same = source_rate == shape.sample_rate
+        self._resampler = None if same else Resampler(source_rate, shape.sample_rate, 2)
         self._taken = 0
         self._written = 0
         self.clipped = 0
@@ -45,17 +46,13 @@ class SoundWriter:
     def add(self, block: Tensor) -> None:
         """Write the next samples."""
         self._taken += block.shape[-1]
-        if self._source_rate == self._shape.sample_rate:
-            self._write(block.numpy())
-            return
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.numpy()), format="fltp", layout="stereo")
-        frame.sample_rate = self._source_rate
-        self._write_frames(self._resampler.resample(frame))
+        samples = block.numpy()
+        self._write(samples if self._resampler is None else self._resampler.push(samples))
 
     def finish(self) -> None:
         """Write the end, to the length that the source had."""
-        if self._source_rate != self._shape.sample_rate:
-            self._write_frames(self._resampler.resample(None))
+        if self._resampler is not None:
+            self._write(self._resampler.finish())
         missing = self._length() - self._written
         if missing > 0:
             self._write(np.zeros((2, missing), np.float32))
@@ -63,15 +60,11 @@ class SoundWriter:
     def _length(self) -> int:
         if self._shape.samples is not None:
             return self._shape.samples
-        return round(self._taken * self._shape.sample_rate / self._source_rate)
-
-    def _write_frames(self, frames: list[Any]) -> None:
-        for frame in frames:
-            self._write(frame.to_ndarray())
+        # resampling rounds up, so that the source had no more than this
+        return self._taken * self._shape.sample_rate // self._source_rate
 
     def _write(self, stereo: npt.NDArray[np.float32]) -> None:
-        limit = self._length() - self._written if self._shape.samples is not None else stereo.shape[1]
-        samples = stereo[:, : max(0, limit)]
+        samples = stereo[:, : max(0, self._length() - self._written)]
         if self._shape.channels == 1:
             samples = samples.mean(axis=0, keepdims=True)
         if self._shape.subtype not in ("FLOAT", "DOUBLE"):

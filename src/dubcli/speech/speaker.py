@@ -10,6 +10,7 @@ import numpy as np
 
 from dubcli.core.atomic import atomic_write
 from dubcli.errors import UserError
+from dubcli.media.resample import resampled
 from dubcli.speech.engines import NORMAL, SAMPLE_RATE, Sound, SpeechEngine, Voice, default_engines
 
 PEAK = 0.9
@@ -63,13 +64,8 @@ class Speaker:
 
 
 def to_48k(samples: Sound, rate: int) -> Sound:
-    """(samples,) at ``rate`` -> 48 kHz, band-limited: its spectrum padded or cut (lines begin and end in silence)."""
-    if rate == SAMPLE_RATE or samples.size == 0:
-        return samples.astype(np.float32)
-    length = round(len(samples) * SAMPLE_RATE / rate)
-    spectrum = np.fft.rfft(samples)
-    kept = min(len(spectrum), length // 2 + 1)
-    sound: Sound = (np.fft.irfft(spectrum[:kept], length) * (length / len(samples))).astype(np.float32)
+    """(samples,) at ``rate`` -> 48 kHz."""
+    sound: Sound = resampled(samples[None].astype(np.float32), rate, SAMPLE_RATE)[0]
     return sound
 
 

@@ -7,12 +7,12 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from dubcli.separate.device import Machine
 
 from dubcli.core.models import PRESETS
 from dubcli.embed.decode import Reading, Wanted, decode
 from dubcli.embed.inputs import Item, list_items
 from dubcli.errors import InputError, UserError
+from dubcli.jobs.devices import Devices
 from dubcli.media.kinds import CLOSED, FILM_SUFFIXES, SOUND_SUFFIXES, Found, is_marked_as_media, kind_of, walk
 from dubcli.media.sources import Film, choose_tracks, find_films
 from dubcli.media.streams import probe
@@ -79,12 +79,12 @@ def separated(folder, out):
     config = SeparateConfig(files=(folder,), out=out)
     became = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(separate_files, "separator_for", lambda config, machine: silent_vocals())
+        patch.setattr(separate_files, "separator_for", lambda config, devices: silent_vocals())
         for task in separate_files.plan_files(config):
             name = str(task.source.relative_to(folder))
             try:
                 details = separate_files.separate_file(
-                    task, lambda *_, **__: None, config=config, machine=Machine(device="cpu")
+                    task, lambda *_, **__: None, config=config, devices=Devices(names=("cpu",))
                 )
                 became[name] = "copied" if details.get("copied") else "separated"
             except InputError as error:
@@ -164,7 +164,7 @@ def test_a_data_set_without_speech_holds_no_sound_that_was_not_separated(tmp_pat
     found = separated(data, tmp_path / "out")
     assert found.pop("dog/noext").startswith("holds sound, though its name does not say so")
     assert found == {"dog/a.wav": "separated", "labels.csv": "copied", "cover.webp": "copied"}
-    assert sorted(p.name for p in (tmp_path / "out").rglob("*") if p.is_file()) == [
+    assert sorted(p.name for p in (tmp_path / "out").rglob("*") if p.is_file() and ".separate" not in p.parts) == [
         "a.wav", "cover.webp", "labels.csv", "separate.json"
     ]  # fmt: skip
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 from av.stream import Disposition
-from dubcli.separate.device import Machine
 
 from dubcli.core.models import PRESETS
 from dubcli.dub import DubConfig
@@ -14,6 +13,7 @@ from dubcli.dub.stage import _audio_stream
 from dubcli.embed.decode import Reading, Wanted, decode
 from dubcli.embed.inputs import file_item
 from dubcli.errors import InputError, UserError
+from dubcli.jobs.devices import Devices
 from dubcli.jobs.options import JobOptions
 from dubcli.media.streams import open_media
 from dubcli.prep import PrepConfig, prepare
@@ -69,8 +69,8 @@ def by_separate(path, language, folder):
     (task,) = separate_files.plan_files(config)
     patch = pytest.MonkeyPatch()
     with patch.context() as context:
-        context.setattr(separate_files, "separator_for", lambda config, machine: silent_vocals())
-        separate_files.separate_file(task, lambda *_, **__: None, config=config, machine=Machine(device="cpu"))
+        context.setattr(separate_files, "separator_for", lambda config, devices: silent_vocals())
+        separate_files.separate_file(task, lambda *_, **__: None, config=config, devices=Devices(names=("cpu",)))
     sound, rate = soundfile.read(folder / f"out-{language}" / "film.no_vocals.flac")
     return heard(sound[:, 0], rate)
 

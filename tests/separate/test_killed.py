@@ -51,7 +51,7 @@ def test_killed_over_files(dubav, model_repo, tmp_path):
     assert sorted(kept) == sorted(f"{n}.{stem}.flac" for n in range(4) for stem in ("vocals", "no_vocals"))
     for name in ("0.vocals.flac", "0.no_vocals.flac"):
         assert kept[name] == whole[name]
-    assert not list(out.glob(".*"))
+    assert not list(out.rglob(".tmp*"))
 
 
 def test_killed_over_films(dubav, model_repo, tmp_path):

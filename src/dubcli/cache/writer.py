@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dubcli.cache import layout
 from dubcli.core.atomic import atomic_folder, atomic_write, read_json, remove_leftovers, write_json
+from dubcli.core.same import require_same
 from dubcli.errors import UserError
 
 _HEADER_BYTES = 128  # of the .npy header, fixed so that the number of rows can be filled in at the end
@@ -40,12 +41,7 @@ def open_cache(path: Path, parameters: Mapping[str, Any]) -> Path:
             f"{path} is a cache of format {info.get('format')}, this dubav writes format {layout.FORMAT_VERSION}; "
             "choose another folder with --cache"
         )
-    for name, value in parameters.items():
-        made_with = info["parameters"].get(name)
-        if made_with != value:
-            raise UserError(
-                f"{path} was made with {name} {made_with}, now it is {value}; give the former or another --cache"
-            )
+    require_same(info["parameters"], parameters, f"{path} was made with", "give the former or another --cache")
     return path
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from dubcli.core.same import require_same
 from dubcli.errors import UserError
 
 SAMPLINGS = ("groups", "one-film")
@@ -166,12 +167,9 @@ class SameMovieBatchSampler(Sampler[list[int]]):
                 "the saved run is of an earlier version, whose batches could hold more than k clips of a film: "
                 "finish it with that version or start afresh with --fresh"
             )
-        for name in ("seed", "batch_size", "k", "world_size", "sampling", "movies"):
-            if state[name] != own[name]:
-                raise UserError(
-                    f"the saved run had {name} {state[name]}, this one has {own[name]}: "
-                    "go on with the same value or start afresh with --fresh"
-                )
+        wanted = {name: own[name] for name in ("seed", "batch_size", "k", "world_size", "sampling", "movies")}
+        advice = "go on with the same value or start afresh with --fresh"
+        require_same(state, wanted, "the saved run had", advice, now="this one has")
         self.epoch = int(state["epoch"])
         self._resume_step = self._next_step = int(state["step"])
 

@@ -26,11 +26,11 @@ import numpy.typing as npt
 from dubcli.cache.layout import CLIP_SECONDS
 from dubcli.core.atomic import atomic_write, read_json, write_json
 from dubcli.core.features import downmix
+from dubcli.core.same import require_same
 from dubcli.corpus import pictures, sounds, voices
 from dubcli.corpus.config import CorpusConfig
 from dubcli.corpus.plan import FilmPlan, lines, plan_film, words_plan
 from dubcli.corpus.probes import write_probe_sounds, write_word_sounds
-from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import run_jobs
@@ -109,8 +109,9 @@ def _name(item: tuple[int, bool]) -> str:
 def _claim(root: Path, config: CorpusConfig) -> None:
     content = {"format": 1, **dataclasses.asdict(config), "languages": list(config.languages)}
     file = root / "corpus.json"
-    if file.exists() and read_json(file) != content:
-        raise UserError(f"{root} holds a corpus made with other settings; choose another folder")
+    if file.exists():
+        advice = "choose another folder"
+        require_same(read_json(file), content, f"{root} holds a corpus made with other settings:", advice)
     write_json(file, content)
 
 

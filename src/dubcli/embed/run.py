@@ -18,6 +18,7 @@ import torch
 
 from dubcli import __version__
 from dubcli.core.atomic import read_json, remove_leftovers, write_json
+from dubcli.core.same import require_same
 from dubcli.embed.blocks import Model, devices_of, make_missing, open_embedder, wanted_of
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
@@ -146,12 +147,7 @@ def _refuse_other(out: Path, identity: dict[str, Any]) -> None:
     if not (out / DONE_FILE).exists():
         return
     there = read_json(out / DONE_FILE).get("identity", {})
-    for name, value in identity.items():
-        if there.get(name) != value:
-            raise UserError(
-                f"{out} holds features with {name} {there.get(name)}, now it is {value}; "
-                "choose another --out or delete it"
-            )
+    require_same(there, identity, f"{out} holds features with", "choose another --out or delete it")
 
 
 def _is_complete(out: Path, plan: Plan) -> bool:

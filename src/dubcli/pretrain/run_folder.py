@@ -10,6 +10,7 @@ from typing import Any
 
 from dubcli.core.atomic import atomic_write, read_json, remove_leftovers, write_json
 from dubcli.core.checkpoint import load_checkpoint, save_checkpoint
+from dubcli.core.same import require_same
 from dubcli.errors import UserError
 from dubcli.pretrain.config import PretrainConfig
 
@@ -48,12 +49,8 @@ class RunFolder:
             return
         saved = read_json(file)
         wanted = {**config.results(), "world_size": world_size}
-        for name, value in wanted.items():
-            if name in saved and saved[name] != value:
-                raise UserError(
-                    f"the run in {self.path} has {name} {saved[name]}, this one {value}; give the same to go on, "
-                    "another --out, or --fresh to start over"
-                )
+        advice = "give the same to go on, another --out, or --fresh to start over"
+        require_same(saved, wanted, f"the run in {self.path} has", advice, now="this one", new_names_differ=False)
 
     def begin(self, config: PretrainConfig, extra: dict[str, Any]) -> None:
         """Make the folder, write ``config.json``, join the run at Weights & Biases where that was asked for.

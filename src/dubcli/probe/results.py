@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dubcli.core.atomic import atomic_write, read_json, write_json
-from dubcli.errors import UserError
+from dubcli.core.same import require_same
 from dubcli.probe.bootstrap import interval
 from dubcli.probe.metrics import per_class
 from dubcli.probe.problem import Problem
@@ -69,13 +69,8 @@ def existing(path: Path, identity: Mapping[str, Any]) -> ProbeResult | None:
     if not path.exists():
         return None
     content = read_json(path)
-    there = content.get("identity", {})
-    for name, value in identity.items():
-        if there.get(name) != value:
-            raise UserError(
-                f"{path} was made with {name} {there.get(name)}, now it is {value}; --again replaces it, another "
-                "--out keeps both"
-            )
+    advice = "--again replaces it, another --out keeps both"
+    require_same(content.get("identity", {}), identity, f"{path} was made with", advice)
     return ProbeResult(path=path, content=content)
 
 

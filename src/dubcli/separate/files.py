@@ -6,22 +6,26 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import soundfile
 from torch import Tensor
 
+import dubcli
 from dubcli.core.atomic import read_json, temporary_beside, write_json
+from dubcli.core.same import require_same
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
+from dubcli.media.identity import content_of
 from dubcli.media.kinds import is_marked_as_media, require_file, walk
 from dubcli.media.sound import track_blocks
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import probe
 from dubcli.separate.config import STEMS, SeparateConfig
-from dubcli.separate.run import separator_for
+from dubcli.separate.recipe import forget, record, what_differs
+from dubcli.separate.run import Separator, separator_for
 from dubcli.separate.sound import Shape, sound_file, stem_of
 
 SETTINGS_FILE = "separate.json"
@@ -40,6 +44,11 @@ class FileTask:
     targets: tuple[tuple[str, Path], ...]
     keep: bool = False
     copy: bool = False
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that are written."""
+        return [path for _, path in self.targets]
 
 
 def plan_files(config: SeparateConfig) -> list[FileTask]:
@@ -99,26 +108,45 @@ def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, dev
     Raises InputError when it cannot be read or written, UserError when the model cannot be used or ``out`` holds the
     work of another one.
     """
-    if all(_is_newer(target, task.source) for _, target in task.targets):
-        return {"status": "skipped"}
+    assert config.out is not None
     require_file(task.source)
     if task.copy:
-        if is_marked_as_media(task.source):
-            raise InputError("holds sound, though its name does not say so; name it as what it is, or take it away")
-        _copy(task.source, task.targets[0][1])
-        return {"copied": True}
-    shape = _shape(task, config)
+        return _copied(task, config.out)
+    try:
+        shape = _shape(task, config)
+        stream = choose_track(probe(task.source).audio, config.lang).index
+    except InputError as error:
+        raise InputError(f"{error}{_stale(task)}") from None
     separator = separator_for(config, devices)
-    assert config.out is not None
     _settle(config.out, separator.recipe())
-    rate = separator.bag.sample_rate
-    stream = choose_track(probe(task.source).audio, config.lang).index
+    recipe = separator.recipe() | {
+        "source": content_of(task.source), "track": stream, "shape": asdict(shape), "dubcli": dubcli.__version__
+    }  # fmt: skip
+    reason = what_differs(config.out, task.paths, recipe)
+    if reason is None:
+        return {"status": "skipped"}
+    existed = any(path.exists() for path in task.paths)
+    forget(config.out, task.paths)
     problems: list[str] = []
 
     def sound() -> Iterator[Tensor]:
         problems.clear()
-        return track_blocks(task.source, stream, None, rate, problems)
+        return track_blocks(task.source, stream, None, separator.bag.sample_rate, problems)
 
+    details = _write(task, sound, shape, separator, report, problems)
+    record(config.out, task.paths, recipe)
+    return details | ({"note": f"{reason}; done again"} if existed else {})
+
+
+def _write(
+    task: FileTask,
+    sound: Callable[[], Iterator[Tensor]],
+    shape: Shape,
+    separator: Separator,
+    report: Report,
+    problems: list[str],
+) -> dict[str, Any]:
+    rate = separator.bag.sample_rate
     with ExitStack() as stack:
         writers = {stem: stack.enter_context(sound_file(path, rate, shape)) for stem, path in task.targets}
         seconds = 0.0
@@ -133,11 +161,22 @@ def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, dev
     return details | ({"warning": "; ".join(list(dict.fromkeys(problems))[:3])} if problems else {})
 
 
-def _is_newer(target: Path, source: Path) -> bool:
-    try:
-        return target.stat().st_mtime_ns >= source.stat().st_mtime_ns
-    except OSError:
-        return False
+def _copied(task: FileTask, out: Path) -> dict[str, Any]:
+    if is_marked_as_media(task.source):
+        raise InputError(f"holds sound, though its name does not say so; name it as what it is{_stale(task)}")
+    recipe = {"copy": True, "source": content_of(task.source)}
+    if what_differs(out, task.paths, recipe) is None:
+        return {"status": "skipped"}
+    forget(out, task.paths)
+    _copy(task.source, task.targets[0][1])
+    record(out, task.paths, recipe)
+    return {"copied": True}
+
+
+def _stale(task: FileTask) -> str:
+    """What to say of an output that is there although none can be made: a copy by an earlier version, with speech."""
+    there = [path for path in task.paths if path.exists()]
+    return f"; {there[0]} is there from before and may hold speech: remove it" if there else ""
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -156,10 +195,7 @@ def _settle(out: Path, recipe: dict[str, Any]) -> None:
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, recipe)
-    made_with = read_json(path)
-    for name, value in recipe.items():
-        if made_with.get(name) != value:
-            raise UserError(f"{out} was made with {name} {made_with.get(name)}, now it is {value}; give another --out")
+    require_same(read_json(path), recipe, f"{out} was made with", "give another --out")
 
 
 def _shape(task: FileTask, config: SeparateConfig) -> Shape:

@@ -17,6 +17,7 @@ from dubcli.cache import layout
 from dubcli.cache.reader import Movie
 from dubcli.cache.writer import ArrayWriter, added_mel, update_movie
 from dubcli.core.features import log_mel
+from dubcli.core.same import difference
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
 from dubcli.media.identity import fingerprint
@@ -77,7 +78,7 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, devic
 
 def _is_done(movie: Movie, language: str, recipe: dict[str, Any]) -> bool:
     entry = movie.meta.get("nospeech", {}).get(language)
-    if entry is None or any(entry.get(name) != value for name, value in recipe.items()):
+    if entry is None or difference(entry, recipe) is not None:
         return False
     try:
         movie.mel(language, nospeech=True)

@@ -22,6 +22,7 @@ from dubcli.separate.config import SeparateConfig
 from dubcli.separate.files import LOG_FILE, plan_files, separate_file
 from dubcli.separate.models import check_folder, check_name
 from dubcli.separate.movies import separate_movie
+from dubcli.separate.recipe import recipe_file
 
 
 def separate(config: SeparateConfig, options: JobOptions = JobOptions(), progress: Progress = SILENT) -> JobSummary:
@@ -76,8 +77,9 @@ def _files(config: SeparateConfig, devices: Devices, options: JobOptions, progre
         config.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {config.out}: {error.strerror}; choose another --out") from None
-    for folder in {target.parent for task in tasks for _, target in task.targets}:
+    for folder in {path.parent for task in tasks for path in task.paths}:
         remove_leftovers(folder)
+        remove_leftovers(recipe_file(config.out, folder / "any").parent)
     return run_jobs(
         partial(separate_file, config=config, devices=devices),
         tasks,

@@ -9,7 +9,7 @@ import torch
 from dubcli.core.checkpoint import model_entries, random_trained, save_checkpoint
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
-from dubcli.probe.models import CheckpointModel, HearModel, Settings, StoredModel, open_model
+from dubcli.probe.models import CheckpointModel, OutsideModel, Settings, StoredModel, open_model
 from dubcli.probe.tasks.find import load_task
 from dubcli.probe.tasks.registry import FOLDER, find_task
 from probe.layouts import folder_task, hear_task, sound
@@ -96,7 +96,7 @@ def test_the_paper_preset_has_the_plain_name(tmp_path):
 def test_hear_module_is_evaluated_at_its_own_rate_in_eval_mode(tmp_path, settings, hear_module):
     data = load_task(FOLDER, folder_task(tmp_path / "own", each=3))
     model = open_model(f"hear:{hear_module}", settings)
-    assert isinstance(model, HearModel)
+    assert isinstance(model, OutsideModel)
     assert model.name == "hear-my_hear_module"
     found = model.features(data, ["audio"], SILENT)
     assert found.array.shape == (12, 4)

@@ -73,11 +73,11 @@ def load_module(name: str, *, asked: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             near = did_you_mean(error.name, [module.name for module in pkgutil.iter_modules()])
-            text = f"{asked}: there is no module {error.name}{near}; install it, or stand in its folder"
-            raise UserError(text) from None
-        raise UserError(f"{asked}: {name} does not import: {_said(error)}") from None
+            why = f"there is no module {error.name}{near}; install it, or stand in its folder"
+            raise UserError(f"{asked} cannot be imported: {why}") from None
+        raise UserError(f"{asked} cannot be imported: {_said(error)}") from None
     except Exception as error:  # whatever goes wrong in code that is not ours
-        raise UserError(f"{asked}: {name} does not import: {_said(error)}") from None
+        raise UserError(f"{asked} cannot be imported: {_said(error)}") from None
 
 
 def _entry_object(entry: EntryPoint, asked: str) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dubcli.core.models import ModelSizes
+from dubcli.core.models import FRAMES, ModelSizes
 from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, chunk_count, cut
 from dubcli.embed.frames import eval_clip
 from dubcli.embed.inputs import Item
@@ -21,6 +21,7 @@ from dubcli.errors import InputError, UserError
 class Wanted:
     """What the backbones take: modalities, sound at ``sample_rate``, frames of a preset's size, one sound track.
 
+    ``frames``: of a 3-second chunk of a video file; what a cache holds is 16.
     ``base``: the folder that relative paths are in; empty is the working folder.
     """
 
@@ -29,6 +30,7 @@ class Wanted:
     sizes: ModelSizes
     lang: str | None = None
     nospeech: bool = False
+    frames: int = FRAMES
     base: str = ""
 
 

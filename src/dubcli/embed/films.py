@@ -12,7 +12,7 @@ import torch
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
-from dubcli.core.models import FRAMES, ModelSizes
+from dubcli.core.models import ModelSizes
 from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, chunk_count, cut
 from dubcli.embed.decode import Reading, Wanted
 from dubcli.embed.sounds import Heard, film_blocks, summary
@@ -22,8 +22,6 @@ from dubcli.media.jpeg import colour_matrix, frame_size, upright
 from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen, shown_seconds, usual_seconds
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import MediaInfo, VideoTrack, open_media, probe
-
-_STEP = Fraction(CHUNK_SECONDS, FRAMES)
 
 
 def decode_film(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
@@ -68,6 +66,7 @@ def _sound(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
 def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     if info.video is None:
         raise InputError(_NO_PICTURE)
+    step = Fraction(CHUNK_SECONDS, wanted.frames)
     cropper = _Cropper(info.video, wanted.sizes)
     clock = _Clock(info)
     problems: list[str] = []
@@ -76,13 +75,13 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
     with open_media(info.path) as container:
         stream = container.streams[info.video.index]
         stream.thread_type = "AUTO"
-        first = info.start_seconds + _STEP / 2
+        first = info.start_seconds + step / 2
         demuxed = read_packets(container, [stream], info.start_seconds, problems)
-        packets = FrameSkipper(stream, first, _STEP).packets(demuxed)
+        packets = FrameSkipper(stream, first, step).packets(demuxed)
         pictures = decode_pictures(stream, packets, problems)
-        for _, frame in on_screen(clock.timed(pictures, stream), first, _STEP):
+        for _, frame in on_screen(clock.timed(pictures, stream), first, step):
             held.append(cropper(frame))
-            if len(held) == FRAMES:
+            if len(held) == wanted.frames:
                 yield _clip(held, index, 0)
                 held, index = [], index + 1
     seconds = clock.seconds
@@ -93,11 +92,11 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
         reading.warnings.append(f"not all of the picture decodes ({summary(problems)})")
     if chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS) > index:
         held = held or [cropper(clock.last)]
-        yield _clip(held + [held[-1]] * (FRAMES - len(held)), index, CHUNK_SECONDS * (index + 1) - seconds)
+        yield _clip(held + [held[-1]] * (wanted.frames - len(held)), index, CHUNK_SECONDS * (index + 1) - seconds)
 
 
 def _clip(frames: list[Tensor], index: int, padded_seconds: Fraction | int) -> Chunk:
-    """16 frames (3, size, size) as a chunk."""
+    """A chunk's frames (3, size, size) as a chunk."""
     times = (float(index * CHUNK_SECONDS), float(CHUNK_SECONDS), float(max(0, padded_seconds)))
     return Chunk("frames", index, *times, torch.stack(frames, dim=1))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dubcli.embed.inputs import SOUND_SUFFIXES
 from dubcli.errors import UserError
 from dubcli.probe.tasks.data import Clip, ClipSplit, TaskData
 
@@ -73,6 +74,16 @@ def check_parts(data: TaskData) -> TaskData:
         if absent:
             notes.append(f"{split.name}: tested but absent from training: {some(absent)} (classes: {len(absent)})")
     return data.with_notes(*(note for note in notes if note not in data.notes))
+
+
+def check_modalities(data: TaskData, modalities: Collection[str]) -> None:
+    """Raises UserError for video features of clips that are all sounds, or that are parts of files."""
+    if "video" not in modalities:
+        return
+    if all(clip.path.suffix.lower() in SOUND_SUFFIXES for clip in data.clips):
+        raise UserError(f"the {len(data.clips)} clips of {data.name} are sounds; they have no video: --modality audio")
+    if not all(clip.whole for clip in data.clips):
+        raise UserError(f"clips of {data.name} are parts of files (start, duration); cut videos into files first")
 
 
 def find_leaks(data: TaskData) -> list[Leak]:
@@ -140,7 +151,7 @@ def _labels(data: TaskData, numbers: Iterable[int]) -> set[str]:
 
 def _equal_content(clips: Sequence[Clip]) -> list[list[int]]:
     """Clips of the same bytes: by size, then a piece of the start, the middle and the end, then all of them."""
-    whole = [number for number, clip in enumerate(clips) if clip.seconds is None]
+    whole = [number for number, clip in enumerate(clips) if clip.whole]
     groups = [whole]
     for key in (os.path.getsize, _pieces, _all):
         groups = [part for group in groups for part in _grouped(group, clips, key)]

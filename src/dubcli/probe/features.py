@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ import soundfile
 
 from dubcli.core.atomic import atomic_write
 from dubcli.embed import EmbedConfig, Embedder, Features, embed_files, load_features
-from dubcli.errors import UserError
+from dubcli.embed.sounds import Heard, stereo_blocks
+from dubcli.errors import InputError, UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import Progress
 from dubcli.probe.tasks.data import Clip
@@ -52,8 +54,17 @@ def checkpoint_features(
 
     A clip that lacks one of the modalities counts as failed. Raises UserError as ``embed_files`` does.
     """
-    paths = [segment_file(clip, folder.parent / "segments") for clip in clips]
-    distinct = sorted(set(map(str, paths)))
+    uncut: dict[int, str] = {}
+    paths: list[str] = []
+    for number, clip in enumerate(clips):
+        try:
+            paths.append(str(segment_file(clip, folder.parent / "segments")))
+        except InputError as error:
+            uncut[number] = str(error)
+            paths.append("")
+    distinct = sorted(set(filter(None, paths)))
+    if not distinct:
+        return ClipFeatures(array=np.zeros((len(clips), 0), dtype=np.float32), failed=uncut)
     features = embed_files(
         distinct,
         embedder,
@@ -63,7 +74,8 @@ def checkpoint_features(
         options=options,
         progress=progress,
     )
-    return matched(features, [str(path) for path in paths], config.modalities)
+    found = matched(features, paths, config.modalities)
+    return ClipFeatures(array=found.array, failed={**found.failed, **uncut})
 
 
 def matched(features: Features, paths: Sequence[str], modalities: Sequence[str]) -> ClipFeatures:
@@ -124,22 +136,45 @@ def match_paths(items: Sequence[str], wanted: Sequence[str]) -> list[str]:
     return found
 
 
-def segment_file(clip: Clip, folder: Path) -> Path:
-    """``clip.path``, or a file in ``folder`` with the part of it that the clip is, cut once."""
-    if clip.seconds is None:
+def segment_file(clip: Clip, folder: Path | None) -> Path:
+    """``clip.path``, or a file in ``folder`` with the part of it that the clip is, cut once.
+
+    Without a folder it lies in the system's temporary one. Raises InputError where there is nothing to cut.
+    """
+    if clip.whole:
         return clip.path
+    place = folder if folder is not None else Path(tempfile.gettempdir()) / "dubav-segments"
     source = hashlib.sha256(str(clip.path.resolve()).encode()).hexdigest()[:8]
-    path = folder / f"{clip.path.stem}-{source}-{clip.start_seconds:.3f}-{clip.seconds:.3f}.wav"
+    end = "end" if clip.seconds is None else f"{clip.seconds:.3f}"
+    path = place / f"{clip.path.stem}-{source}-{clip.start_seconds:.3f}-{end}.wav"
     if not path.exists():
-        try:
-            rate = soundfile.info(clip.path).samplerate
-            start = round(clip.start_seconds * rate)
-            samples, _ = soundfile.read(clip.path, start=start, frames=round(clip.seconds * rate), dtype="float32")
-        except (soundfile.SoundFileError, OSError) as error:
-            raise UserError(f"{clip.path} cannot be read: {error}") from None
+        samples, rate = _part(clip)
+        if not len(samples):
+            raise InputError(f"holds nothing from {clip.start_seconds:g} s on")
         with atomic_write(path) as file:
             soundfile.write(file, samples, rate, format="WAV", subtype="FLOAT")
     return path
+
+
+def _part(clip: Clip) -> tuple[np.ndarray, int]:
+    """(frames, channels) of the clip and their rate: read in place where libsndfile can, else decoded up to its end."""
+    try:
+        with soundfile.SoundFile(clip.path) as file:
+            rate = int(file.samplerate)
+            frames = -1 if clip.seconds is None else round(clip.seconds * rate)
+            file.seek(min(round(clip.start_seconds * rate), file.frames))
+            return np.asarray(file.read(frames, dtype="float32")), rate
+    except (soundfile.SoundFileError, OSError):
+        pass  # FFmpeg knows more formats, and says what is wrong
+    rate, position, held = 48000, 0, []
+    first = round(clip.start_seconds * rate)
+    last = None if clip.seconds is None else first + round(clip.seconds * rate)
+    for block in stereo_blocks(clip.path, rate, Heard()):
+        held.append(block[:, max(0, first - position) : None if last is None else max(0, last - position)])
+        position += block.shape[1]
+        if last is not None and position >= last:
+            break
+    return np.concatenate([block.numpy() for block in held], axis=1).T if held else np.zeros((0, 2)), rate
 
 
 def array_hash(array: np.ndarray) -> str:

@@ -1,156 +1,127 @@
-"""Any model with the HEAR API as a source of features: ``hear:MODULE[:WEIGHTS]``."""
+"""Models from outside: modules with the HEAR API or its counterpart for video, and objects with the same functions.
+
+A module (``hear:MODULE[:WEIGHTS]``, ``video:MODULE[:WEIGHTS]``) has ``load_model(path)`` and one or both of
+
+* ``get_scene_embeddings(audio, model)``: float32 (sounds, samples), mono at ``model.sample_rate`` ->
+  (sounds, ``model.scene_embedding_size``), the HEAR API (https://hearbenchmark.com/hear-api.html);
+* ``get_video_embeddings(frames, model)``: uint8 RGB (clips, frames, height, width, 3) of 3 seconds ->
+  (clips, ``model.video_embedding_size``). ``model.frames`` (16) and ``model.frame_size`` (224 pixels, square: the
+  centre of a picture whose short side is 8/7 of it) say what is fed, where a model has them.
+
+In Python an object without ``load_model`` is the model itself, and its functions take only the first argument.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
-from dubcli.core.atomic import atomic_folder, read_json, write_json
+from dubcli.core import plugins
 from dubcli.core.checkpoint import content_hash
 from dubcli.core.machine import choose_device
-from dubcli.embed.sounds import Heard, stereo_blocks
-from dubcli.errors import InputError, UserError
-from dubcli.jobs.progress import Progress
-from dubcli.probe.features import ClipFeatures, segment_file
-from dubcli.probe.tasks.data import Clip
+from dubcli.core.models import FRAMES
+from dubcli.errors import UserError
+
+FUNCTIONS = {"audio": "get_scene_embeddings", "video": "get_video_embeddings"}
+_SIZES = {"audio": "scene_embedding_size", "video": "video_embedding_size"}
+_WORDS = {"hear": "audio", "video": "video"}
+_APIS = {"audio": "the HEAR API", "video": "the video API (docs/extending.md)"}
 
 
 class ForeignModel:
-    """A HEAR module and the model that it loaded, frozen and in eval mode where it is a torch module."""
+    """A model from outside, frozen and in eval mode where it is a torch module.
 
-    def __init__(self, module: str, weights: str = "", device: str | None = None) -> None:
-        """Import ``module`` (the working folder counts) and load its model. Raises UserError for one that cannot."""
-        if "" not in sys.path:
-            sys.path.insert(0, "")
-        try:
-            self.module = importlib.import_module(module)
-        except ImportError as error:
-            raise UserError(f"hear:{module} cannot be imported ({error}); install it, or stand in its folder") from None
-        lacking = [name for name in ("load_model", "get_scene_embeddings") if not hasattr(self.module, name)]
-        if lacking:
-            raise UserError(f"module {module} has no {' and no '.join(lacking)}; it does not have the HEAR API")
-        self.model: Any = self.module.load_model(weights) if weights else self.module.load_model()
+    ``modalities``: those it has functions for. ``content_hash``: of its weights; "" where nothing tells one state of
+    the object from another.
+    """
+
+    def __init__(self, home: Any, name: str, *, weights: str = "", device: str | None = None) -> None:
+        """``home``: what has the functions. Raises UserError where they, or what they need, are not there."""
+        self.name = name
         self.device = choose_device(device)
+        separate = hasattr(home, "load_model")
+        self.model: Any = (home.load_model(weights) if weights else home.load_model()) if separate else home
+        self.modalities = tuple(name for name, function in FUNCTIONS.items() if hasattr(home, function))
+        self._functions: dict[str, Callable[..., Any]] = {
+            modality: getattr(home, FUNCTIONS[modality]) for modality in self.modalities
+        }
+        self._given = (self.model,) if separate else ()
         if isinstance(self.model, torch.nn.Module):
             # hear-eval-kit forgets eval(); without it BatchNorm learns from the test set
             self.model.to(self.device).eval()
             self.content_hash = content_hash(self.model.state_dict())
+        elif isinstance(home, ModuleType):
+            self.content_hash = _file_hash(weights, home.__name__)
         else:
-            self.content_hash = _file_hash(weights, module)
-        self.sample_rate = int(self.model.sample_rate)
-        self.width = int(self.model.scene_embedding_size)
+            self.content_hash = str(getattr(home, "content_hash", ""))
+        self.widths = {modality: int(self._attribute(_SIZES[modality])) for modality in self.modalities}
+        self.sample_rate = int(self._attribute("sample_rate")) if "audio" in self.modalities else 0
+        self.frames = int(getattr(self.model, "frames", FRAMES))
+        self.frame_size = int(getattr(self.model, "frame_size", 224))
 
     def embed(self, waveforms: np.ndarray) -> np.ndarray:
-        """Scene embeddings of (sounds, samples) mono float32 -> float32 (sounds, width).
+        """Scene embeddings of (sounds, samples) mono float32 -> float32 (sounds, width)."""
+        return self._in_halves("audio", torch.from_numpy(waveforms))
 
-        In halves where the device's memory does not hold them at once: a module says nothing of what it needs.
-        """
+    def embed_video(self, frames: torch.Tensor) -> np.ndarray:
+        """Embeddings of uint8 RGB (clips, frames, height, width, 3) -> float32 (clips, width)."""
+        return self._in_halves("video", frames)
+
+    def _in_halves(self, modality: str, given: torch.Tensor) -> np.ndarray:
+        """In halves where the device's memory does not hold them at once: a module says nothing of what it needs."""
         try:
-            return self._embed(waveforms)
+            return self._call(modality, given)
         except torch.OutOfMemoryError:
-            half = len(waveforms) // 2
+            half = len(given) // 2
         if not half:
-            seconds = waveforms.shape[1] / self.sample_rate
-            raise UserError(f"out of memory on {self.device} with one sound of {seconds:.0f} s; give --device cpu")
-        return np.concatenate([self.embed(waveforms[:half]), self.embed(waveforms[half:])])
+            raise UserError(f"out of memory on {self.device} with one input of {tuple(given.shape)}; give --device cpu")
+        return np.concatenate([self._in_halves(modality, given[:half]), self._in_halves(modality, given[half:])])
 
-    def _embed(self, waveforms: np.ndarray) -> np.ndarray:
-        audio = torch.from_numpy(waveforms).to(self.device)
+    def _call(self, modality: str, given: torch.Tensor) -> np.ndarray:
         with torch.no_grad():
-            found = self.module.get_scene_embeddings(audio, self.model)
-        embeddings = torch.as_tensor(found).detach().cpu().float().numpy()
-        if embeddings.shape != (len(waveforms), self.width):
+            found = self._functions[modality](given.to(self.device), *self._given)
+        embeddings: np.ndarray = torch.as_tensor(found).detach().cpu().float().numpy()
+        if embeddings.shape != (len(given), self.widths[modality]):
             raise UserError(
-                f"{self.module.__name__} gave embeddings of shape {embeddings.shape} for {len(waveforms)} sounds; its "
-                f"scene_embedding_size is {self.width}"
+                f"{self.name} gave embeddings of shape {embeddings.shape} for {len(given)} inputs; its "
+                f"{_SIZES[modality]} is {self.widths[modality]}"
             )
         return embeddings
 
+    def _attribute(self, name: str) -> Any:
+        if not hasattr(self.model, name):
+            raise UserError(f"the model of {self.name} has no {name}; {FUNCTIONS['audio']} and the like need it")
+        return getattr(self.model, name)
 
-def foreign_features(model: ForeignModel, clips: Sequence[Clip], folder: Path, progress: Progress) -> ClipFeatures:
-    """The model's features of clips, mono at its own sample rate, kept in ``folder``."""
-    names = [f"{clip.path} {clip.start_seconds} {clip.seconds}" for clip in clips]
-    known = folder / "clips.json"
-    if known.exists() and read_json(known)["stamps"] == _stamps(clips):
-        record = read_json(known)
-        row = {name: number for number, name in enumerate(record["clips"])}
-        array = np.load(folder / "features.npy", allow_pickle=False)[[row[name] for name in names]]
-        return ClipFeatures(array=array, failed={i: record["failed"][n] for i, n in enumerate(names)
-                                                 if n in record["failed"]})  # fmt: skip
-    array = np.zeros((len(clips), model.width), dtype=np.float32)
-    failed: dict[int, str] = {}
-    progress.start("embed", len(clips), "files")
-    done = 0
-    for numbers, waveforms in _batches(model, clips, folder, failed):
-        array[numbers] = model.embed(waveforms)
-        done += len(numbers)
-        progress.update("embed", done + len(failed), failed=len(failed))
-    progress.finish("embed")
-    with atomic_folder(folder) as home:
-        np.save(home / "features.npy", array)
-        write_json(
-            home / "clips.json",
-            {"clips": names, "stamps": _stamps(clips), "failed": {names[i]: reason for i, reason in failed.items()}},
+
+def load_foreign(argument: str, device: str | None) -> ForeignModel:
+    """The model of ``hear:MODULE[:WEIGHTS]`` or ``video:MODULE[:WEIGHTS]``. Raises UserError for what is none."""
+    word, _, rest = argument.partition(":")
+    name, _, weights = rest.partition(":")
+    if not name:
+        raise UserError(f"{word}: needs a module, as in {word}:mymodel or {word}:mymodel:weights.pt")
+    module = plugins.load_module(name, asked=f"{word}:{name}")
+    needed = ("load_model", FUNCTIONS[_WORDS[word]])
+    lacking = [function for function in needed if not hasattr(module, function)]
+    if lacking:
+        raise UserError(f"module {name} has no {' and no '.join(lacking)}; it does not have {_APIS[_WORDS[word]]}")
+    return ForeignModel(module, f"{word}:{name}", weights=weights, device=device)
+
+
+def wrap_foreign(home: Any, name: str | None, device: str | None) -> ForeignModel:
+    """The model that an object (a module, a ``torch.nn.Module``, anything) is. Raises UserError without functions."""
+    own = home.__name__ if isinstance(home, ModuleType) else type(home).__name__
+    if not any(hasattr(home, function) for function in FUNCTIONS.values()):
+        raise UserError(
+            f"a {own} is no model to probe: it has neither {' nor '.join(FUNCTIONS.values())} (docs/extending.md)"
         )
-    return ClipFeatures(array=array, failed=failed)
-
-
-def _batches(
-    model: ForeignModel, clips: Sequence[Clip], folder: Path, failed: dict[int, str]
-) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Sounds of equal length together, as many as hear-eval-kit takes: 0.7 * 120 s * 16 kHz worth of samples."""
-    numbers: list[int] = []
-    waiting: list[np.ndarray] = []
-    for number, clip in enumerate(clips):
-        try:
-            waveform = _mono(_at_rate(segment_file(clip, folder.parent / "segments"), model.sample_rate),
-                             model.sample_rate)  # fmt: skip
-        except InputError as error:
-            failed[number] = str(error)
-            continue
-        full = len(waiting) * max(1, waveform.size) >= 0.7 * 120 * 16000
-        if waiting and (full or waiting[0].size != waveform.size):
-            yield numbers, np.stack(waiting)
-            numbers, waiting = [], []
-        numbers.append(number)
-        waiting.append(waveform)
-    if waiting:
-        yield numbers, np.stack(waiting)
-
-
-def _mono(path: Path, sample_rate: int) -> np.ndarray:
-    blocks = list(stereo_blocks(path, sample_rate, Heard()))
-    if not blocks:
-        raise InputError("holds no samples")
-    waveform: np.ndarray = torch.cat(blocks, dim=-1).mean(dim=0).numpy()
-    return waveform
-
-
-def _at_rate(path: Path, sample_rate: int) -> Path:
-    """The same sound at the model's own rate where a HEAR folder holds that too: ``<rate>/<split>/<name>``."""
-    rate_folder = path.parent.parent
-    other = rate_folder.with_name(str(sample_rate)) / path.parent.name / path.name
-    return other if rate_folder.name.isdecimal() and other.exists() else path
-
-
-def _stamps(clips: Sequence[Clip]) -> str:
-    """A digest of the files' sizes and times of change, which tells when features are out of date."""
-    stamps = []
-    for clip in clips:
-        try:
-            status = clip.path.stat()
-            stamps.append([str(clip.path), clip.start_seconds, status.st_size, status.st_mtime_ns])
-        except OSError:
-            stamps.append([str(clip.path), clip.start_seconds, -1, -1])
-    return hashlib.sha256(json.dumps(sorted(stamps)).encode()).hexdigest()
+    return ForeignModel(home, str(name or getattr(home, "name", own)), device=device)
 
 
 def _file_hash(weights: str, module: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dubcli.core.checkpoint import load_trained, random_trained
+from dubcli.core.checkpoint import TrainedModel, load_trained, random_trained
 from dubcli.core.models import PRESETS
 from dubcli.embed import EmbedConfig, Embedder
 from dubcli.errors import UserError
@@ -22,7 +23,8 @@ from dubcli.probe.features import (
     embedded_features,
     feature_folder,
 )
-from dubcli.probe.foreign import ForeignModel, foreign_features
+from dubcli.probe.foreign import ForeignModel, load_foreign, wrap_foreign
+from dubcli.probe.foreign_features import foreign_features
 from dubcli.probe.kit import find_kit_folder, read_kit
 from dubcli.probe.tasks.data import Task, TaskData
 from dubcli.probe.tasks.folder import slug
@@ -56,6 +58,8 @@ class Model:
     name: str
     kind: str
     needs_sounds = True
+    named_by_numbers = False
+    """Whether the features are made before it is known what they are called."""
 
     def identity(self) -> dict[str, Any]:
         """What tells this model from another of the same name: ``content_hash`` and where it came from."""
@@ -77,18 +81,9 @@ class Model:
 class CheckpointModel(Model):
     """A checkpoint, a run folder, or the random model of appendix D."""
 
-    kind = "checkpoint"
-
-    def __init__(self, argument: str, settings: Settings) -> None:
-        word, _, rest = argument.partition(":")
-        if word == "random" and not Path(argument).exists():
-            self.kind = "random"
-            seed, preset = _random_options(rest, settings.preset)
-            trained = random_trained(seed, preset)
-            self.name = trained.name if preset == "paper" else f"{trained.name}-{preset}"
-        else:
-            trained = load_trained(argument)
-            self.name = trained.name
+    def __init__(self, trained: TrainedModel, argument: str, settings: Settings, *, kind: str = "checkpoint") -> None:
+        self.kind = kind
+        self.name = trained.name
         self.settings = settings
         self.trained = trained
         self.argument = argument
@@ -127,30 +122,36 @@ class CheckpointModel(Model):
         return checkpoint_features(self.embedder, data.clips, folder, config, self.settings.options, progress)
 
 
-class HearModel(Model):
-    """``hear:MODULE[:WEIGHTS]``."""
+class OutsideModel(Model):
+    """``hear:MODULE[:WEIGHTS]``, ``video:MODULE[:WEIGHTS]``, or an object with the same functions."""
 
-    kind = "hear"
-
-    def __init__(self, argument: str, settings: Settings) -> None:
-        module, _, weights = argument.removeprefix("hear:").partition(":")
-        if not module:
-            raise UserError("hear: needs a module, as in hear:hearbaseline or hear:mymodel:weights.pt")
-        self.model = ForeignModel(module, weights, settings.device)
-        self.name = slug(f"hear-{module}-{Path(weights).stem}" if weights else f"hear-{module}")
-        self.settings = settings
+    def __init__(self, model: ForeignModel, argument: str, settings: Settings, *, kind: str, name: str) -> None:
+        self.model = model
         self.argument = argument
+        self.settings = settings
+        self.kind = kind
+        self.name = name
+        self.named_by_numbers = not model.content_hash
+        self._hash = model.content_hash
 
     def identity(self) -> dict[str, Any]:
-        """The weights' content hash."""
-        return {"kind": self.kind, "argument": self.argument, "content_hash": self.model.content_hash}
+        """The weights' content hash, or that of the features where nothing tells the weights."""
+        return {"kind": self.kind, "argument": self.argument, "content_hash": self._hash}
 
     def features(self, data: TaskData, modalities: Sequence[str], progress: Progress) -> ClipFeatures:
-        """Scene embeddings of the whole clips."""
-        if tuple(modalities) != ("audio",):
-            raise UserError(f"{self.name} hears only; {data.name} needs {' and '.join(modalities)}")
-        folder = feature_folder(self.settings.root, self.name, data.name, data.clips, [self.model.content_hash])
-        return foreign_features(self.model, data.clips, folder, progress)
+        """Embeddings of the clips, side by side for several modalities."""
+        lacking = [name for name in modalities if name not in self.model.modalities]
+        if lacking:
+            verb = {"audio": "hears", "video": "sees"}[self.model.modalities[0]]
+            raise UserError(f"{self.name} {verb} only; {data.name} needs {' and '.join(modalities)}")
+        folder = None
+        if not self.named_by_numbers:
+            identity = [self._hash] if tuple(modalities) == ("audio",) else [self._hash, *modalities]
+            folder = feature_folder(self.settings.root, self.name, data.name, data.clips, identity)
+        found = foreign_features(self.model, data.clips, modalities, folder, progress)
+        if self.named_by_numbers:
+            self._hash = array_hash(found.array)
+        return found
 
 
 class StoredModel(Model):
@@ -158,6 +159,7 @@ class StoredModel(Model):
 
     kind = "features"
     needs_sounds = False
+    named_by_numbers = True
 
     def __init__(self, argument: str) -> None:
         self.folder = Path(argument.removeprefix("features:"))
@@ -202,13 +204,39 @@ class StoredModel(Model):
         return found
 
 
-def open_model(argument: str, settings: Settings) -> Model:
-    """The model that a command-line argument means. Raises UserError for one that is not there."""
-    if argument.startswith("hear:"):
-        return HearModel(argument, settings)
-    if argument.startswith("features:"):
+def open_model(given: Any, settings: Settings, name: str | None = None) -> Model:
+    """The model that is given: an argument of the command line, a checkpoint in memory, or an object with functions.
+
+    ``name``: what the results of an object are called; its own where it is None. Raises UserError for what is none.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        model = _open_argument(os.fspath(given), settings)
+    elif isinstance(given, (TrainedModel, Embedder)):
+        trained = given.trained if isinstance(given, Embedder) else given
+        model = CheckpointModel(trained, trained.name, settings)
+    else:
+        foreign = wrap_foreign(given, name, settings.device)
+        model = OutsideModel(foreign, foreign.name, settings, kind="object", name=slug(foreign.name))
+    if name is not None:
+        model.name = slug(name)
+    return model
+
+
+def _open_argument(argument: str, settings: Settings) -> Model:
+    word, _, rest = argument.partition(":")
+    if word in ("hear", "video"):
+        foreign = load_foreign(argument, settings.device)
+        module, _, weights = rest.partition(":")
+        name = slug(f"{word}-{module}-{Path(weights).stem}" if weights else f"{word}-{module}")
+        return OutsideModel(foreign, argument, settings, kind=word, name=name)
+    if word == "features":
         return StoredModel(argument)
-    return CheckpointModel(argument, settings)
+    if word == "random" and not Path(argument).exists():
+        seed, preset = _random_options(rest, settings.preset)
+        trained = random_trained(seed, preset)
+        trained = trained if preset == "paper" else replace(trained, name=f"{trained.name}-{preset}")
+        return CheckpointModel(trained, argument, settings, kind="random")
+    return CheckpointModel(load_trained(argument), argument, settings)
 
 
 def _random_options(text: str, preset: str) -> tuple[int, str]:

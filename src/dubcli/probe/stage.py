@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from dubcli.core.atomic import atomic_write
 from dubcli.core.machine import choose_devices
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.probe.checks import check_parts, without_failed
+from dubcli.probe.checks import check_modalities, check_parts, without_failed
 from dubcli.probe.config import ProbeConfig
 from dubcli.probe.fewshot import few_shot
 from dubcli.probe.models import Model, Settings, open_model
@@ -42,16 +42,20 @@ from dubcli.probe.tasks.registry import TASKS, find_task, plugin_tasks
 
 def probe(
     task: str,
-    models: str | Sequence[str],
+    models: Any,
     config: ProbeConfig | None = None,
     progress: Progress = SILENT,
 ) -> list[ProbeResult]:
     """Probe one task, or ``"all"`` that are there, with each model; results are written and returned.
 
-    ``models``: what ``dubav probe`` takes as CKPT. With ``shots`` there is one result per number of shots. Raises
-    UserError for arguments and data that are wrong; with ``"all"`` only when no task could be probed.
+    ``models``: one or a list of what ``dubav probe`` takes as CKPT, paths, an ``Embedder``, modules and objects with
+    the functions that ``dubcli.probe.foreign`` names; or a mapping of names to these. With ``shots`` there is one
+    result per number of shots. Raises UserError for arguments and data that are wrong; with ``"all"`` only when no
+    task could be probed.
+
+    >>> probe("hmdb51", {"mine": my_video_model}, ProbeConfig(data=Path("hmdb51")))  # doctest: +SKIP
     """
-    given = [models] if isinstance(models, str) else list(models)
+    given = models if isinstance(models, (list, tuple, Mapping)) else [models]
     results, failures = probe_tasks(task, given, config or ProbeConfig(), progress)
     if failures and not results:
         raise UserError("; ".join(f"{name}: {reason}" for name, reason in failures.items()))
@@ -59,13 +63,14 @@ def probe(
 
 
 def probe_tasks(
-    task: str, models: Sequence[str], config: ProbeConfig, progress: Progress
+    task: str, models: Sequence[Any] | Mapping[str, Any], config: ProbeConfig, progress: Progress
 ) -> tuple[list[ProbeResult], dict[str, str]]:
     """As ``probe``; with ``"all"`` also why tasks failed, by "<task> <model>". Other tasks' errors are raised."""
     found = None if task == "all" else find_task(task)
     # heads train on one device; every part of the stage, whatever its models, refuses one that is not there
     devices = tuple(str(device) for device in choose_devices(config.device, config.gpus))
-    opened = [open_model(argument, _settings(config, devices)) for argument in models]
+    named = models.items() if isinstance(models, Mapping) else ((None, model) for model in models)
+    opened = [open_model(model, _settings(config, devices), name) for name, model in named]
     config = replace(config, device=devices[0], gpus=None)
     if found is not None:
         return _probe_task(found, config.data, opened, config, progress), {}
@@ -151,9 +156,11 @@ def _probe_task(
 def _probe_model(prepared: Prepared, model: Model, config: ProbeConfig, progress: Progress) -> list[ProbeResult]:
     """Results of one model on one task: one, or one per number of shots. Features are made at most once."""
     modalities = config.modalities or prepared.task.modalities
+    if model.needs_sounds:
+        check_modalities(prepared.data, modalities)
     loaded: tuple[TaskData, np.ndarray] | None = None
-    if not model.needs_sounds:
-        # what is stored is named by its numbers, so they are read before it is known whether the result is there
+    if model.named_by_numbers:
+        # what has no hash is named by its numbers, so they are read before it is known whether the result is there
         loaded = _features(prepared, model, modalities, config, progress)
     results = []
     for shots in config.shots or (None,):

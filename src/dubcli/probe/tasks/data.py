@@ -38,6 +38,11 @@ class Clip:
     seconds: float | None = None
     part: str = ""
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of its file."""
+        return self.seconds is None and self.start_seconds == 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSplit:

@@ -148,7 +148,7 @@ def test_parts_of_one_long_sound_to_a_score(tmp_path, capsys, monkeypatch):
         (result,) = json.loads(out)["results"]
         assert result["mean"] == 1.0
         assert result["data"]["clips"] == 12
-        (note,) = result["data"]["notes"]
+        note = result["data"]["notes"][0]
         assert note.startswith("1 of 13 clips of ")
         assert note.endswith(f"{file} (holds nothing from 90 s on)")
     cut = sorted((tmp_path / "long-flac" / "features").glob("*/segments/*.wav"))

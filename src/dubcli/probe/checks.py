@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dubcli.embed.inputs import SOUND_SUFFIXES
 from dubcli.errors import UserError
+from dubcli.media.kinds import SOUND, kind_of
 from dubcli.probe.tasks.data import Clip, ClipSplit, TaskData
 
 SHOWN = 3
@@ -80,7 +80,7 @@ def check_modalities(data: TaskData, modalities: Collection[str]) -> None:
     """Raises UserError for video features of clips that are all sounds, or that are parts of files."""
     if "video" not in modalities:
         return
-    if all(clip.path.suffix.lower() in SOUND_SUFFIXES for clip in data.clips):
+    if all(kind_of(clip.path) == SOUND for clip in data.clips):
         raise UserError(f"the {len(data.clips)} clips of {data.name} are sounds; they have no video: --modality audio")
     if not all(clip.whole for clip in data.clips):
         raise UserError(f"clips of {data.name} are parts of files (start, duration); cut videos into files first")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.errors import UserError
+from dubcli.media.kinds import is_hidden
 
 KINDS = ("multiclass", "multilabel", "multioutput")
 AUDIO = ("audio",)
@@ -154,7 +155,7 @@ class Task:
 def visible(folder: Path, pattern: str) -> Iterator[Path]:
     """What matches a glob pattern, sorted, without hidden names: macOS leaves a ``._x.wav`` beside each ``x.wav``."""
     for path in sorted(folder.glob(pattern)):
-        if not any(name[0] == "." for name in path.relative_to(folder).parts):
+        if not any(is_hidden(name) for name in path.relative_to(folder).parts):
             yield path
 
 

@@ -1,12 +1,14 @@
 """Whole or not at all, and nothing left behind."""
 
+import json
 import multiprocessing
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from dubcli.core.atomic import atomic_folder, atomic_write, read_json, remove_leftovers, write_json
+from dubcli.core.atomic import atomic_folder, atomic_write, read_json, remove_leftovers, strict, write_json
 from dubcli.errors import UserError
 
 
@@ -55,3 +57,11 @@ def test_json_errors_name_the_file(tmp_path):
     for name in ("bad.json", "missing.json"):
         with pytest.raises(UserError, match=name):
             read_json(tmp_path / name)
+
+
+def test_strict_json_of_what_stages_report():
+    import numpy as np
+
+    given = {1: (np.float32(0.5), np.int64(3), float("nan"), np.float64("inf")), "p": Path("a"), "t": [True, None, "x"]}
+    assert strict(given) == {"1": [0.5, 3, None, None], "p": "a", "t": [True, None, "x"]}
+    assert json.loads(json.dumps(strict(given), allow_nan=False)) == strict(given)

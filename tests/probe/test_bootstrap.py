@@ -150,3 +150,19 @@ def test_top1_of_several_outputs_needs_all():
     labels = np.array([[0, 1], [1, 0]])
     predictions = (np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [1.0, 0.0]]))
     assert _top1("multioutput", labels, predictions)(np.ones((1, 2))) == pytest.approx(0.5)
+
+
+def test_average_precision_is_scikit_learns_with_ties_and_absent_classes():
+    from sklearn.metrics import average_precision_score
+
+    from dubcli.probe.metrics import mean_average_precision
+
+    random = np.random.default_rng(0)
+    for levels in (3, 1000):
+        scores = random.integers(levels, size=(60, 5)).astype(np.float32)
+        labels = (random.random((60, 5)) < 0.2).astype(np.uint8)
+        labels[:, 3] = 0
+        there = labels.any(axis=0)
+        expected = average_precision_score(labels[:, there], scores[:, there], average="macro")
+        assert mean_average_precision(labels, scores) == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(mean_average_precision(np.zeros((4, 2)), np.ones((4, 2))))

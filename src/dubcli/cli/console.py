@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dubcli.core.atomic import strict
 from dubcli.jobs.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def warn(text: str) -> None:
 
 def print_json(content: Any) -> None:
     """Strict JSON on standard output; a number that is none (NaN) becomes null."""
-    print(json.dumps(_strict(content), ensure_ascii=False, indent=2, allow_nan=False))
+    print(json.dumps(strict(content), ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def print_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -195,13 +196,3 @@ def _duration(seconds: float) -> str:
 
 def _is_number(text: str) -> bool:
     return text.strip(" %±x-–.").replace(".", "").replace(",", "").isdigit() or text in ("", "-", "–")
-
-
-def _strict(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {str(key): _strict(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [_strict(value) for value in content]
-    if isinstance(content, float):
-        return content if content - content == 0 else None
-    return content if content is None or isinstance(content, (bool, int, str)) else str(content)

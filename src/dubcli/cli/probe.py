@@ -36,7 +36,7 @@ def probe(
         Optional[list[str]],
         typer.Argument(
             metavar="CKPT...",
-            help="Checkpoints or run folders; random (:SEED); hear:MODULE[:WEIGHTS]; features:FOLDER.",
+            help="Checkpoints or run folders; random (:SEED); hear: or video:MODULE[:WEIGHTS]; features:FOLDER.",
             show_default=False,
         ),
     ] = None,

@@ -6,12 +6,14 @@ It lives below the cache and the checkpoints because both write with it. No torc
 from __future__ import annotations
 
 import json
+import math
+import numbers
 import os
 import re
 import shutil
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -83,6 +85,22 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def strict(content: Any) -> Any:
+    """``content`` as strict JSON can hold it: numbers that are none (NaN, infinite) become null, numpy's become
+    Python's, and what JSON has no word for becomes text."""
+    if isinstance(content, Mapping):
+        return {str(key): strict(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [strict(value) for value in content]
+    if content is None or isinstance(content, (bool, str)):
+        return content
+    if isinstance(content, numbers.Integral):
+        return int(content)
+    if isinstance(content, numbers.Real):
+        return float(content) if math.isfinite(content) else None
+    return str(content)
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from dubcli.core.atomic import read_json
 from dubcli.errors import UserError
-from dubcli.probe.metrics import right_answers
+from dubcli.probe.metrics import AveragePrecision, right_answers
 
 Array = np.ndarray[Any, Any]
 Score = Callable[[Array], Array]
@@ -153,32 +153,11 @@ def _top1(kind: str, labels: Array, predictions: tuple[Array, ...]) -> Score:
 
 
 def _mean_average_precision(kind: str, labels: Array, predictions: tuple[Array, ...]) -> Score:
-    """Macro mean over the classes that a draw holds; clips of equal score count together, as scikit-learn's."""
+    """Macro mean over the classes that a draw holds."""
     scores = predictions[0]
     one_hot = labels if kind == "multilabel" else np.eye(scores.shape[1], dtype=np.uint8)[labels]
-    classes = []
-    for number in np.flatnonzero(one_hot.any(axis=0)):
-        order = np.argsort(-scores[:, number], kind="stable")
-        ranked = scores[order, number]
-        ends = np.searchsorted(-ranked, -ranked, side="right") - 1
-        hits = np.flatnonzero(one_hot[order, number])
-        classes.append((order, hits, ends[hits]))
-
-    def score(weights: Array) -> Array:
-        found = np.full((len(classes), len(weights)), np.nan)
-        for row, (order, hits, ends) in enumerate(classes):
-            drawn = weights[:, order]
-            all_above = drawn.cumsum(axis=1)
-            mine = drawn[:, hits]
-            right_above = mine.cumsum(axis=1)
-            # the last hit at or above the end of each hit's group of equal scores
-            last = np.searchsorted(hits, ends, side="right") - 1
-            with np.errstate(invalid="ignore", divide="ignore"):
-                precision = np.where(all_above[:, ends] > 0, right_above[:, last] / all_above[:, ends], 0.0)
-                found[row] = (precision * mine).sum(axis=1) / mine.sum(axis=1)
-        return np.asarray(np.nanmean(found, axis=0))
-
-    return score
+    by_class = AveragePrecision(one_hot, scores)
+    return lambda weights: np.asarray(np.nanmean(by_class(weights), axis=0))
 
 
 _SCORERS: dict[str, Callable[[str, Array, tuple[Array, ...]], Score]] = {

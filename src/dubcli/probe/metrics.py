@@ -43,8 +43,6 @@ def per_class(problem: Problem, predictions: tuple[Array, ...], rows: Array) -> 
 
     Classes of several outputs stand one output after another. The score is None for a class without test clips.
     """
-    from sklearn.metrics import average_precision_score
-
     labels = problem.labels[rows]
     names: Any = problem.classes if problem.kind == "multioutput" else (problem.classes,)
     found: list[dict[str, Any]] = []
@@ -53,7 +51,7 @@ def per_class(problem: Problem, predictions: tuple[Array, ...], rows: Array) -> 
         for number, name in enumerate(classes):
             if problem.kind == "multilabel":
                 mine = labels[:, number].astype(bool)
-                value = float(average_precision_score(mine, predictions[0][:, number])) if mine.any() else None
+                value = mean_average_precision(mine[:, None], predictions[0][:, [number]]) if mine.any() else None
             else:
                 mine = labels.reshape(len(labels), -1)[:, output] == number
                 value = float((best[mine] == number).mean()) if mine.any() else None
@@ -61,14 +59,42 @@ def per_class(problem: Problem, predictions: tuple[Array, ...], rows: Array) -> 
     return found
 
 
-def mean_average_precision(labels: Array, scores: Array) -> float:
-    """Macro mean over the classes that occur."""
-    from sklearn.metrics import average_precision_score
+class AveragePrecision:
+    """Average precision of the classes that occur, each clip counted as often as a weight says.
 
-    there = labels.any(axis=0)
-    return (
-        float(average_precision_score(labels[:, there], scores[:, there], average="macro")) if there.any() else math.nan
-    )
+    labels: (clips, classes) 0 and 1; scores: (clips, classes). Clips of equal score count together, as scikit-learn's
+    average_precision_score has it.
+    """
+
+    def __init__(self, labels: Array, scores: Array) -> None:
+        self._ranked = []
+        for number in np.flatnonzero(labels.any(axis=0)):
+            order = np.argsort(-scores[:, number], kind="stable")
+            ranked = scores[order, number]
+            ends = np.searchsorted(-ranked, -ranked, side="right") - 1
+            hits = np.flatnonzero(labels[order, number])
+            self._ranked.append((order, hits, ends[hits]))
+
+    def __call__(self, weights: Array) -> Array:
+        """(draws, clips) -> (classes that occur, draws); NaN for a class that a draw does not hold."""
+        found = np.full((len(self._ranked), len(weights)), np.nan)
+        for row, (order, hits, ends) in enumerate(self._ranked):
+            drawn = weights[:, order]
+            all_above = drawn.cumsum(axis=1)
+            mine = drawn[:, hits]
+            right_above = mine.cumsum(axis=1)
+            # the last hit at or above the end of each hit's group of equal scores
+            last = np.searchsorted(hits, ends, side="right") - 1
+            with np.errstate(invalid="ignore", divide="ignore"):
+                precision = np.where(all_above[:, ends] > 0, right_above[:, last] / all_above[:, ends], 0.0)
+                found[row] = (precision * mine).sum(axis=1) / mine.sum(axis=1)
+        return found
+
+
+def mean_average_precision(labels: Array, scores: Array) -> float:
+    """Macro mean over the classes that occur; NaN where none does. (clips, classes) both."""
+    found = AveragePrecision(labels, scores)(np.ones((1, len(labels))))
+    return float(found.mean()) if len(found) else math.nan
 
 
 def _aucs(labels: Array, scores: Array) -> Array | None:

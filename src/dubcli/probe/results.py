@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dubcli.core.atomic import atomic_write, read_json, write_json
+from dubcli.core.atomic import atomic_write, read_json, strict, write_json
 from dubcli.core.same import require_same
 from dubcli.probe.bootstrap import interval
 from dubcli.probe.metrics import per_class
@@ -128,16 +127,6 @@ def save_result(path: Path, content: Mapping[str, Any], predictions: Mapping[str
     """Write predictions, then the results file, each atomically; numbers that are none become null."""
     with atomic_write(path.with_suffix(".predictions.npz")) as file:
         np.savez_compressed(file, **dict(predictions))  # type: ignore[arg-type]
-    strict = _strict({"format": FORMAT, **content})
-    write_json(path, strict)
-    return ProbeResult(path=path, content=strict)
-
-
-def _strict(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {str(key): _strict(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [_strict(value) for value in content]
-    if isinstance(content, (float, np.floating)):
-        return float(content) if math.isfinite(content) else None
-    return int(content) if isinstance(content, np.integer) else content
+    written = strict({"format": FORMAT, **content})
+    write_json(path, written)
+    return ProbeResult(path=path, content=written)

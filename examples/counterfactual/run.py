@@ -19,6 +19,7 @@ from dubcli.cache.reader import Cache
 from dubcli.cache.writer import added_mel, update_movie
 from dubcli.cli.console import make_progress
 from dubcli.core.features import SAMPLE_RATE, log_mel
+from dubcli.core.tracks import NOSPEECH, Track
 from dubcli.corpus import CorpusConfig, make_corpus
 from dubcli.corpus.plan import plan_film
 from dubcli.corpus.probes import FACTORS
@@ -79,7 +80,7 @@ def write_true_background(cache: Path, config: CorpusConfig) -> None:
     """The no-speech mels from the background itself: a separation without errors, which no program reaches."""
     plans = {plan.name: plan for plan in (plan_film(config, index) for index in range(config.films))}
     for movie in Cache(cache).movies:
-        if movie.has(movie.primary, nospeech=True):
+        if movie.has(Track(movie.primary, NOSPEECH)):
             continue
         stereo = torch.from_numpy(downmixed(background(plans[movie.meta["title"]])))
         clips = []
@@ -87,13 +88,13 @@ def write_true_background(cache: Path, config: CorpusConfig) -> None:
             part = stereo[:, clip * 144000 : (clip + 1) * 144000]
             at_44100 = torch.from_numpy(resampled(part.numpy(), SAMPLE_RATE, 44100))
             clips.append(log_mel(at_44100, 44100).numpy().astype(np.float16))
-        with added_mel(movie.folder, movie.primary, nospeech=True) as writer:
+        with added_mel(movie.folder, Track(movie.primary, NOSPEECH)) as writer:
             writer.append(np.stack(clips))
         update_movie(cache, movie.folder, _with_nospeech)
 
 
 def _with_nospeech(meta: dict[str, Any]) -> None:
-    meta.setdefault("nospeech", {})[meta["primary"]] = {"model": "the background itself"}
+    meta.setdefault(NOSPEECH, {})[meta["primary"]] = {"model": "the background itself"}
 
 
 def table(options: argparse.Namespace) -> str:

@@ -64,12 +64,12 @@ def test_a_failure_inside_the_block_leaves_nothing(cache):
 def test_added_mel_appears_after_its_array(cache):
     write(cache)
     (movie,) = Cache(cache).movies
-    rows = np.ones(layout.mel_shape(3, nospeech=True), np.float16)
-    with added_mel(movie.folder, "en", nospeech=True) as writer:
+    rows = np.ones(layout.mel_shape(3, "nospeech"), np.float16)
+    with added_mel(movie.folder, "en-nospeech") as writer:
         writer.append(rows)
-    assert not Cache(cache).movies[0].has("en", nospeech=True)
+    assert not Cache(cache).movies[0].has("en-nospeech")
     update_movie(cache, movie.folder, lambda meta: meta.setdefault("nospeech", {}).update(en={}))
-    assert np.array_equal(Cache(cache).movies[0].mel("en", nospeech=True), rows)
+    assert np.array_equal(Cache(cache).movies[0].mel("en-nospeech"), rows)
 
 
 def test_damage_is_named(cache):

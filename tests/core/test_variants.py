@@ -2,7 +2,8 @@
 
 import pytest
 
-from dubcli.core.variants import Variant, parse_variant, variant_from_dict
+from dubcli.core.tracks import Track
+from dubcli.core.variants import Variant, View, make_variant, parse_variant, variant_from_dict
 from dubcli.errors import UserError
 
 CACHE = ["en", "es", "fr", "ja", "de", "pt-BR"]
@@ -11,11 +12,11 @@ CACHE = ["en", "es", "fr", "ja", "de", "pt-BR"]
 @pytest.mark.parametrize(
     ("text", "languages", "heads", "secondaries", "terms"),
     [
-        ("mono", ["en"], "video primary secondary", [""], 2),
+        ("mono", ["en"], "video primary secondary", ["en"], 2),
         ("es", ["en", "es"], "video primary secondary", ["es"], 2),
         ("efj", ["en", "es", "fr", "ja"], "video primary secondary", ["es", "fr", "ja"], 2),
         ("sep", ["en"], "video primary", [], 1),
-        ("a", ["en"], "primary secondary", [""], 1),
+        ("a", ["en"], "primary secondary", ["en"], 1),
         ("a-efj", ["en", "es", "fr", "ja"], "primary secondary", ["es", "fr", "ja"], 1),
         ("a-de", ["en", "de"], "primary secondary", ["de"], 1),
         ("multi:es,de", ["en", "es", "de"], "video primary secondary", ["es", "de"], 2),
@@ -27,7 +28,7 @@ def test_variants(text, languages, heads, secondaries, terms):
     variant = parse_variant(text, "en", CACHE)
     assert list(variant.languages) == languages
     assert list(variant.heads) == heads.split()
-    assert list(variant.secondaries) == secondaries
+    assert [track.name for track in variant.secondaries] == secondaries
     assert len(variant.terms) == terms
     assert {head for term in variant.terms for head in term} == set(variant.heads)
     assert variant.uses_video == ("video" in variant.heads)
@@ -36,15 +37,15 @@ def test_variants(text, languages, heads, secondaries, terms):
 
 def test_sep_is_nospeech_at_44100():
     sep = parse_variant("sep", "en", CACHE)
-    assert (sep.primary_kind, sep.sample_rate, sep.secondary_at(0, 0)) == ("nospeech", 44100, None)
+    assert (sep.primary, sep.sample_rate, sep.secondary_at(0, 0)) == (Track("en", "nospeech"), 44100, None)
     assert parse_variant("efj", "en", CACHE).sample_rate == 48000
 
 
 def test_round_robin_by_step_with_the_start_shifted_each_epoch():
     efj = parse_variant("efj", "en", CACHE)
-    assert [efj.secondary_at(0, step) for step in range(4)] == ["es", "fr", "ja", "es"]
-    assert [efj.secondary_at(1, step) for step in range(4)] == ["fr", "ja", "es", "fr"]
-    assert parse_variant("mono", "en", CACHE).secondary_at(3, 7) == ""
+    assert [str(efj.secondary_at(0, step)) for step in range(4)] == ["es", "fr", "ja", "es"]
+    assert [str(efj.secondary_at(1, step)) for step in range(4)] == ["fr", "ja", "es", "fr"]
+    assert parse_variant("mono", "en", CACHE).secondary_at(3, 7) == Track("en")
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,45 @@ def test_wrong_variants_in_one_line(text, primary, available, message):
 
 def test_a_variant_must_contrast_something():
     with pytest.raises(ValueError, match="nothing"):
-        Variant(name="x", uses_video=False, primary="en")
+        make_variant("x", Track("en"), (), video=False)
     with pytest.raises(ValueError, match="twice"):
-        Variant(name="x", uses_video=True, primary="en", secondaries=("es", "es"))
+        make_variant("x", Track("en"), (Track("es"), Track("es")))
+    with pytest.raises(ValueError, match="heads secondary, primary"):
+        Variant(
+            name="x",
+            views=(View(head="secondary", tracks=(Track("es"),)), View(head="primary", tracks=(Track("en"),))),
+            terms=(("primary", "secondary"),),
+        )
+    with pytest.raises(ValueError, match="several primary"):
+        Variant(name="x", views=(View(head="video"), View(head="primary", tracks=(Track("en"), Track("es")))),
+                terms=(("video", "primary"),))  # fmt: skip
+
+
+def test_ns_pairs_a_track_with_itself_without_speech():
+    ns = parse_variant("ns", "en", CACHE)
+    assert [str(track) for track in ns.tracks] == ["en", "en-nospeech"]
+    assert [(track.sample_rate, track.mel_frames) for track in ns.tracks] == [(48000, 280), (44100, 257)]
+    assert (ns.languages, ns.sample_rate) == (("en",), 48000)
+
+
+def test_tracks_by_name():
+    for name in ("en", "en-nospeech", "pt-BR", "pt-BR-nospeech", "es-419"):
+        track = Track.of(name)
+        assert (track.name, track.mel_file) == (name, f"mel.{name}.npy")
+        assert Track.of(track) is track
+    assert Track.of("pt-BR-nospeech") == Track("pt-BR", "nospeech")
+    with pytest.raises(ValueError, match="no kind of track"):
+        Track("en", "silent")
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("mono", {"uses_video": True, "primary_kind": "speech", "secondaries": [""]}),
+        ("efj", {"uses_video": True, "primary_kind": "speech", "secondaries": ["es", "fr", "ja"]}),
+        ("sep", {"uses_video": True, "primary_kind": "nospeech", "secondaries": []}),
+        ("a", {"uses_video": False, "primary_kind": "speech", "secondaries": [""]}),
+    ],
+)
+def test_variants_of_format_1_mean_what_they_meant(text, fields):
+    assert variant_from_dict({"name": text, "primary": "en", **fields}) == parse_variant(text, "en", CACHE)

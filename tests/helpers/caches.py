@@ -7,6 +7,7 @@ from PIL import Image
 
 from dubcli.cache import layout
 from dubcli.cache.writer import added_mel, new_movie, open_cache, update_movie
+from dubcli.core.tracks import NOSPEECH, Track
 
 
 def make_cache(folder, *, films=3, clips=6, languages=("en", "es", "fr", "ja"), size=(64, 36), nospeech=False, seed=0):
@@ -22,15 +23,15 @@ def make_cache(folder, *, films=3, clips=6, languages=("en", "es", "fr", "ja"), 
                 for number in range(layout.FRAMES_PER_CLIP):
                     movie.add_frame(_picture(scene, number, size, generator))
             for language in languages:
-                movie.add_mel(language, _mels(scenes, layout.MEL_FRAMES, generator))
+                movie.add_mel(language, _mels(scenes, Track(language).mel_frames, generator))
             tracks = {language: {"valid_clips": [0, clips], "codec": "test"} for language in languages}
             meta = {"id": identity, "n_clips": clips, "primary": languages[0], "tracks": tracks,
                     "frame_size": list(size), "source": {"path": f"/nowhere/{identity}.mkv"}}  # fmt: skip
             movie.finish(meta)
         if nospeech:
             target = layout.movie_folder(cache, identity)
-            with added_mel(target, languages[0], nospeech=True) as writer:
-                writer.append(_mels(scenes, layout.NOSPEECH_MEL_FRAMES, generator))
+            with added_mel(target, Track(languages[0], NOSPEECH)) as writer:
+                writer.append(_mels(scenes, Track(languages[0], NOSPEECH).mel_frames, generator))
             update_movie(cache, target, lambda meta: meta.setdefault("nospeech", {}).update({languages[0]: {}}))
     return cache
 

@@ -11,7 +11,7 @@ from dubcli.pretrain import train
 from helpers.caches import make_cache
 from helpers.runs import losses, pretrain, small_config
 
-VARIANTS = ["mono", "es", "fr", "ja", "efj", "sep", "a", "a-efj", "multi:de,it", "multi:all"]
+VARIANTS = ["mono", "es", "fr", "ja", "efj", "sep", "ns", "a", "a-efj", "multi:de,it", "multi:all"]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

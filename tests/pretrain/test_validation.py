@@ -1,20 +1,24 @@
 """Held-out films: which they are, when they are asked, and their numbers against loops over every pair."""
 
+import json
 import math
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from dubcli.core.checkpoint import load_trained
 from dubcli.core.models import DubModel
 from dubcli.core.transforms import eval_video
+from dubcli.core.variants import Variant, View
 from dubcli.pretrain import loader, train
 from dubcli.pretrain.corpus import held_out_films, mel_statistics, read_corpus
-from dubcli.pretrain.loader import ClipDataset
+from dubcli.pretrain.loader import ClipDataset, Request
 from dubcli.pretrain.step import Stepper
 from dubcli.pretrain.validation import alignment, retrieval, validate
-from helpers.runs import metrics, small_config
+from helpers.runs import metrics, pretrain, small_config
 
 
 def test_held_out_films_are_a_function_of_the_ids_alone():
@@ -114,3 +118,67 @@ def test_early_numbers_after_half_an_epoch_then_after_each(cache, tmp_path):
     for language in ("es", "fr", "ja"):
         assert f"val/loss/{language}" in lines[0]
         assert f"val/primary->audio/{language}/median_rank" in lines[0]
+
+
+def last_validation(out):
+    return [line for line in metrics(out) if any(name.startswith("val/") for name in line)][-1]
+
+
+def test_every_view_has_a_curve_of_its_own(cache, tmp_path):
+    options = ("--val-fraction", "0.34", "--epochs", "1")
+    for variant in ("mono", "ns"):
+        done = pretrain(cache, tmp_path / variant, "--variant", variant, *options)
+        assert done.returncode == 0, done.stderr
+    mono, ns = last_validation(tmp_path / "mono"), last_validation(tmp_path / "ns")
+    for found, track in ((mono, "en-secondary"), (ns, "en-nospeech")):
+        names = {name for name in found if name.startswith("val/loss/")}
+        assert names == {"val/loss/en", f"val/loss/{track}"}
+        assert {f"val/video->audio/{track}/r@1", f"val/audio->video/{track}/median_rank"} <= found.keys()
+    assert mono["val/loss/en"] != mono["val/loss/en-secondary"]
+    assert {"val/alignment/en-nospeech/same", "val/alignment/en-nospeech/others"} <= ns.keys()
+    assert {line.get("secondary") for line in metrics(tmp_path / "ns") if "loss" in line} == {"en-nospeech"}
+    config = json.loads((tmp_path / "ns" / "config.json").read_text())
+    assert config["tracks"] == {"en": {"sample_rate": 48000, "mel_frames": 280},
+                                "en-nospeech": {"sample_rate": 44100, "mel_frames": 257}}  # fmt: skip
+    assert load_trained(tmp_path / "ns").sample_rate == 48000
+
+
+def test_the_secondary_sound_of_ns_is_the_primary_without_speech(cache, tmp_path):
+    corpus = read_corpus(cache, "ns", 0.0)
+    dataset = ClipDataset(corpus.train, corpus.variant, small_config(cache, tmp_path), on_device=False)
+    batch = dataset[Request(0, 0, (2, 8), corpus.variant.secondary_at(0, 0))]
+    assert (batch.primary.shape, batch.secondary.shape) == ((2, 2, 96, 280), (2, 2, 96, 257))
+    for row, clip in enumerate((2, 8)):
+        movie, number = corpus.train.locate(clip)
+        stored = np.load(movie.folder / "mel.en-nospeech.npy")
+        assert torch.equal(batch.secondary[row], torch.from_numpy(stored[number]))
+
+
+def test_variants_of_ones_own(cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(__file__).resolve().parents[2] / "examples" / "extending")
+    options = ("--val-fraction", "0.34", "--max-steps", "2")
+    done = pretrain(cache, tmp_path / "one", "--variant", "own_variant:all_together", *options)
+    assert done.returncode == 0, done.stderr
+    found = last_validation(tmp_path / "one")
+    names = {name for name in found if name.startswith("val/loss/")}
+    dubs = ["de", "es", "fr", "it", "ja", "en-nospeech"]
+    assert names == {"val/loss/en", *(f"val/loss/{dub}{end}" for dub in dubs for end in ("", "-primary-secondary"))}
+    line = [line for line in metrics(tmp_path / "one") if "loss" in line][-1]
+    assert {"loss/video-primary", "loss/video-secondary", "loss/primary-secondary"} <= line.keys()
+    assert load_trained(tmp_path / "one").variant.view("primary").augmentation == "none"
+    done = pretrain(cache, tmp_path / "two", "--variant", "own_variant:dubs_without_video", "--max-steps", "1")
+    assert done.returncode == 0, done.stderr
+    done = pretrain(cache, tmp_path / "three", "--variant", "own_variant:all_togther")
+    assert (done.returncode, "did you mean all_together" in done.stderr) == (2, True)
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_view_without_augmentation_is_the_plain_one(cache, tmp_path):
+    corpus = read_corpus(cache, "mono", 0.0)
+    views = tuple(View(head=view.head, tracks=view.tracks, augmentation="none") for view in corpus.variant.views)
+    plain = Variant(name="plain", views=views, terms=corpus.variant.terms)
+    dataset = ClipDataset(corpus.train, plain, small_config(cache, tmp_path), on_device=False)
+    batch = dataset[Request(0, 0, (2, 8), plain.secondary_at(0, 0))]
+    frames, _ = dataset.eval_batch([2, 8], plain.tracks, [])
+    assert torch.equal(batch.video, torch.stack([eval_video(frame, dataset.sizes) for frame in frames]))
+    assert (batch.primary_masks, batch.secondary_masks) == (None, None)

@@ -59,16 +59,16 @@ def test_killed_over_films(dubav, model_repo, tmp_path):
     film = write_film(tmp_path / "film.mkv", surround(30))
     folders = [add_movie(cache, film, name, n_clips=10) for name in "abcd"]
     command = arguments(["--cache", "cache"], model_repo)
-    mel = layout.mel_file("en", nospeech=True)
+    mel = layout.mel_file("en-nospeech")
     kill_when(lambda: (folders[1] / mel).exists(), command, tmp_path)
-    done_before = {movie.id for movie in Cache(cache).movies if movie.has("en", nospeech=True)}
+    done_before = {movie.id for movie in Cache(cache).movies if movie.has("en-nospeech")}
     assert {"a"} <= done_before < set("abcd")
     made = (folders[0] / mel).stat().st_mtime_ns
     done = dubav(*command, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["skipped"] == len(done_before)
     movies = Cache(cache).movies
-    assert [movie.mel("en", nospeech=True).shape[0] for movie in movies] == [10] * 4
+    assert [movie.mel("en-nospeech").shape[0] for movie in movies] == [10] * 4
     assert len({(folder / mel).read_bytes() for folder in folders}) == 1
     assert (folders[0] / mel).stat().st_mtime_ns == made
     assert not [path for folder in folders for path in folder.glob(".*")]

@@ -56,7 +56,7 @@ def test_the_mel_is_that_of_demucs_on_the_whole_downmixed_track(cache, film, mod
     folder = add_movie(cache, film, "film")
     details = run(folder, cache, model_repo, model="tinybag")
     movie = Movie(folder)
-    mel = movie.mel("en", nospeech=True)
+    mel = movie.mel("en-nospeech")
     assert mel.shape == (CLIPS, 2, 96, 257)
     expected = expected_mel(model_repo, surround(6.9))
     # float16 near 14 has steps of 1/128
@@ -76,13 +76,13 @@ def test_a_track_that_ends_early_or_begins_late_has_silence(cache, tmp_path, mod
     waveform = np.zeros((6, CLIPS * 3 * RATE), np.float32)
     waveform[:, round(2.5 * RATE) : round(4.5 * RATE)] = surround(2.0)
     expected = expected_mel(model_repo, waveform, "faster").numpy()
-    difference = np.abs(Movie(folder).mel("en", nospeech=True).astype(np.float32) - expected)
+    difference = np.abs(Movie(folder).mel("en-nospeech").astype(np.float32) - expected)
     assert difference.max() < 0.05
 
 
 def test_done_films_are_skipped_and_give_the_same_bytes_when_made_again(cache, film, model_repo):
     folder = add_movie(cache, film, "film")
-    path = folder / layout.mel_file("en", nospeech=True)
+    path = folder / layout.mel_file("en-nospeech")
     assert "status" not in run(folder, cache, model_repo)
     content, made = path.read_bytes(), path.stat().st_mtime_ns
     assert run(folder, cache, model_repo) == {"status": "skipped"}
@@ -145,7 +145,7 @@ def test_the_level_that_prep_gave_a_track_is_given_again(cache, film, model_repo
     mels = []
     for folder in (plain, louder):
         run(folder, cache, model_repo, model="faster")
-        mels.append(Movie(folder).mel("en", nospeech=True).astype(np.float32))
+        mels.append(Movie(folder).mel("en-nospeech").astype(np.float32))
     loud = mels[0] > 0
     assert np.abs(mels[1][loud] - mels[0][loud] - np.log(4)).max() < 0.02
 
@@ -168,7 +168,7 @@ def test_the_whole_stage_lists_failures_and_goes_on(cache, film, tmp_path, model
     assert "gone.mkv is not there" in summary.failures[0].reason
     lines = [json.loads(line) for line in (cache / layout.SEPARATE_LOG).read_text().splitlines()]
     assert {line["source"]: line["status"] for line in lines} == {"good": "ok", "gone": "failed"}
-    assert {movie.id: movie.has("en", nospeech=True) for movie in Cache(cache).movies} == {"good": True, "gone": False}
+    assert {movie.id: movie.has("en-nospeech") for movie in Cache(cache).movies} == {"good": True, "gone": False}
 
 
 def test_what_stops_the_stage_before_it_begins(cache, film, model_repo, tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dubcli.cache import layout
 from dubcli.cache.reader import Movie
+from dubcli.core.tracks import Track
 from dubcli.errors import UserError
 
 CLIPS_AT_ONCE = 64
@@ -23,13 +24,12 @@ def check_movie(movie: Movie) -> Iterator[str]:
     if movie.id != movie.folder.name:
         yield f"{movie.folder / layout.MOVIE_FILE}: its id is {movie.id}, the folder's name is {movie.folder.name}"
     yield from _check_frames(movie)
+    for track in movie.every_track:
+        yield from _check_mel(movie, track)
     for language in movie.languages:
-        yield from _check_mel(movie, language, nospeech=False)
         first, stop = movie.tracks[language].get("valid_clips", [0, movie.n_clips])
         if not 0 <= first <= stop <= movie.n_clips:
             yield f"{movie.folder / layout.MOVIE_FILE}: {language}: valid_clips {first} to {stop} of {movie.n_clips}"
-    for language in movie.meta.get("nospeech", {}):
-        yield from _check_mel(movie, language, nospeech=True)
     yield from _leftovers(movie.folder)
 
 
@@ -62,10 +62,10 @@ def _jpeg_problem(jpeg: bytes, size: tuple[int, ...] | None) -> str | None:
         return f"does not decode: {error}"
 
 
-def _check_mel(movie: Movie, language: str, *, nospeech: bool) -> Iterator[str]:
-    path = movie.folder / layout.mel_file(language, nospeech=nospeech)
+def _check_mel(movie: Movie, track: Track) -> Iterator[str]:
+    path = movie.folder / track.mel_file
     try:
-        mel = movie.mel(language, nospeech=nospeech)
+        mel = movie.mel(track)
     except UserError as error:
         yield str(error)
         return

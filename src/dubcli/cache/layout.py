@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dubcli.core.tracks import CLIP_SECONDS as CLIP_SECONDS
+from dubcli.core.tracks import FULL, KINDS, Track
+
 FORMAT_VERSION = 1
-CLIP_SECONDS = 3
 FRAMES_PER_CLIP = 16
 CHANNELS = 2
 MELS = 96
-MEL_FRAMES = 280  # of 144 000 samples at 48 kHz
-NOSPEECH_MEL_FRAMES = 257  # of 132 300 samples at 44.1 kHz
 
 CACHE_FILE = "cache.json"
 PREP_LOG = "prep.jsonl"
@@ -36,14 +36,19 @@ FRAMES_FILE = "frames.jpgs"
 FRAME_INDEX_FILE = "frames.idx.npy"
 
 
-def mel_file(language: str, *, nospeech: bool = False) -> str:
+def mel_file(track: Track | str) -> str:
     """``mel.en.npy`` or ``mel.en-nospeech.npy``."""
-    return f"mel.{language}-nospeech.npy" if nospeech else f"mel.{language}.npy"
+    return Track.of(track).mel_file
 
 
-def mel_shape(n_clips: int, *, nospeech: bool = False) -> tuple[int, int, int, int]:
+def mel_shape(n_clips: int, kind: str = FULL) -> tuple[int, int, int, int]:
     """(n_clips, 2, 96, 280 or 257)."""
-    return n_clips, CHANNELS, MELS, NOSPEECH_MEL_FRAMES if nospeech else MEL_FRAMES
+    return n_clips, CHANNELS, MELS, KINDS[kind].mel_frames
+
+
+def entries_key(kind: str) -> str:
+    """Under which name ``movie.json`` holds the entries of tracks of a kind, by language."""
+    return "tracks" if kind == FULL else kind
 
 
 def movie_folder(cache: Path, movie_id: str) -> Path:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dubcli.cache import layout
 from dubcli.core.atomic import read_json
+from dubcli.core.tracks import FULL, KINDS, Track
 from dubcli.errors import UserError
 
 
@@ -43,15 +44,36 @@ class Movie:
         """Duration of the clips, in hours."""
         return self.n_clips * layout.CLIP_SECONDS / 3600
 
-    def has(self, language: str, *, nospeech: bool = False) -> bool:
-        """Whether this movie has that language's mel (or its no-speech mel)."""
-        return language in (self.meta.get("nospeech", {}) if nospeech else self.tracks)
+    @property
+    def every_track(self) -> tuple[Track, ...]:
+        """All tracks with a mel: those of the languages first, then those made of them."""
+        derived = [(language, kind) for kind in KINDS if kind != FULL for language in self.entries(kind)]
+        return (*(Track(language) for language in self.languages), *(Track(*pair) for pair in derived))
 
-    def valid_range(self, languages: Sequence[str]) -> tuple[int, int]:
-        """(first, stop): the clips whose sound is there in all of ``languages``; half-open, possibly empty."""
-        ranges = [self.tracks[language].get("valid_clips", [0, self.n_clips]) for language in languages]
+    def entries(self, kind: str) -> dict[str, dict[str, Any]]:
+        """What ``movie.json`` says of the tracks of a kind, by language."""
+        found: dict[str, dict[str, Any]] = self.meta.get(layout.entries_key(kind), {})
+        return found
+
+    def has(self, track: Track | str) -> bool:
+        """Whether this movie has that track's mel. A string is a track's name: ``en``, ``en-nospeech``."""
+        track = Track.of(track)
+        return track.language in self.entries(track.kind)
+
+    def valid_range(self, tracks: Sequence[Track | str]) -> tuple[int, int]:
+        """(first, stop): the clips whose sound is there in all of ``tracks``; half-open, possibly empty.
+
+        A track that was made of another is valid where that one is, unless its own entry says more.
+        """
+        ranges = [self._valid_clips(Track.of(track)) for track in tracks]
         first = max([0, *(int(start) for start, _ in ranges)])
         return first, max(first, min([self.n_clips, *(int(stop) for _, stop in ranges)]))
+
+    def _valid_clips(self, track: Track) -> tuple[int, int]:
+        own = self.entries(track.kind).get(track.language, {})
+        source = self.tracks.get(track.language, {})
+        first, stop = own.get("valid_clips") or source.get("valid_clips") or (0, self.n_clips)
+        return first, stop
 
     @functools.cached_property
     def frame_offsets(self) -> npt.NDArray[np.int64]:
@@ -81,16 +103,17 @@ class Movie:
         block = self._frames[bounds[0] : bounds[-1]].tobytes()
         return [block[a - bounds[0] : b - bounds[0]] for a, b in itertools.pairwise(bounds)]
 
-    def mel(self, language: str, *, nospeech: bool = False) -> npt.NDArray[np.float16]:
+    def mel(self, track: Track | str) -> npt.NDArray[np.float16]:
         """Memory-mapped float16 (n_clips, 2, 96, 280), or (…, 257) without speech: ln(mel power + 1e-6).
 
         Raises UserError when the movie has no such mel or its file is damaged.
         """
-        name = layout.mel_file(language, nospeech=nospeech)
+        track = Track.of(track)
+        name = track.mel_file
         if name not in self._mels:
-            if not self.has(language, nospeech=nospeech):
-                raise UserError(f"{self.folder} has no {name}; it has {', '.join(self.languages)}")
-            shape = layout.mel_shape(self.n_clips, nospeech=nospeech)
+            if not self.has(track):
+                raise UserError(f"{self.folder} has no {name}; it has {', '.join(map(str, self.every_track))}")
+            shape = layout.mel_shape(self.n_clips, track.kind)
             self._mels[name] = _map(self.folder / name, shape, np.dtype(np.float16))
         return self._mels[name]
 

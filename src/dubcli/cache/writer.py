@@ -15,6 +15,7 @@ import numpy.typing as npt
 from dubcli.cache import layout
 from dubcli.core.atomic import atomic_folder, atomic_write, read_json, remove_leftovers, write_json
 from dubcli.core.same import require_same
+from dubcli.core.tracks import Track
 from dubcli.errors import UserError
 
 _HEADER_BYTES = 128  # of the .npy header, fixed so that the number of rows can be filled in at the end
@@ -167,10 +168,10 @@ def new_movie(cache: Path, movie_id: str) -> Iterator[MovieWriter]:
 
 
 @contextmanager
-def added_mel(folder: Path, language: str, *, nospeech: bool = False) -> Iterator[ArrayWriter]:
+def added_mel(folder: Path, track: Track | str) -> Iterator[ArrayWriter]:
     """Write a mel beside the others of the movie in ``folder``; it appears by one rename. See ``update_movie``."""
-    shape = layout.mel_shape(0, nospeech=nospeech)[1:]
-    with suppress(_Discarded), atomic_write(folder / layout.mel_file(language, nospeech=nospeech)) as file:
+    shape = layout.mel_shape(0, Track.of(track).kind)[1:]
+    with suppress(_Discarded), atomic_write(folder / layout.mel_file(track)) as file:
         writer = ArrayWriter(file, shape, np.float16)
         yield writer
         if writer.discarded:

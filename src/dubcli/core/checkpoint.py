@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from dubcli.core.atomic import atomic_write
 from dubcli.core.backbones import BackboneSpec
 from dubcli.core.models import DubModel, freeze, preset_sizes
-from dubcli.core.variants import SPEECH_SAMPLE_RATE, Variant, variant_from_dict
+from dubcli.core.tracks import Track
+from dubcli.core.variants import Variant, make_variant, variant_from_dict
 from dubcli.errors import UserError
 
 FORMAT = 2  # 1: no backbones named, the paper's; variants as languages with one kind of primary
@@ -173,7 +174,7 @@ def mismatch(error: Exception) -> str:
 def random_trained(seed: int, preset: str = "paper") -> TrainedModel:
     """The RP baseline (paper appendix D): a model with random weights, a function of the seed alone."""
     preset_sizes(preset)
-    variant = Variant(name="random", uses_video=True, primary="en", secondaries=("",))
+    variant = make_variant("random", Track("en"), (Track("en"),))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = DubModel(variant, preset)
@@ -181,7 +182,7 @@ def random_trained(seed: int, preset: str = "paper") -> TrainedModel:
         model=freeze(model),
         variant=variant,
         preset=preset,
-        sample_rate=SPEECH_SAMPLE_RATE,
+        sample_rate=variant.sample_rate,
         mel_mean=RANDOM_MEL_MEAN,
         mel_std=RANDOM_MEL_STD,
         config={"seed": seed, "preset": preset},

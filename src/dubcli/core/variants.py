@@ -1,66 +1,117 @@
-"""The variants of the method (paper section 3.4): which sound tracks are contrasted with what. No torch here."""
+"""The variants of the method (paper section 3.4): which sound tracks are contrasted with what. No torch here.
+
+A variant is data: the views that its heads are given, and the pairs of heads that are contrasted. A new one is an entry
+of ``RECIPES``, or a function of one's own that returns a ``Variant`` (``--variant MODULE:FUNCTION``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
+from dubcli.core import plugins
+from dubcli.core.tracks import FULL, NOSPEECH, Track
 from dubcli.errors import UserError
 
 EFJ = ("es", "fr", "ja")
-SPEECH_SAMPLE_RATE = 48000
-NOSPEECH_SAMPLE_RATE = 44100
-_KNOWN = "mono, a language such as es, efj, sep, a, a-efj, multi:es,de or multi:all"
+HEADS = ("video", "primary", "secondary")
+AUGMENTATIONS = ("random", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What a head is given.
+
+    head: ``video`` (a clip's frames), ``primary`` or ``secondary`` (its sound). tracks: of sound, in turn, one per
+    step. augmentation: ``random`` (crops and RandAugment of frames, masks of sound; paper section 3.2) or ``none``.
+    """
+
+    head: str
+    tracks: tuple[Track, ...] = ()
+    augmentation: str = "random"
+
+    def __post_init__(self) -> None:
+        if self.head not in HEADS:
+            raise ValueError(f"{self.head!r} is no head; there are {', '.join(HEADS)}")
+        if self.augmentation not in AUGMENTATIONS:
+            raise ValueError(f"augmentation is {self.augmentation!r}, not {' or '.join(AUGMENTATIONS)}")
+        if (self.head == "video") != (not self.tracks):
+            raise ValueError("the video head has no tracks, every other head has at least one")
+        if len(set(self.tracks)) != len(self.tracks):
+            raise ValueError(f"head {self.head} names a track twice")
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it is augmented."""
+        return self.augmentation == "random"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
     """What one training run contrasts.
 
-    name: as given on the command line. primary: language of the primary track. secondaries: languages taken in turn,
-    one per step; ``""`` means the primary track itself, masked a second time; empty means one loss term only (``sep``).
+    name: as given on the command line. views: in the order video, primary, secondary; primary is always there and has
+    one track. terms: pairs of heads whose losses are summed (paper Eq. 2).
     """
 
     name: str
-    uses_video: bool
-    primary: str
-    primary_kind: Literal["speech", "nospeech"] = "speech"
-    secondaries: tuple[str, ...] = ()
+    views: tuple[View, ...]
+    terms: tuple[tuple[str, str], ...]
 
     def __post_init__(self) -> None:
-        if self.primary_kind not in ("speech", "nospeech"):
-            raise ValueError(f"primary_kind is {self.primary_kind!r}, not speech or nospeech")
-        if not self.uses_video and not self.secondaries:
-            raise ValueError(f"variant {self.name} contrasts nothing: neither video nor secondary audio")
-        if len(set(self.secondaries)) != len(self.secondaries):
-            raise ValueError(f"variant {self.name} names a secondary language twice")
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """Every language a film must have, the primary first."""
-        return (self.primary, *(language for language in self.secondaries if language))
+        heads = self.heads
+        if heads != tuple(head for head in HEADS if head in heads) or "primary" not in heads:
+            raise ValueError(
+                f"variant {self.name} has heads {', '.join(heads)}; give some of {', '.join(HEADS)}, in order"
+            )
+        if len(self.view("primary").tracks) != 1:
+            raise ValueError(f"variant {self.name} has several primary tracks; the primary head has one")
+        used = {head for term in self.terms for head in term}
+        if not self.terms or used != set(heads) or any(first == second for first, second in self.terms):
+            raise ValueError(f"variant {self.name} contrasts nothing, or a head that it does not have or use")
 
     @property
     def heads(self) -> tuple[str, ...]:
         """Names of the projection heads: a subset of video, primary, secondary."""
-        video = ("video",) if self.uses_video else ()
-        return (*video, "primary", *(("secondary",) if self.secondaries else ()))
+        return tuple(view.head for view in self.views)
+
+    def view(self, head: str) -> View:
+        """What a head is given. Raises KeyError."""
+        return {view.head: view for view in self.views}[head]
 
     @property
-    def terms(self) -> tuple[tuple[str, str], ...]:
-        """The pairs of heads whose losses are summed (paper Eq. 2); audio only: the one within-modal pair."""
-        if not self.uses_video:
-            return (("primary", "secondary"),)
-        return tuple(("video", head) for head in self.heads if head != "video")
+    def uses_video(self) -> bool:
+        """Whether frames are looked at."""
+        return "video" in self.heads
+
+    @property
+    def primary(self) -> Track:
+        """The primary track."""
+        return self.view("primary").tracks[0]
+
+    @property
+    def secondaries(self) -> tuple[Track, ...]:
+        """The tracks that the secondary head is given in turn; the primary one again where it is masked twice."""
+        return self.view("secondary").tracks if "secondary" in self.heads else ()
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Every track a film must have, the primary first."""
+        return tuple(dict.fromkeys((self.primary, *self.secondaries)))
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The tracks' languages, the primary first."""
+        return tuple(dict.fromkeys(track.language for track in self.tracks))
 
     @property
     def sample_rate(self) -> int:
-        """Hz. The no-speech track comes out of Demucs at 44100 (paper section 3.4, No-Speech)."""
-        return NOSPEECH_SAMPLE_RATE if self.primary_kind == "nospeech" else SPEECH_SAMPLE_RATE
+        """Hz, of the primary track: the sound that the model is used on later."""
+        return self.primary.sample_rate
 
-    def secondary_at(self, epoch: int, step: int) -> str | None:
-        """Secondary language of a step of an epoch, the same on all ranks; None when there is none.
+    def secondary_at(self, epoch: int, step: int) -> Track | None:
+        """Secondary track of a step of an epoch, the same on all ranks; None when there is none.
 
         Round-robin by step as the paper's Multilingual variant; the start moves by one each epoch, so that
         an epoch whose length is a multiple of the languages does not pair every step with one language for ever.
@@ -71,30 +122,103 @@ class Variant:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they stand in a checkpoint and in config.json."""
-        return {**asdict(self), "secondaries": list(self.secondaries)}
+        views = [
+            {"head": view.head, "tracks": [track.name for track in view.tracks], "augmentation": view.augmentation}
+            for view in self.views
+        ]
+        return {"name": self.name, "views": views, "terms": [list(term) for term in self.terms]}
 
 
 def variant_from_dict(fields: Mapping[str, Any]) -> Variant:
-    """The inverse of ``Variant.to_dict``. Raises TypeError or ValueError when the fields are not a variant's."""
-    return Variant(**{**fields, "secondaries": tuple(fields["secondaries"])})
+    """The inverse of ``Variant.to_dict``; reads the form of checkpoint format 1 too.
+
+    Raises KeyError, TypeError or ValueError when the fields are not a variant's.
+    """
+    if "views" not in fields:
+        return _of_format_1(fields)
+    views = tuple(
+        View(
+            head=view["head"],
+            tracks=tuple(Track.of(name) for name in view["tracks"]),
+            augmentation=view["augmentation"],
+        )
+        for view in fields["views"]
+    )
+    return Variant(name=fields["name"], views=views, terms=tuple((first, second) for first, second in fields["terms"]))
+
+
+def _of_format_1(fields: Mapping[str, Any]) -> Variant:
+    """Languages, one kind of primary track, ``""`` for the primary itself."""
+    kind = {"speech": FULL, "nospeech": NOSPEECH}[fields["primary_kind"]]
+    primary = Track(fields["primary"], kind)
+    secondaries = tuple(Track(language) if language else primary for language in fields["secondaries"])
+    return make_variant(fields["name"], primary, secondaries, video=fields["uses_video"])
+
+
+def make_variant(name: str, primary: Track, secondaries: Sequence[Track], *, video: bool = True) -> Variant:
+    """The usual shape: video against primary and secondary sound, or without video these two against each other.
+
+    Raises ValueError where there is nothing to contrast.
+    """
+    views = [View(head="video")] if video else []
+    views.append(View(head="primary", tracks=(primary,)))
+    if secondaries:
+        views.append(View(head="secondary", tracks=tuple(secondaries)))
+    if video:
+        terms = tuple(("video", view.head) for view in views if view.head != "video")
+    else:
+        terms = (("primary", "secondary"),)
+    return Variant(name=name, views=tuple(views), terms=terms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A variant of the primary language alone: the kinds of its tracks. secondary None: one loss term only."""
+
+    primary: str = FULL
+    secondary: str | None = FULL
+    video: bool = True
+
+
+RECIPES: dict[str, Recipe] = {
+    "mono": Recipe(),  # the primary track masked twice
+    "sep": Recipe(primary=NOSPEECH, secondary=None),
+    "ns": Recipe(secondary=NOSPEECH),  # the primary track with its speech, and without it
+    "a": Recipe(video=False),
+}
+_KNOWN = f"{', '.join(RECIPES)}, a language such as es, efj, a-efj, multi:es,de, multi:all, MODULE:FUNCTION"
 
 
 def parse_variant(text: str, primary: str, available: Sequence[str]) -> Variant:
     """Read ``--variant``.
 
-    text: ``mono``, a language, ``efj`` (es, fr, ja exactly), ``sep``, ``a``, ``multi:LANG,LANG`` or ``multi:all``
-    (every language of the cache but the primary); ``a-`` before a language, ``efj`` or ``multi:`` drops the video.
+    text: a name of ``RECIPES``, a language, ``efj`` (es, fr, ja exactly), ``multi:LANG,LANG`` or ``multi:all`` (every
+    language of the cache but the primary); ``a-`` before a language, ``efj`` or ``multi:`` drops the video. Or
+    ``MODULE:FUNCTION``, called with the primary language and the languages that the cache has.
     primary: language of the primary track. available: the languages that the cache has.
     Raises UserError that says what is missing or unknown.
     """
     name = text.strip().lower()
-    if name == "sep":
-        return Variant(name=name, uses_video=True, primary=primary, primary_kind="nospeech")
-    if name in ("mono", "a"):
-        return Variant(name=name, uses_video=name == "mono", primary=primary, secondaries=("",))
+    if name in RECIPES:
+        recipe = RECIPES[name]
+        secondary = () if recipe.secondary is None else (Track(primary, recipe.secondary),)
+        return make_variant(name, Track(primary, recipe.primary), secondary, video=recipe.video)
     dubs = name.removeprefix("a-")
-    secondaries = _secondaries(dubs, primary, available)
-    return Variant(name=name, uses_video=dubs == name, primary=primary, secondaries=secondaries)
+    if ":" in dubs and not dubs.startswith("multi:"):
+        return _own(text.strip(), primary, available)
+    secondaries = tuple(Track(language) for language in _secondaries(dubs, primary, available))
+    return make_variant(name, Track(primary), secondaries, video=dubs == name)
+
+
+def _own(text: str, primary: str, available: Sequence[str]) -> Variant:
+    function = plugins.load_object(text, asked="--variant")
+    try:
+        variant = function(primary, list(available))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"--variant {text}: {error}") from None
+    if not isinstance(variant, Variant):
+        raise UserError(f"--variant {text} returned a {type(variant).__name__}, no dubcli.core.variants.Variant")
+    return variant
 
 
 def _secondaries(dubs: str, primary: str, available: Sequence[str]) -> tuple[str, ...]:

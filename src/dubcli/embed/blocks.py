@@ -91,7 +91,7 @@ def wanted_of(embedder: Embedder, config: EmbedConfig) -> Wanted:
         sample_rate=embedder.sample_rate,
         sizes=preset_sizes(embedder.trained.preset),
         lang=config.lang,
-        nospeech=embedder.trained.variant.primary_kind == "nospeech",
+        kind=embedder.trained.variant.primary.kind,
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dubcli.core.models import FRAMES, ModelSizes
+from dubcli.core.tracks import FULL, KINDS, Track
 from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, chunk_count, cut
 from dubcli.embed.frames import eval_clip
 from dubcli.embed.inputs import Item
@@ -22,14 +23,14 @@ class Wanted:
     """What the backbones take: modalities, sound at ``sample_rate``, frames of a preset's size, one sound track.
 
     ``frames``: of a 3-second chunk of a video file; what a cache holds is 16.
-    ``base``: the folder that relative paths are in; empty is the working folder.
+    ``kind``: of the track in a cache. ``base``: the folder that relative paths are in; empty is the working folder.
     """
 
     modalities: tuple[str, ...]
     sample_rate: int
     sizes: ModelSizes
     lang: str | None = None
-    nospeech: bool = False
+    kind: str = FULL
     frames: int = FRAMES
     base: str = ""
 
@@ -84,16 +85,15 @@ def _decode_movie(folder: Path, wanted: Wanted, reading: Reading) -> Iterator[Ch
         reading.seconds = float(movie.n_clips * CHUNK_SECONDS)
         reading.expected.update(mel=movie.n_clips, frames=movie.n_clips)
         language = wanted.lang or movie.primary
-        mels = None
+        track, mels = Track(language, wanted.kind), None
         if "audio" in wanted.modalities:
-            if movie.has(language, nospeech=wanted.nospeech):
-                mels = movie.mel(language, nospeech=wanted.nospeech)
+            if movie.has(track):
+                mels = movie.mel(track)
             else:
-                kind = "no-speech mel" if wanted.nospeech else "mel"
-                reading.warnings.append(f"has no {kind} of {language}")
+                reading.warnings.append(f"has no {KINDS[track.kind].title} of {language}")
         if mels is None and "video" not in wanted.modalities:
             raise InputError(reading.warning or "nothing that is asked for")
-        valid = movie.valid_range([language]) if movie.has(language) else (0, movie.n_clips)
+        valid = movie.valid_range([track])
         for clip in range(movie.n_clips):
             times = (clip, float(clip * CHUNK_SECONDS), float(CHUNK_SECONDS), 0.0)
             if mels is not None and valid[0] <= clip < valid[1]:

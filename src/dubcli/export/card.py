@@ -10,6 +10,7 @@ from dubcli import __version__
 from dubcli.core.backbones import BUILT_IN, BackboneSpec
 from dubcli.core.checkpoint import TrainedModel
 from dubcli.core.models import PROJECTION, count_parameters, preset_sizes
+from dubcli.core.tracks import NOSPEECH
 
 _CARD = """---
 library_name: dubcli
@@ -80,7 +81,7 @@ def model_card(trained: TrainedModel) -> str:
         sample_rate=trained.sample_rate,
         mel_mean=trained.mel_mean,
         mel_std=trained.mel_std,
-        nospeech=nospeech if trained.variant.primary_kind == "nospeech" else "",
+        nospeech=nospeech if trained.variant.primary.kind == NOSPEECH else "",
         video_input="* No video backbone."
         if video is None
         else f"* Video: 16 frames per 3 seconds, centre crop {crop} x {crop}, (x / 255 - 0.45) / 0.225.",

@@ -10,6 +10,7 @@ from typing import Any
 from dubcli.cache.check import check_movie
 from dubcli.cache.layout import CACHE_FILE
 from dubcli.cache.reader import Cache, Movie
+from dubcli.core.tracks import NOSPEECH
 from dubcli.errors import InputError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.ls.title import TitleRow, TrackRow
@@ -69,8 +70,8 @@ def list_sources(sources: Sequence[Path], *, progress: Progress = SILENT) -> Lis
 def _from_movie(movie: Movie, findings: tuple[str, ...]) -> TitleRow:
     video: dict[str, Any] = movie.meta.get("video", {})
     notes = [f"{language} left out" for language in movie.meta.get("left_out", {})]
-    if movie.meta.get("nospeech"):
-        notes.append("no-speech: " + ", ".join(movie.meta["nospeech"]))
+    if movie.entries(NOSPEECH):
+        notes.append("no-speech: " + ", ".join(movie.entries(NOSPEECH)))
     return TitleRow(
         title=movie.id,
         duration_seconds=movie.n_clips * 3.0,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dubcli.cache.layout import entries_key
 from dubcli.cache.reader import Movie
 from dubcli.cache.writer import added_mel, update_movie
+from dubcli.core.tracks import FULL, KINDS
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
@@ -64,7 +66,9 @@ def _add_one(
     def record(changed: dict[str, Any]) -> None:
         changed["tracks"][language] = track_meta(one, info.path, movie.n_clips)
         changed.get("left_out", {}).pop(language, None)
-        changed.get("nospeech", {}).pop(language, None)  # it was made of the former sound
+        for kind in KINDS:
+            if kind != FULL:  # they were made of the former sound
+                changed.get(entries_key(kind), {}).pop(language, None)
 
     update_movie(config.cache, movie.folder, record)
     return {}

@@ -32,7 +32,9 @@ def option(default: Any, help: str, *, result: bool = True) -> Any:
 class PretrainConfig:
     """One training run. Raises UserError on values that make no sense."""
 
-    variant: str = option("efj", "mono, es, fr, ja, efj, sep, a, a-efj, or any list: multi:de,it, multi:all.")
+    variant: str = option(
+        "efj", "mono, es, fr, ja, efj, sep, ns, a, a-efj, any list: multi:de,it, multi:all; MODULE:FUNCTION."
+    )
     cache: str = option("cache", "The clip cache's folder.", result=False)
     out: str = option("", "The run's folder. [default: runs/VARIANT]", result=False)
     preset: str = option("paper", "Sizes of the models: paper, small or tiny.")

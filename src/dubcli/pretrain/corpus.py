@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from dubcli.cache.layout import CLIP_SECONDS
 from dubcli.cache.reader import Cache, Movie
+from dubcli.core.tracks import FULL, KINDS
 from dubcli.core.variants import Variant, parse_variant
 from dubcli.errors import UserError
 
@@ -85,14 +86,11 @@ def read_corpus(cache_path: str | Path, variant_text: str, val_fraction: float) 
         raise UserError(f"the cache {cache.path} has no films; prepare some with dubav prep")
     primary = str(cache.info["parameters"].get("primary") or cache.movies[0].primary)
     variant = parse_variant(variant_text, primary, _languages(cache.movies))
-    nospeech = variant.primary_kind == "nospeech"
     usable = []
     for movie in cache.movies:
-        if not all(movie.has(language) for language in variant.languages):
+        if not all(movie.has(track) and movie.has(track.language) for track in variant.tracks):
             continue
-        if nospeech and not movie.has(primary, nospeech=True):
-            continue
-        first, stop = movie.valid_range(variant.languages)
+        first, stop = movie.valid_range(variant.tracks)
         if stop > first:
             usable.append((movie, (first, stop)))
     if not usable:
@@ -117,8 +115,8 @@ def _damage(movie: Movie, variant: Variant) -> str:
     try:
         if variant.uses_video:
             _ = movie.frame_offsets
-        for language in variant.languages:
-            movie.mel(language, nospeech=variant.primary_kind == "nospeech")
+        for track in variant.tracks:
+            movie.mel(track)
     except UserError as error:
         return str(error)
     return ""
@@ -137,12 +135,11 @@ def held_out_films(film_ids: Sequence[str], fraction: float) -> set[str]:
 
 def mel_statistics(part: Part, variant: Variant) -> tuple[float, float]:
     """(mean, standard deviation) of the primary training mels, over at most 512 clips evenly spaced."""
-    nospeech = variant.primary_kind == "nospeech"
     chosen = np.unique(np.linspace(0, part.clips - 1, min(part.clips, _STATISTICS_CLIPS)).round().astype(int))
     count, total, squares = 0, 0.0, 0.0
     for clip in chosen:
         movie, number = part.locate(int(clip))
-        mel = np.asarray(movie.mel(variant.primary, nospeech=nospeech)[number], np.float64)
+        mel = np.asarray(movie.mel(variant.primary)[number], np.float64)
         count, total, squares = count + mel.size, total + float(mel.sum()), squares + float((mel**2).sum())
     mean = total / count
     return mean, max(1e-3, (squares / count - mean**2) ** 0.5)
@@ -157,7 +154,10 @@ def _part(entries: Sequence[tuple[Movie, tuple[int, int]]]) -> Part:
 
 
 def _nothing(variant: Variant, cache: Cache) -> str:
-    if variant.primary_kind == "nospeech":
-        return f"variant sep needs no-speech mels, no film in {cache.path} has them; run dubav separate first"
-    wanted = ", ".join(variant.languages)
+    for track in variant.tracks:
+        if track.kind != FULL and not any(movie.has(track) for movie in cache.movies):
+            kind = KINDS[track.kind]
+            missing = f"{kind.title}s of {track.language}"
+            return f"variant {variant.name} needs {missing}, no film in {cache.path} has them; run {kind.made_by} first"
+    wanted = ", ".join(map(str, variant.tracks))
     return f"no film in {cache.path} has {wanted} together; dubav ls {cache.path} shows what there is"

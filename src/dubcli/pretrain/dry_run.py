@@ -45,6 +45,7 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
         "films held out": len(corpus.held_out.movies),
         "films that lack a track": corpus.lacking,
         "languages": ", ".join(corpus.variant.languages),
+        "tracks": ", ".join(map(str, corpus.variant.tracks)),
         "parameters": count_parameters(trainer.model),
         "processes": processes,
         "steps": steps,

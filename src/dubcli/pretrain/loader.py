@@ -5,7 +5,7 @@ A batch is a pure function of its request, so the number of workers changes noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,8 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from dubcli.cache.reader import Movie
 from dubcli.core.models import FRAMES, preset_sizes
 from dubcli.core.sampler import SameMovieBatchSampler
-from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video
+from dubcli.core.tracks import Track
+from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video, eval_video
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
 from dubcli.jobs.orphans import end_with_parent
@@ -28,12 +29,12 @@ from dubcli.pretrain.corpus import Part
 
 @dataclass(frozen=True)
 class Request:
-    """What to load: the clips of one rank's step. ``secondary`` is a language, "" (the primary again) or None."""
+    """What to load: the clips of one rank's step. ``secondary``: the track of the secondary head, if there is one."""
 
     epoch: int
     step: int
     clips: tuple[int, ...]
-    secondary: str | None
+    secondary: Track | None
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Batch:
 
     request: Request
     primary: Tensor
-    primary_masks: Tensor
+    primary_masks: Tensor | None
     secondary: Tensor | None = None
     secondary_masks: Tensor | None = None
     video: Tensor | None = None
@@ -120,13 +121,15 @@ class ClipDataset(Dataset[Batch]):
         batch = Batch(
             request=request,
             primary=self._mels(clips, self.variant.primary),
-            primary_masks=draw_masks(self.seed, request.epoch, clips, "primary"),
+            primary_masks=self._masks(request, clips, "primary"),
             bad=bad,
         )
         if request.secondary is not None:
-            batch.secondary = self._mels(clips, request.secondary or self.variant.primary)
-            batch.secondary_masks = draw_masks(self.seed, request.epoch, clips, "secondary")
-        if frames:
+            batch.secondary = self._mels(clips, request.secondary)
+            batch.secondary_masks = self._masks(request, clips, "secondary")
+        if frames and not self.variant.view("video").is_random:
+            batch.video = torch.stack([eval_video(frame, self.sizes) for frame in frames])
+        elif frames:
             draws = [
                 draw_video(self.seed, request.epoch, clip, frame.shape[-2], frame.shape[-1], self.augmentation)
                 for clip, frame in zip(clips, frames, strict=True)
@@ -163,24 +166,28 @@ class ClipDataset(Dataset[Batch]):
         count = self.part.clips_per_movie[movie]
         return int(ends[movie]) - count, count
 
-    def _mels(self, clips: list[int], language: str) -> Tensor:
-        nospeech = self.variant.primary_kind == "nospeech"
+    def _masks(self, request: Request, clips: list[int], head: str) -> Tensor | None:
+        if not self.variant.view(head).is_random:
+            return None
+        return draw_masks(self.seed, request.epoch, clips, head)
+
+    def _mels(self, clips: list[int], track: Track) -> Tensor:
         rows = []
         for clip in clips:
             movie, number = self.part.locate(clip)
-            rows.append(np.array(movie.mel(language, nospeech=nospeech)[number]))
+            rows.append(np.array(movie.mel(track)[number]))
         return torch.from_numpy(np.stack(rows))
 
     def eval_batch(
-        self, clips: list[int], languages: list[str], bad: list[str]
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Decoded frames of each clip (none for audio-only variants), and float16 mels by language.
+        self, clips: list[int], tracks: Sequence[Track], bad: list[str]
+    ) -> tuple[list[Tensor], dict[Track, Tensor]]:
+        """Decoded frames of each clip (none for audio-only variants), and float16 mels by track.
 
         Clips that do not decode are replaced as in training and named in ``bad``.
         """
         clips = list(clips)
         frames = self._frames(clips, bad) if self.variant.uses_video else []
-        return frames, {language: self._mels(clips, language) for language in languages}
+        return frames, {track: self._mels(clips, track) for track in tracks}
 
 
 class BlankClips(ClipDataset):
@@ -190,9 +197,9 @@ class BlankClips(ClipDataset):
         sizes = [self.part.locate(clip)[0].meta.get("frame_size", (320, 180)) for clip in clips]
         return [torch.zeros(FRAMES, 3, height, width, dtype=torch.uint8) for width, height in sizes]
 
-    def _mels(self, clips: list[int], language: str) -> Tensor:
+    def _mels(self, clips: list[int], track: Track) -> Tensor:
         movie, number = self.part.locate(clips[0])
-        shape = movie.mel(language, nospeech=self.variant.primary_kind == "nospeech")[number].shape
+        shape = movie.mel(track)[number].shape
         return torch.zeros(len(clips), *shape, dtype=torch.float16)
 
 

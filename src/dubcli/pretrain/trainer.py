@@ -187,6 +187,10 @@ class Trainer:
         return {
             "world_size": distributed.world_size(),
             "languages": list(self.corpus.variant.languages),
+            "tracks": {
+                track.name: {"sample_rate": track.sample_rate, "mel_frames": track.mel_frames}
+                for track in self.corpus.variant.tracks
+            },
             "train_films": len(train.movies),
             "train_hours": round(train.hours, 4),
             "held_out_films": [movie.id for movie in held_out.movies],
@@ -341,7 +345,9 @@ class Trainer:
         if distributed.is_main():
             epoch = self.step / self.epoch_steps
             line = {"step": self.step, "epoch": round(epoch, 4), **self.metrics, "lr": self.learning_rate, **speed}
-            self.folder.log(line | {"secondary": batch.request.secondary} if batch.request.secondary else line)
+            secondary = batch.request.secondary
+            other = secondary not in (None, self.corpus.variant.primary)
+            self.folder.log(line | {"secondary": str(secondary)} if other else line)
         self.progress.update(TASK, self.step, loss=self.metrics["loss"], lr=self.learning_rate, **speed)
 
     def _check_losses(self) -> None:

@@ -1,6 +1,8 @@
-"""What the held-out films say: loss, cross-modal retrieval per language, and how near dubs lie to each other."""
+"""What the held-out films say: loss, cross-modal retrieval per track, and how near dubs lie to each other."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,7 +11,9 @@ from torch import Tensor
 from dubcli.core import distributed
 from dubcli.core.loss import nt_xent
 from dubcli.core.models import PROJECTION, DubModel
+from dubcli.core.tracks import Track
 from dubcli.core.transforms import eval_video
+from dubcli.core.variants import Variant
 from dubcli.jobs.ahead import ahead
 from dubcli.pretrain.loader import ClipDataset
 from dubcli.pretrain.step import Stepper
@@ -59,57 +63,80 @@ def validate(
     """
     part, variant, config = dataset.part, stepper.variant, stepper.config
     chosen = np.unique(np.linspace(0, part.clips - 1, min(part.clips, clips)).round().astype(int))
-    languages = list(dict.fromkeys((variant.primary, *variant.languages)))
     mine = chosen[distributed.rank() :: distributed.world_size()]
-    found = _embed(
-        stepper, model, dataset, [int(clip) for clip in mine], languages, [] if bad is None else bad, threads
-    )
+    found = _embed(stepper, model, dataset, [int(clip) for clip in mine], [] if bad is None else bad, threads)
     gathered = {name: _gather_rows(rows, len(chosen)) for name, rows in found.items()}
     unit = {name: torch.nn.functional.normalize(rows.float(), dim=1) for name, rows in gathered.items()}
     metrics: dict[str, float] = {}
-    anchor = "video" if variant.uses_video else f"primary/{variant.primary}"
-    for name, rows in unit.items():
-        if name.startswith("feature/") or name == anchor:
-            continue
-        language = name.split("/")[1]
-        key = language if name.startswith("secondary/") or variant.uses_video else f"{language}-self"
+    for pair in comparisons(variant):
+        anchor, rows = unit[pair.anchor], unit[pair.other]
         for direction, (queries, targets) in {
-            f"{anchor.split('/')[0]}->audio": (unit[anchor], rows),
-            f"audio->{anchor.split('/')[0]}": (rows, unit[anchor]),
+            f"{pair.anchor_head}->audio": (anchor, rows),
+            f"audio->{pair.anchor_head}": (rows, anchor),
         }.items():
             for metric, value in retrieval(queries, targets).items():
-                metrics[f"val/{direction}/{key}/{metric}"] = value
+                metrics[f"val/{direction}/{pair.label}/{metric}"] = value
         size = config.batch_size
         losses = [
             nt_xent(a, b, config.temperature, config.negatives)  # type: ignore[arg-type]
-            for a, b in zip(torch.split(unit[anchor], size), torch.split(rows, size), strict=True)
+            for a, b in zip(torch.split(anchor, size), torch.split(rows, size), strict=True)
             if len(a) > 1
         ]
         if losses:
-            metrics[f"val/loss/{key}"] = float(torch.stack(losses).mean())
+            metrics[f"val/loss/{pair.label}"] = float(torch.stack(losses).mean())
     primary = unit[f"feature/{variant.primary}"]
-    for language in languages[1:]:
-        for name, value in alignment(primary, unit[f"feature/{language}"]).items():
-            metrics[f"val/alignment/{language}/{name}"] = value
+    for track in variant.tracks[1:]:
+        for name, value in alignment(primary, unit[f"feature/{track}"]).items():
+            metrics[f"val/alignment/{track}/{name}"] = value
     return metrics
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A term of the loss with one of its tracks: which rows against which, and how the metrics name it."""
+
+    anchor: str
+    other: str
+    anchor_head: str
+    label: str
+
+
+def comparisons(variant: Variant) -> list[Comparison]:
+    """All that a variant contrasts, each with a label of its own: the track's name, with the head where a second head
+    is given the same track (``en-secondary``), with both where rows stand in two terms."""
+    found: list[Comparison] = []
+    for term in variant.terms:
+        first, second = sorted(term, key=variant.heads.index)
+        for anchor, _ in _rows_of(variant, first):
+            for other, track in _rows_of(variant, second):
+                taken = {pair.label for pair in found}
+                labels = [track, f"{track}-{second}", f"{track}-{first}-{second}", f"{track}-{anchor}-{second}"]
+                if any(pair.other == other for pair in found):  # these rows, against another head
+                    del labels[1]
+                found.append(Comparison(anchor, other, first, next(name for name in labels if name not in taken)))
+    return found
+
+
+def _rows_of(variant: Variant, head: str) -> list[tuple[str, str]]:
+    """Names of a head's rows, one per track, and of the track."""
+    if head == "video":
+        return [("video", "")]
+    return [(f"{head}/{track}", track.name) for track in variant.view(head).tracks]
+
+
 def _embed(
-    stepper: Stepper,
-    model: DubModel,
-    dataset: ClipDataset,
-    clips: list[int],
-    languages: list[str],
-    bad: list[str],
-    threads: int,
+    stepper: Stepper, model: DubModel, dataset: ClipDataset, clips: list[int], bad: list[str], threads: int
 ) -> dict[str, Tensor]:
-    """Projections by ``video``, ``primary/<lang>``, ``secondary/<lang>``, and backbone features ``feature/<lang>``."""
+    """Projections by ``video``, ``primary/<track>``, ``secondary/<track>``, and features ``feature/<track>``."""
+    variant = stepper.variant
 
-    def load(batch: list[int]) -> tuple[list[Tensor], dict[str, Tensor], list[str]]:
+    def load(batch: list[int]) -> tuple[list[Tensor], dict[Track, Tensor], list[str]]:
         replaced: list[str] = []
-        return *dataset.eval_batch(batch, languages, replaced), replaced
+        return *dataset.eval_batch(batch, variant.tracks, replaced), replaced
 
-    found: dict[str, list[Tensor]] = {}
+    sounds = [view for view in variant.views if view.head != "video"]
+    found: dict[str, list[Tensor]] = {name: [] for view in variant.views for name, _ in _rows_of(variant, view.head)}
+    found |= {f"feature/{track}": [] for track in variant.tracks}
     was_training = model.training
     model.eval()
     with torch.no_grad(), stepper.autocast():
@@ -120,35 +147,21 @@ def _embed(
             if frames:
                 # here and not ahead: it takes all cores by itself
                 video = torch.stack([eval_video(frame, dataset.sizes) for frame in frames])
-                _append(found, "video", model.heads["video"](model.embed_video(stepper.pixels(video))))
-            for language, mel in mels.items():
+                found["video"].append(model.heads["video"](model.embed_video(stepper.pixels(video))))
+            for track, mel in mels.items():
                 features = model.embed_audio(stepper.mels(mel))
-                _append(found, f"feature/{language}", features)
-                head = "primary" if language == languages[0] else "secondary"
-                _append(found, f"{head}/{language}", model.heads[head](features))
-                if not stepper.variant.uses_video and language == languages[0] and len(languages) == 1:
-                    _append(found, f"secondary/{language}", model.heads["secondary"](features))
+                found[f"feature/{track}"].append(features)
+                for view in sounds:
+                    if track in view.tracks:
+                        found[f"{view.head}/{track}"].append(model.heads[view.head](features))
     model.train(was_training)
     width = model.feature_sizes["audio"]
     return {
-        name: torch.cat(found[name]).float()
-        if name in found
+        name: torch.cat(rows).float()
+        if rows
         else torch.zeros(0, width if name.startswith("feature/") else PROJECTION, device=stepper.device)
-        for name in _names(stepper, languages)
+        for name, rows in found.items()
     }
-
-
-def _names(stepper: Stepper, languages: list[str]) -> list[str]:
-    names = ["video"] if stepper.variant.uses_video else []
-    for language in languages:
-        names += [f"feature/{language}", f"{'primary' if language == languages[0] else 'secondary'}/{language}"]
-    if not stepper.variant.uses_video and len(languages) == 1:
-        names.append(f"secondary/{languages[0]}")
-    return names
-
-
-def _append(found: dict[str, list[Tensor]], name: str, rows: Tensor) -> None:
-    found.setdefault(name, []).append(rows)
 
 
 def _gather_rows(rows: Tensor, total: int) -> Tensor:

@@ -20,6 +20,7 @@ from dubcli.core.layout import Layout, lay_out
 from dubcli.core.machine import choose_device
 from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
+from dubcli.core.tracks import FULL
 from dubcli.core.transforms import eval_video, normalise_mels
 from dubcli.errors import UserError
 from dubcli.jobs.progress import Progress
@@ -62,10 +63,10 @@ def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) ->
     # as they are trained: convolutions over one axis are several times slower in torch's default order on CPUs
     lay_out(trained.model, device)
     keep_freed_memory()
-    if trained.model.video is None or trained.variant.primary_kind == "nospeech":
+    if trained.model.video is None or trained.variant.primary.kind != FULL:
         return []
     clips = _choose(cache, run, config.gallery_clips)
-    languages = trained.variant.languages
+    languages = [track.language for track in trained.variant.tracks if track.kind == FULL]  # players have speech
     sounds = [Item(i.movie, i.clip, lang) for i in clips for lang in languages if i.movie.has(lang)]
     progress.start("gallery", len(clips) + len(sounds), "clips")
     try:
@@ -130,7 +131,7 @@ def _embed_sounds(
         mels = torch.from_numpy(np.stack([item.movie.mel(str(item.language))[item.clip] for item in part]))
         with torch.no_grad():
             features = model.embed_audio(normalise_mels(mels.to(device), trained.mel_mean, trained.mel_std))
-            heads = ["primary" if item.language == trained.variant.primary else "secondary" for item in part]
+            heads = ["primary" if item.language == trained.variant.primary.language else "secondary" for item in part]
             found = {name: model.heads[name](features).cpu() for name in set(heads)}
         rows.append(torch.stack([found[name][index] for index, name in enumerate(heads)]))
         progress.update("gallery", done + start + len(part))

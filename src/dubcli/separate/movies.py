@@ -18,6 +18,7 @@ from dubcli.cache.reader import Movie
 from dubcli.cache.writer import ArrayWriter, added_mel, update_movie
 from dubcli.core.features import log_mel
 from dubcli.core.same import difference
+from dubcli.core.tracks import NOSPEECH, Track
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
 from dubcli.media.identity import fingerprint
@@ -64,24 +65,24 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, devic
         return exactly(track_blocks(source, track["stream"], start, SAMPLE_RATE, problems), samples)
 
     gain = float(track.get("level_gain", 1.0))
-    with added_mel(movie.folder, language, nospeech=True) as writer:
+    with added_mel(movie.folder, Track(language, NOSPEECH)) as writer:
         mels = _ClipMels(writer, gain)
         for stems in separator.stems(sound, report):
             mels.add(stem_of(stems, separator.bag.vocals, "no_vocals"))
         mels.finish()
     entry = recipe | separator.circumstances() | {"problems": list(dict.fromkeys(problems))[:10]}
-    update_movie(config.cache, movie.folder, lambda meta: meta.setdefault("nospeech", {}).update({language: entry}))
+    update_movie(config.cache, movie.folder, lambda meta: meta.setdefault(NOSPEECH, {}).update({language: entry}))
     seconds = movie.n_clips * layout.CLIP_SECONDS
     details = {"language": language, "clips": movie.n_clips, "speed": round(seconds / (time.monotonic() - begun), 3)}
     return details | separator.errors() | ({"warning": problems[0]} if problems else {})
 
 
 def _is_done(movie: Movie, language: str, recipe: dict[str, Any]) -> bool:
-    entry = movie.meta.get("nospeech", {}).get(language)
+    entry = movie.entries(NOSPEECH).get(language)
     if entry is None or difference(entry, recipe) is not None:
         return False
     try:
-        movie.mel(language, nospeech=True)
+        movie.mel(Track(language, NOSPEECH))
     except UserError:
         return False
     return True
@@ -89,8 +90,8 @@ def _is_done(movie: Movie, language: str, recipe: dict[str, Any]) -> bool:
 
 def _forget(cache: Path, movie: Movie, language: str) -> None:
     """Take a mel of another recipe out of ``movie.json`` before its file is replaced: a kill between leaves no lie."""
-    if language in movie.meta.get("nospeech", {}):
-        update_movie(cache, movie.folder, lambda meta: meta["nospeech"].pop(language, None))
+    if movie.has(Track(language, NOSPEECH)):
+        update_movie(cache, movie.folder, lambda meta: meta[NOSPEECH].pop(language, None))
 
 
 def _source(movie: Movie, language: str, root: Path | None) -> tuple[Path, Fraction | None]:

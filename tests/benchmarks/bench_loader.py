@@ -105,7 +105,7 @@ def main() -> None:
             fly.append(options.clips / (time.perf_counter() - begun))
             clips = tuple(draw.sample(range(corpus.train.clips), 8))
             begun = time.perf_counter()
-            assert dataset[Request(0, 0, clips, "")].error is None
+            assert dataset[Request(0, 0, clips, corpus.variant.primary)].error is None
             cached.append(8 / (time.perf_counter() - begun))
             begun = time.perf_counter()
             for clip in clips:

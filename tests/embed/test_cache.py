@@ -62,4 +62,4 @@ def test_cache_and_file_agree(cache, tmp_path, tiny):
     # float16 mels, and JPEGs of 180 lines instead of the film's own pixels
     for ours, theirs, tolerance in ((fresh.audio, stored.audio[2:], 0.01), (fresh.video, stored.video[2:], 0.1)):
         assert np.abs(ours - theirs).max() < tolerance * np.abs(theirs).max()
-    assert wanted_of(tiny, EmbedConfig()).nospeech is False
+    assert wanted_of(tiny, EmbedConfig()).kind == "full"

@@ -71,7 +71,7 @@ def test_a_replaced_clip_brings_its_own_sound(damaged):
     spoil(folder, lambda jpeg: bytes(len(jpeg)))
     corpus = read_corpus(cache, "mono", 0.0)
     dataset = ClipDataset(corpus.train, corpus.variant, small_config(cache, "unused"), on_device=False)
-    batch = dataset[Request(0, 0, (2, 8), "")]
+    batch = dataset[Request(0, 0, (2, 8), corpus.variant.primary)]
     assert len(batch.bad) == 1
     assert torch.equal(batch.primary[0], torch.from_numpy(np.array(corpus.train.movies[0].mel("en")[3])))
 

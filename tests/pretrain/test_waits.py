@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from dubcli.core.models import DubModel, preset_sizes
+from dubcli.core.tracks import Track
 from dubcli.core.transforms import VideoAugmentation, _pixel_sources, draw_masks, draw_video
 from dubcli.core.variants import parse_variant
 from dubcli.pretrain.config import PretrainConfig
@@ -35,7 +36,7 @@ def batch_of(draws, masks):
     mels = [torch.zeros(clips, 2, 96, 280, dtype=torch.float16) for _ in range(2)]
     masks = [values.clone() for values in masks]
     frames = [torch.zeros(16, 3, 90, 160, dtype=torch.uint8) for _ in range(clips)]
-    return Batch(request=Request(0, 0, tuple(range(clips)), "es"), primary=mels[0], primary_masks=masks[0],
+    return Batch(request=Request(0, 0, tuple(range(clips)), Track("es")), primary=mels[0], primary_masks=masks[0],
                  secondary=mels[1], secondary_masks=masks[1], clips=frames, draws=draws)  # fmt: skip
 
 

@@ -220,3 +220,20 @@ def test_list(command):
     assert [row["task"] for row in tasks][:2] == ["esc50", "fsd50k"]
     assert all(row["licence"] and row["source"] for row in tasks)
     assert "vocalimitation: multilabel in table B5, multiclass on disk" in command("--list")[1]
+
+
+def test_hears_pitch_tasks_count_octaves_apart_and_together_and_unknown_metrics_are_told(config, tmp_path):
+    evaluation = ("pitch_acc", "chroma_acc", "onset_fms")
+    splits = ["train", "valid", "test"]
+    home = hear_task(tmp_path / "tasks", name="nsynth_pitch", splits=splits, each=6, evaluation=evaluation)
+    for path in (*home.glob("t*.json"), home / "valid.json", home / "labelvocabulary.csv"):
+        if path.name != "task_metadata.json":
+            path.write_text(path.read_text().replace('"a"', '"60"').replace('"b"', '"72"')
+                            .replace(",a", ",60").replace(",b", ",72"))  # fmt: skip
+    (result,) = probe("folder", "random", config(home))
+    metrics = result.content["metrics"]
+    assert list(metrics) == ["pitch_acc", "chroma_acc"]
+    assert metrics["chroma_acc"]["mean"] == 1.0  # 60 and 72 are an octave apart
+    assert 0.5 <= metrics["pitch_acc"]["mean"] <= 1
+    assert result.interval is not None
+    assert "metrics that are not computed here: onset_fms" in result.content["data"]["notes"]

@@ -162,5 +162,6 @@ def _mean_average_precision(kind: str, labels: Array, predictions: tuple[Array, 
 
 _SCORERS: dict[str, Callable[[str, Array, tuple[Array, ...]], Score]] = {
     "top1_acc": _top1,
+    "pitch_acc": _top1,
     "mAP": _mean_average_precision,
 }

@@ -59,6 +59,7 @@ def read_kit(folder: Path) -> tuple[TaskData, np.ndarray]:
         arrays.append(array if checked is None else checked)
         clips.extend(Clip(path=folder / split / name, labels=labels) for name, labels in listed)
         parts.extend(split for _ in listed)
+    metrics, unknown = hear.known_metrics(metadata)
     data = TaskData(
         name=str(metadata["task_name"]),
         kind=str(metadata["prediction_type"]),
@@ -67,8 +68,8 @@ def read_kit(folder: Path) -> tuple[TaskData, np.ndarray]:
         classes=(hear.read_vocabulary(folder),),
         clips=tuple(clips),
         splits=hear.fold_splits(splits, parts, folder),
-        metrics=tuple(str(name) for name in metadata["evaluation"]),
-        notes=tuple(notes),
+        metrics=metrics,
+        notes=(*notes, *unknown),
     )
     widths = sorted({array.shape[1] for array in arrays})
     if len(widths) > 1:

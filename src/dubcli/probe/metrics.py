@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ def score(problem: Problem, predictions: tuple[Array, ...], rows: Array) -> dict
     labels = problem.labels[rows]
     found: dict[str, float] = {}
     for name in problem.metrics:
-        if name == "top1_acc":
+        if name in ("top1_acc", "pitch_acc"):
             found[name] = top1(labels, predictions, problem.kind)
+        elif name == "chroma_acc":
+            found[name] = chroma(labels, predictions, problem.classes)
         else:
             one_hot = labels if problem.kind == "multilabel" else np.eye(predictions[0].shape[1])[labels]
             found[name] = _MACRO[name](one_hot, predictions[0])
@@ -28,6 +31,14 @@ def score(problem: Problem, predictions: tuple[Array, ...], rows: Array) -> dict
 def top1(labels: Array, predictions: tuple[Array, ...], kind: str) -> float:
     """Share of rows whose best class is right: for multilabel one of theirs, for multioutput all outputs."""
     return float(right_answers(labels, predictions, kind).mean())
+
+
+def chroma(labels: Array, predictions: tuple[Array, ...], classes: Sequence[Any]) -> float:
+    """Share of rows whose best class is the right note in any octave; NaN where classes are no MIDI notes."""
+    if labels.ndim != 1 or not all(str(name).isdecimal() for name in classes):
+        return math.nan
+    note = np.array([int(name) % 12 for name in classes])
+    return float((note[predictions[0].argmax(axis=1)] == note[labels]).mean())
 
 
 def right_answers(labels: Array, predictions: tuple[Array, ...], kind: str) -> Array:

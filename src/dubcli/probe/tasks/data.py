@@ -21,6 +21,9 @@ TOP1_FIRST = ("top1_acc", "mAP", "d_prime", "aucroc")
 MAP_FIRST = ("mAP", "d_prime", "aucroc", "top1_acc")
 """HEAR's metrics in its two orders; the first one chooses the head and stops the training."""
 
+METRICS = (*TOP1_FIRST, "pitch_acc", "chroma_acc")
+"""All that there are; the last two for HEAR's tasks whose classes are MIDI notes."""
+
 ORDER_SEED = 0
 """Seeds the order of a task's clips. hear-eval-kit trains without shuffling, in the order of one such permutation."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dubcli.core.atomic import read_json
 from dubcli.errors import UserError
-from dubcli.probe.tasks.data import ORDER_SEED, Clip, ClipSplit, Reader, TaskData, check_labels
+from dubcli.probe.tasks.data import METRICS, ORDER_SEED, TOP1_FIRST, Clip, ClipSplit, Reader, TaskData, check_labels
 from dubcli.probe.tasks.splits import kfold
 from dubcli.probe.tasks.tables import read_table
 
@@ -35,6 +35,8 @@ def read(folder: Path) -> TaskData:
             clips.append(Clip(path=audio / split / name, labels=labels))
             parts.append(split)
     notes = [f"mode {metadata['mode']}, not full"] if metadata.get("mode", "full") not in ("full", "5h") else []
+    metrics, unknown = known_metrics(metadata)
+    notes += unknown
     if audio.name != str(PREFERRED_RATE):
         notes.append(f"the sounds are at {audio.name} Hz, the paper's at {PREFERRED_RATE}")
     return check_labels(
@@ -46,7 +48,7 @@ def read(folder: Path) -> TaskData:
             classes=(read_vocabulary(folder),),
             clips=tuple(clips),
             splits=fold_splits(splits, parts, folder),
-            metrics=tuple(str(name) for name in metadata["evaluation"]),
+            metrics=metrics,
             notes=tuple(notes),
         )
     )
@@ -77,6 +79,15 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     if metadata.get("embedding_type", "scene") != "scene":
         raise UserError(f"{folder} is a HEAR task of type {metadata['embedding_type']}; probe reads scene tasks")
     return dict(metadata)
+
+
+def known_metrics(metadata: dict[str, Any]) -> tuple[tuple[str, ...], list[str]]:
+    """The task's metrics that are computed here, in its order, and a note of the others."""
+    named = [str(name) for name in metadata["evaluation"]]
+    known = tuple(name for name in named if name in METRICS)
+    unknown = [name for name in named if name not in METRICS]
+    notes = [f"metrics that are not computed here: {', '.join(unknown)}"] if unknown else []
+    return known or TOP1_FIRST[:1], notes
 
 
 def read_vocabulary(folder: Path) -> tuple[str, ...]:

@@ -26,9 +26,9 @@ def fake_cuda():
 
 
 class Waits(TorchDispatchMode):
-    """Counts what waits (``found``), copies to the device that do not (``copies``) and kernels (``kernels``).
+    """Counts what waits (``found``), copies to and from the device that do not (``copies``) and kernels (``kernels``).
 
-    ``pinned``: the tensors in pinned memory; a copy from any other waits whatever it is asked.
+    ``pinned``: the tensors in pinned memory; a copy from any other, or to any other, waits whatever it is asked.
     """
 
     def __init__(self, pinned=()):
@@ -36,6 +36,11 @@ class Waits(TorchDispatchMode):
         self.found, self.copies, self.kernels = Counter(), 0, 0
         self.convolutions = Counter()
         self._pinned = {id(tensor) for tensor in pinned}
+
+    def pin(self, tensor):
+        """Take note of one more tensor in pinned memory."""
+        self._pinned.add(id(tensor))
+        return tensor
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         options = options or {}
@@ -48,18 +53,19 @@ class Waits(TorchDispatchMode):
         if name == "_to_copy" and _moves(arguments[0], result):
             self._copy(arguments[0], options.get("non_blocking", False))
         if name == "copy" and _moves(arguments[1], arguments[0]):
-            self._copy(arguments[1], options.get("non_blocking", arguments[2] if len(arguments) > 2 else False))
+            on_cpu = next(tensor for tensor in arguments[:2] if tensor.device.type == "cpu")
+            self._copy(on_cpu, options.get("non_blocking", arguments[2] if len(arguments) > 2 else False))
         if name in ("index", "index_put"):
             self._index(name, arguments)
         if name == "convolution":
             self._convolution(*arguments)
         return result
 
-    def _copy(self, source, non_blocking):
-        if non_blocking and id(source) in self._pinned:
+    def _copy(self, on_cpu, non_blocking):
+        if non_blocking and id(on_cpu) in self._pinned:
             self.copies += 1
         else:
-            self.found[f"copy of {tuple(source.shape)} {source.dtype}"] += 1
+            self.found[f"copy of {tuple(on_cpu.shape)} {on_cpu.dtype}"] += 1
 
     def _index(self, name, arguments):
         for index in arguments[1]:

@@ -72,7 +72,7 @@ def load_command(name: str) -> Any:
         text = getattr(parameter, "help", None)
         if text:
             # rich would take "[default: ...]" for a style and drop it
-            parameter.help = text.replace("[", "\\[")  # type: ignore[attr-defined]
+            parameter.help = text.replace("[", "\\[")
     return command
 
 

@@ -28,6 +28,7 @@ from dubcli.pretrain.corpus import read_corpus
 from dubcli.pretrain.loader import ClipDataset, Request, decode_clip
 
 SECONDS, RATE, SOUND_RATE = 30, 24, 48000
+BATCH, WORKERS = 26, 12  # the paper's batch; loader processes of a GPU
 
 
 def make_film(path: Path) -> None:
@@ -97,22 +98,26 @@ def main() -> None:
         config = PretrainConfig(cache=str(cache), variant="mono")
         dataset = ClipDataset(corpus.train, corpus.variant, config, on_device=True)
         draw = random.Random(0)
-        fly, cached, frames_alone = [], [], []
+        fly, cached, frames_alone, of_a_core = [], [], [], []
         for _ in range(options.rounds):
             starts = [draw.uniform(0, SECONDS - 4) for _ in range(options.clips)]
             begun = time.perf_counter()
             assert all(on_the_fly(film, start) == 16 for start in starts)
             fly.append(options.clips / (time.perf_counter() - begun))
             clips = tuple(draw.sample(range(corpus.train.clips), 8))
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), time.process_time()
             assert dataset[Request(0, 0, clips, corpus.variant.primary)].error is None
             cached.append(8 / (time.perf_counter() - begun))
+            of_a_core.append((time.process_time() - used) / 8)
             begun = time.perf_counter()
             for clip in clips:
                 decode_clip(*corpus.train.locate(clip))
             frames_alone.append(8 / (time.perf_counter() - begun))
         print(f"on the fly: {statistics.median(fly):.2f} clips/s per core; from the cache: "
               f"{statistics.median(cached):.1f} (frames alone {statistics.median(frames_alone):.1f})")  # fmt: skip
+        each = statistics.median(of_a_core)
+        print(f"a batch of {BATCH} clips takes {1000 * BATCH * each:.0f} ms of one core, augmented on the device; "
+              f"{WORKERS} workers feed {WORKERS / each:.0f} clips/s")  # fmt: skip
         waiting = waiting_share(cache, Path(folder) / "run")
         print(f"share of step time spent waiting for data (preset tiny, CPU): {waiting:.3f}")
         ratios = sorted(a / b for a, b in zip(cached, fly, strict=True))

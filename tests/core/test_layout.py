@@ -53,5 +53,5 @@ def test_backbones_of_other_ranks_than_5_run(rank):
     backbone = nn.Sequential(kind(2, 8, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(1024)).eval()
     batch = torch.randn(2, 2, *[6] * (rank - 2))
     expected = backbone(batch)
-    torch.testing.assert_close(Engine(backbone, CPU, torch.float32)(batch), expected)
+    torch.testing.assert_close(Engine(backbone, CPU, "fp32")(batch), expected)
     assert Layout.of(backbone, CUDA).channels_last

@@ -50,7 +50,7 @@ def serve(side, modality, threads, connection):
     else:
         from dubcli.embed.engine import Compiling, Engine
 
-        run = Engine(model, torch.device("cpu"), torch.float32, Compiling(side == "compiled"), "benchmark")
+        run = Engine(model, torch.device("cpu"), "fp32", Compiling(side == "compiled"), "benchmark")
     batch = torch.randn(BATCHES[modality], *SHAPES[modality], generator=torch.Generator().manual_seed(1))
     begun = time.perf_counter()
     run(batch)

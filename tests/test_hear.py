@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from dubcli import hear
-from dubcli.core.checkpoint import model_entries, random_trained, save_checkpoint
+from dubcli.core.checkpoint import model_entries, save_checkpoint
 from dubcli.core.features import log_mel
 from dubcli.core.models import DubModel
+from dubcli.core.trained import random_trained
 from dubcli.core.variants import parse_variant
 from dubcli.errors import UserError
 

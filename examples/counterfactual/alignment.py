@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from dubcli.cache.reader import Cache
-from dubcli.core.checkpoint import TrainedModel, load_trained
+from dubcli.core.checkpoint import load_trained
+from dubcli.core.trained import TrainedModel
 from dubcli.core.transforms import normalise_mels
 
 

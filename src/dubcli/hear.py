@@ -23,11 +23,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from dubcli.core.checkpoint import TrainedModel
 from dubcli.core.features import log_mel
 from dubcli.core.layout import Layout
 from dubcli.core.machine import autocast, choose_precision, parse_precision
 from dubcli.core.memory import keep_freed_memory, out_of_memory
+from dubcli.core.trained import TrainedModel
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import CHUNK_SECONDS, chunk_count, padded_length
 from dubcli.embed.embedder import load_trained_or_random

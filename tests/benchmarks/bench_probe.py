@@ -36,7 +36,7 @@ from dubcli.probe.heads.protocol import run_heads
 from dubcli.probe.heads.settings import HARES, HEAR, LINEAR, EpochRecipe, Point
 from dubcli.probe.metrics import score
 from dubcli.probe.problem import Problem, Split
-from dubcli.probe.protocols import Training
+from dubcli.probe.training import Training
 
 HEAR_EPOCHS, LINEAR_EPOCHS = 12, 60
 KIT_METRICS = ("mAP", "d_prime", "aucroc", "top1_acc")

@@ -8,17 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from dubcli.core.checkpoint import (
-    content_hash,
-    load_checkpoint,
-    load_trained,
-    model_entries,
-    random_trained,
-    restore_rng,
-    rng_state,
-    save_checkpoint,
-)
+from dubcli.core.checkpoint import load_checkpoint, load_trained, model_entries, restore_rng, rng_state, save_checkpoint
 from dubcli.core.models import DubModel
+from dubcli.core.trained import content_hash, random_trained
 from dubcli.core.variants import parse_variant
 from dubcli.errors import UserError
 

@@ -3,8 +3,9 @@
 import pytest
 import soundfile
 
-from dubcli.core.checkpoint import model_entries, random_trained, save_checkpoint
+from dubcli.core.checkpoint import model_entries, save_checkpoint
 from dubcli.core.models import DubModel
+from dubcli.core.trained import random_trained
 from dubcli.core.variants import parse_variant
 from dubcli.embed import Embedder
 

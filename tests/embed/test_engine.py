@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from dubcli.core.checkpoint import random_trained
 from dubcli.core.features import log_mel
 from dubcli.core.models import PRESETS, freeze, normalise_pixels
+from dubcli.core.trained import random_trained
 from dubcli.core.transforms import eval_video, normalise_mels
 from dubcli.embed import Embedder
 from dubcli.embed.engine import Compiling, Engine, fold

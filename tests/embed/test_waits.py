@@ -5,10 +5,10 @@ from unittest import mock
 import pytest
 import torch
 
-from dubcli.core.checkpoint import TrainedModel
 from dubcli.core.features import _window_and_filters
 from dubcli.core.layout import Layout
 from dubcli.core.models import DubModel
+from dubcli.core.trained import TrainedModel
 from dubcli.core.variants import parse_variant
 from dubcli.embed import Embedder
 from dubcli.embed.chunks import Chunk

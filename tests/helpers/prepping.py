@@ -10,7 +10,7 @@ import torch
 
 from dubcli.cache.check import check_movie
 from dubcli.cache.reader import Cache
-from dubcli.jobs.runner import call
+from dubcli.jobs.call import call
 from dubcli.media.languages import parse_languages
 from dubcli.prep import PrepConfig, prepare
 

@@ -10,8 +10,9 @@ import torch
 
 from dubcli.core.models import PRESETS
 from dubcli.embed import EmbedConfig, embed, load_features
-from dubcli.embed.decode import Reading, Wanted, decode
+from dubcli.embed.decode import decode
 from dubcli.embed.inputs import Item
+from dubcli.embed.reading import Reading, Wanted
 from dubcli.media.resample import resampled
 from dubcli.media.sound import track_blocks
 

@@ -10,8 +10,9 @@ from av.stream import Disposition
 from dubcli.core.models import PRESETS
 from dubcli.dub import DubConfig
 from dubcli.dub.stage import _audio_stream
-from dubcli.embed.decode import Reading, Wanted, decode
+from dubcli.embed.decode import decode
 from dubcli.embed.inputs import file_item
+from dubcli.embed.reading import Reading, Wanted
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
 from dubcli.jobs.options import JobOptions

@@ -17,7 +17,8 @@ from dubcli.probe.heads.protocol import run_heads
 from dubcli.probe.heads.settings import HARES, HEAR, LINEAR, SGD, EpochRecipe, Point, StepRecipe
 from dubcli.probe.heads.train import Rows, _schedule, batch_bounds, train_until_flat
 from dubcli.probe.problem import Problem, Split
-from dubcli.probe.protocols import Training, run_protocol
+from dubcli.probe.protocols import run_protocol
+from dubcli.probe.training import Training
 
 DIM, CLASSES, ROWS = 12, 5, 40
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dubcli.core.checkpoint import model_entries, random_trained, save_checkpoint
+from dubcli.core.checkpoint import model_entries, save_checkpoint
+from dubcli.core.trained import random_trained
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
 from dubcli.probe.models import CheckpointModel, OutsideModel, Settings, StoredModel, open_model

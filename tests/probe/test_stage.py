@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from dubcli.cli.app import app
-from dubcli.core.checkpoint import model_entries, random_trained, save_checkpoint
+from dubcli.core.checkpoint import model_entries, save_checkpoint
+from dubcli.core.trained import random_trained
 from dubcli.embed import EmbedConfig, Embedder, embed
 from dubcli.errors import UserError
 from dubcli.probe import ProbeConfig, probe

@@ -1,13 +1,11 @@
-"""Checkpoints: written whole or not at all, read without running code, trained models taken out of them."""
+"""Checkpoints: written whole or not at all, read without running code."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dubcli.core import exported
 from dubcli.core.atomic import atomic_write
-from dubcli.core.backbones import BackboneSpec
-from dubcli.core.models import DubModel, freeze, preset_sizes
-from dubcli.core.tracks import Track
-from dubcli.core.variants import Variant, make_variant, variant_from_dict
+from dubcli.core.models import DubModel
+from dubcli.core.trained import TrainedModel, mismatch, trained_of
 from dubcli.errors import UserError
 
 FORMAT = 2  # 1: no backbones named, the paper's; variants as languages with one kind of primary
 READ_FORMATS = (1, 2)
-# Mean and standard deviation of ln(mel + 1e-6) over four short dubbed films, for the untrained baseline, which has no
-# training mels to measure.
-RANDOM_MEL_MEAN = -6.0
-RANDOM_MEL_STD = 5.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainedModel:
-    """A frozen model and what it takes to feed it. sample_rate in Hz; mel_mean and mel_std of ln(mel + 1e-6)."""
-
-    model: DubModel
-    variant: Variant
-    preset: str
-    sample_rate: int
-    mel_mean: float
-    mel_std: float
-    config: dict[str, Any]
-    content_hash: str
-    name: str
 
 
 def model_entries(model: DubModel, *, mel_mean: float, mel_std: float, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,8 +90,6 @@ def load_trained(path: str | os.PathLike[str], backbones: Mapping[str, nn.Module
     """
     path = Path(path)
     if path.is_dir():
-        from dubcli.core import exported  # it imports this module
-
         if exported.is_exported(path):
             return exported.load_exported(path, backbones)
         path = path / "ckpt.pt"
@@ -125,80 +101,6 @@ def load_trained(path: str | os.PathLike[str], backbones: Mapping[str, nn.Module
         raise UserError(
             f"{path} does not hold a whole model ({mismatch(error)}); train again or take another"
         ) from error
-
-
-def trained_of(
-    fields: Mapping[str, Any],
-    weights: Mapping[str, Tensor],
-    backbones: Mapping[str, nn.Module] | None,
-    *,
-    config: Mapping[str, Any],
-    asked: str,
-    name: str,
-) -> TrainedModel:
-    """The frozen model that the fields of ``model_entries`` describe, with these weights.
-
-    ``asked``: the file, for errors. Raises UserError where a backbone cannot be made, KeyError, TypeError, ValueError
-    or RuntimeError where the fields or weights are not a model's.
-    """
-    specs = {
-        modality: BackboneSpec.from_dict(spec) for modality, spec in fields.get("backbones", {}).items()
-    }  # format 1 names none
-    model = DubModel(variant_from_dict(fields["variant"]), fields["preset"], backbones={**specs, **(backbones or {})},
-                     asked=asked)  # fmt: skip
-    for modality, spec in specs.items():
-        if model.backbones[modality].name != spec.name:
-            found = model.backbones[modality].name
-            raise UserError(f"{asked}: its {modality} backbone is {spec.name}; {found} was given")
-    model.backbones.update(specs)
-    model.load_state_dict(weights)
-    return TrainedModel(
-        model=freeze(model),
-        variant=model.variant,
-        preset=model.preset,
-        sample_rate=int(fields["sample_rate"]),
-        mel_mean=float(fields["mel_mean"]),
-        mel_std=float(fields["mel_std"]),
-        config=dict(config),
-        content_hash=content_hash(weights),
-        name=name,
-    )
-
-
-def mismatch(error: Exception) -> str:
-    """What an error says, in one line; of weights that do not fit, which."""
-    lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
-    return lines[1] if lines[0].startswith("Error(s) in loading state_dict") and lines[1:] else lines[0]
-
-
-def random_trained(seed: int, preset: str = "paper") -> TrainedModel:
-    """The RP baseline (paper appendix D): a model with random weights, a function of the seed alone."""
-    preset_sizes(preset)
-    variant = make_variant("random", Track("en"), (Track("en"),))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = DubModel(variant, preset)
-    return TrainedModel(
-        model=freeze(model),
-        variant=variant,
-        preset=preset,
-        sample_rate=variant.sample_rate,
-        mel_mean=RANDOM_MEL_MEAN,
-        mel_std=RANDOM_MEL_STD,
-        config={"seed": seed, "preset": preset},
-        content_hash=content_hash(model.state_dict()),
-        name=f"random-seed{seed}",
-    )
-
-
-def content_hash(weights: Mapping[str, Tensor]) -> str:
-    """sha256 of a state dict: names, types, shapes and bytes, independent of order, file and device."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def rng_state() -> dict[str, Tensor]:

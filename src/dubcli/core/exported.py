@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from dubcli.core.atomic import read_json, write_json
-from dubcli.core.checkpoint import TrainedModel, mismatch, trained_of
+from dubcli.core.trained import TrainedModel, mismatch, trained_of
 from dubcli.errors import UserError
 
 FORMAT = 2  # 1: no backbones named

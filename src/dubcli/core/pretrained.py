@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from dubcli.core.checkpoint import TrainedModel, load_trained
+from dubcli.core.checkpoint import load_trained
 from dubcli.core.features import log_mel
 from dubcli.core.models import normalise_pixels, unfreeze
+from dubcli.core.trained import TrainedModel
 from dubcli.core.transforms import normalise_mels
 from dubcli.errors import UserError
 

@@ -13,25 +13,27 @@ from typing import Any
 
 import torch
 
-from dubcli.core.checkpoint import TrainedModel, model_entries, save_checkpoint
+from dubcli.core.checkpoint import model_entries, save_checkpoint
 from dubcli.core.machine import choose_device, choose_devices
 from dubcli.core.models import preset_sizes
+from dubcli.core.trained import TrainedModel
 from dubcli.embed.config import EmbedConfig
-from dubcli.embed.decode import Wanted
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.engine import say_nothing
 from dubcli.embed.inputs import Item
 from dubcli.embed.pipeline import Pipeline
 from dubcli.embed.plan import Plan, PlannedBlock
+from dubcli.embed.reading import Wanted
 from dubcli.embed.store import Block, load_block, save_block
 from dubcli.embed.summary import EmbedSummary, tell
 from dubcli.errors import UserError
+from dubcli.jobs.call import Report
 from dubcli.jobs.devices import Devices, claim, threads_for
 from dubcli.jobs.local import run_in_processes
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import FAILED
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import Report, run_jobs
+from dubcli.jobs.runner import run_jobs
 
 _WORKER_THREADS = 2
 """Decoding threads of a cluster's worker."""

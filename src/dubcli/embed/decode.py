@@ -3,54 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from dubcli.core.models import FRAMES, ModelSizes
-from dubcli.core.tracks import FULL, KINDS, Track
-from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, chunk_count, cut
+from dubcli.core.models import ModelSizes
+from dubcli.core.tracks import KINDS, Track
+from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, cut
 from dubcli.embed.frames import eval_clip
 from dubcli.embed.inputs import Item
+from dubcli.embed.reading import Reading, Wanted
 from dubcli.embed.sounds import SNDFILE_SUFFIXES, Heard, stereo_blocks
 from dubcli.errors import InputError, UserError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What the backbones take: modalities, sound at ``sample_rate``, frames of a preset's size, one sound track.
-
-    ``frames``: of a 3-second chunk of a video file; what a cache holds is 16.
-    ``kind``: of the track in a cache. ``base``: the folder that relative paths are in; empty is the working folder.
-    """
-
-    modalities: tuple[str, ...]
-    sample_rate: int
-    sizes: ModelSizes
-    lang: str | None = None
-    kind: str = FULL
-    frames: int = FRAMES
-    base: str = ""
-
-
-@dataclass
-class Reading:
-    """What was noticed while an item was read. ``expected``: chunks by kind, as far as the file's header tells."""
-
-    seconds: float = 0.0
-    expected: dict[str, int] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def expect(self, seconds: float) -> None:
-        """The sound has that length, says its header."""
-        self.expected["wave"] = chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS)
-
-    @property
-    def warning(self) -> str | None:
-        """All of it in one line."""
-        return "; ".join(self.warnings) or None
 
 
 def decode(item: Item, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dubcli.core.checkpoint import TrainedModel, load_trained, random_trained
+from dubcli.core.checkpoint import load_trained
 from dubcli.core.features import log_mel
 from dubcli.core.machine import choose_device, choose_precision, torch_type
 from dubcli.core.memory import out_of_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
+from dubcli.core.trained import TrainedModel, random_trained
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import Chunk, cut
 from dubcli.embed.engine import Compiling, Engine, Pending, fold_example, say_nothing

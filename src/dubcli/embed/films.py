@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dubcli.core.models import ModelSizes
 from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, chunk_count, cut
-from dubcli.embed.decode import Reading, Wanted
+from dubcli.embed.reading import Reading, Wanted
 from dubcli.embed.sounds import Heard, film_blocks, summary
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets

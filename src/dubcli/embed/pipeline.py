@@ -18,13 +18,14 @@ import numpy as np
 
 from dubcli.embed.chunks import Chunk
 from dubcli.embed.config import MODALITIES
-from dubcli.embed.decode import Reading, Wanted, decode
+from dubcli.embed.decode import decode
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.engine import Pending
 from dubcli.embed.inputs import Item
+from dubcli.embed.reading import Reading, Wanted
 from dubcli.embed.store import Block
 from dubcli.errors import InputError, UserError
-from dubcli.jobs.runner import NO_ROOM
+from dubcli.jobs.call import NO_ROOM
 
 _QUEUED_CHUNKS = 64
 _MOST_OPEN_ITEMS = 1024

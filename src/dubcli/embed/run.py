@@ -28,9 +28,9 @@ from dubcli.embed.plan import Plan, write_plan
 from dubcli.embed.store import open_work_folder, write_features
 from dubcli.embed.summary import EmbedSummary, tell
 from dubcli.errors import UserError
+from dubcli.jobs.call import NO_ROOM
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import NO_ROOM
 
 FORMAT = 1
 DONE_FILE = "embed.json"

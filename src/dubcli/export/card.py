@@ -8,9 +8,9 @@ from torch import nn
 
 from dubcli import __version__
 from dubcli.core.backbones import BUILT_IN, BackboneSpec
-from dubcli.core.checkpoint import TrainedModel
 from dubcli.core.models import PROJECTION, count_parameters, preset_sizes
 from dubcli.core.tracks import NOSPEECH
+from dubcli.core.trained import TrainedModel
 
 _CARD = """---
 library_name: dubcli

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from dubcli.core.atomic import atomic_folder, atomic_write
-from dubcli.core.checkpoint import TrainedModel, load_trained
+from dubcli.core.checkpoint import load_trained
 from dubcli.core.exported import CONFIG_FILE, WEIGHTS_FILE, is_exported, save_exported
+from dubcli.core.trained import TrainedModel
 from dubcli.errors import UserError
 from dubcli.export.card import model_card
 

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from dubcli.errors import UserError
+from dubcli.jobs.call import Report, call
 from dubcli.jobs.outcomes import FAILED, Outcome
-from dubcli.jobs.runner import Report, call
 
 Item = TypeVar("Item")
 

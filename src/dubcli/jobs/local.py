@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from dubcli.jobs.call import Report, call
 from dubcli.jobs.orphans import end_with_parent
 from dubcli.jobs.outcomes import FAILED, Outcome
 from dubcli.jobs.progress import Progress
-from dubcli.jobs.runner import Report, call
 
 Item = TypeVar("Item")
 

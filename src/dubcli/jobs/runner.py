@@ -9,28 +9,18 @@ traceback in the log, because one strange film must not cost the other 747.
 
 from __future__ import annotations
 
-import errno
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dubcli.errors import InputError, UserError
+from dubcli.errors import UserError
+from dubcli.jobs.call import NO_ROOM, Report
 from dubcli.jobs.options import JobOptions
-from dubcli.jobs.outcomes import FAILED, OK, JobSummary, Outcome, OutcomeLog
+from dubcli.jobs.outcomes import FAILED, JobSummary, Outcome, OutcomeLog
 from dubcli.jobs.progress import SILENT, Progress
 
 Item = TypeVar("Item")
-Report = Callable[..., None]
-
-NO_ROOM = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the limit of a file's size is reached (ulimit -f)",
-    errno.EROFS: "it is read-only",
-}
-"""Errors that no other input could escape, with what to say of them."""
 
 
 def run_jobs(
@@ -71,29 +61,6 @@ def take_shard(items: Sequence[Item], shard: tuple[int, int] | None) -> list[Ite
     return list(items) if shard is None else list(items[shard[0] - 1 :: shard[1]])
 
 
-def call(function: Callable[[Item, Report], dict[str, Any]], item: Item, name: str, report: Report) -> Outcome:
-    """Call ``function`` on one item, in the worker, and turn what it returns or raises into an Outcome."""
-    try:
-        details = dict(function(item, report))
-        return Outcome(name, details.pop("status", OK), None, details)
-    except InputError as error:
-        return Outcome(name, FAILED, _one_line(error))
-    except UserError:
-        raise
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            where = error.filename or "the target"
-            raise UserError(f"cannot write {where}: {NO_ROOM[error.errno]}; make room and run it again") from None
-        return Outcome(name, FAILED, _one_line(error), {"traceback": traceback.format_exc()})
-    except Exception as error:
-        return Outcome(
-            name,
-            FAILED,
-            f"unexpected {type(error).__name__}: {_one_line(error)}",
-            {"traceback": traceback.format_exc()},
-        )
-
-
 def _engine(
     function: Callable[[Item, Report], dict[str, Any]],
     items: list[Item],
@@ -102,7 +69,7 @@ def _engine(
     progress: Progress,
 ) -> Iterator[Outcome]:
     if options.scheduler is not None:
-        from dubcli.jobs.cluster import run_on_cluster
+        from dubcli.jobs.cluster import run_on_cluster  # its extra may not be installed
 
         return run_on_cluster(function, items, key, options.scheduler)
     from dubcli.jobs.local import run_in_processes
@@ -137,7 +104,3 @@ def _check_limit(summary: JobSummary, options: JobOptions, log: Path) -> None:
         f"{summary.failed} inputs failed, more than --max-failures {limit}; the reasons are in {log}; "
         f"the last: {last.name}: {last.reason}"
     )
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -16,6 +16,7 @@ from dubcli.cache import layout
 from dubcli.cache.writer import MovieWriter, new_movie
 from dubcli.core.features import SAMPLE_RATE
 from dubcli.errors import InputError
+from dubcli.jobs.call import Report
 from dubcli.media.identity import content_of
 from dubcli.media.jpeg import JpegWriter, frame_size, upright
 from dubcli.media.nvdec import GpuDecodeError, open_on_gpu
@@ -28,7 +29,7 @@ from dubcli.prep.demux import PictureReport, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
 from dubcli.prep.record import language_warnings, summarise, track_meta, versions
 from dubcli.prep.sound import ClipMels
-from dubcli.prep.task import FilmTask, Report
+from dubcli.prep.task import FilmTask
 
 _MOST_PICTURE_THREADS = 16
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dubcli.cache.layout import entries_key
 from dubcli.cache.reader import Movie
 from dubcli.cache.writer import added_mel, update_movie
 from dubcli.core.tracks import FULL, KINDS
+from dubcli.jobs.call import Report
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
 from dubcli.prep.record import language_warnings, track_meta
-
-if TYPE_CHECKING:
-    from dubcli.prep.task import FilmTask, Report
+from dubcli.prep.task import FilmTask
 
 
 def add_languages(

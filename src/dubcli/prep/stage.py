@@ -17,7 +17,8 @@ from dubcli.jobs.runner import run_jobs
 from dubcli.media.sources import find_films
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.decoder import require_decoder
-from dubcli.prep.task import FilmTask, prepare_film
+from dubcli.prep.task import FilmTask
+from dubcli.prep.worker import prepare_film
 
 
 def prepare(

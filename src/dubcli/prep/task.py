@@ -1,24 +1,11 @@
-"""One film's task in a worker process: what is there already, what is missing, and no torch until something is."""
+"""One film's task: what a worker process is given."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from dubcli.cache import layout
-from dubcli.cache.reader import Movie
-from dubcli.cache.writer import update_movie
-from dubcli.errors import InputError
-from dubcli.media.identity import content_of
-from dubcli.media.sources import ChosenTrack, Film, choose_tracks
-from dubcli.media.streams import MediaInfo, describe, open_media
+from dubcli.media.sources import Film
 from dubcli.prep.config import PrepConfig
-from dubcli.prep.identity import movie_id
-
-Report = Callable[..., None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,80 +16,3 @@ class FilmTask:
     config: PrepConfig
     threads: int
     replaces: str | None = None
-
-
-def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
-    """Prepare a film, or what is missing of it. Returns details for the log. Raises InputError with the reason."""
-    film, config = task.film, task.config
-    content = content_of(film.video)
-    identity = movie_id(film.title or film.video.stem, content)
-    folder = layout.movie_folder(config.cache, identity)
-    with open_media(film.video) as container:
-        info = describe(container, film.video)
-        unusable: list[str] = []
-        chosen = _choose(film, info, config, unusable)
-        movie = Movie(folder) if (folder / layout.MOVIE_FILE).exists() else None
-        changed = set() if movie is None else _changed_files(movie, chosen)
-        if movie is not None and config.primary not in changed:
-            details = _complete(task, movie, info, chosen, changed, report)
-        else:
-            from dubcli.prep.film import prepare_new
-
-            details = prepare_new(task, container, info, chosen, identity, content, report)
-    if task.replaces is not None and task.replaces != identity:
-        shutil.rmtree(layout.movie_folder(config.cache, task.replaces), ignore_errors=True)
-        details["note"] = f"the source changed since it was prepared; replaces {task.replaces}"
-    if changed:
-        details["note"] = f"the files of {', '.join(sorted(changed))} changed since they were prepared; done again"
-    if unusable:
-        details["warning"] = "; ".join([*unusable, *([details["warning"]] if "warning" in details else [])])
-    return details
-
-
-def _changed_files(movie: Movie, chosen: dict[str, ChosenTrack]) -> set[str]:
-    """Languages whose track is in a file of its own, which is not the one any more that it was made of."""
-    changed = set()
-    for language, choice in chosen.items():
-        made_of = movie.tracks.get(language, {}).get("fingerprint")
-        if made_of is not None and made_of != content_of(choice.path):
-            changed.add(language)
-    return changed
-
-
-def _complete(
-    task: FilmTask,
-    movie: Movie,
-    info: MediaInfo,
-    chosen: dict[str, ChosenTrack],
-    changed: set[str],
-    report: Report,
-) -> dict[str, Any]:
-    _follow_moved_source(task, movie)
-    settled = {**movie.tracks, **movie.meta.get("left_out", {})}.keys() - changed
-    missing = {language: choice for language, choice in chosen.items() if language not in settled}
-    details: dict[str, Any] = {"movie": movie.id, "clips": movie.n_clips, "languages": list(movie.tracks)}
-    if not missing:
-        return details | {"status": "skipped"}
-    from dubcli.prep.languages import add_languages
-
-    return details | add_languages(task, movie, info, chosen, missing, report)
-
-
-def _follow_moved_source(task: FilmTask, movie: Movie) -> None:
-    """The same content found under another path, and no longer under the old one: note where it is now."""
-    old, new = movie.meta["source"]["path"], str(task.film.video.absolute())
-    if old != new and not Path(old).exists():
-        update_movie(task.config.cache, movie.folder, lambda meta: meta["source"].update(path=new))
-
-
-def _choose(film: Film, info: MediaInfo, config: PrepConfig, unusable: list[str]) -> dict[str, ChosenTrack]:
-    if info.video is None:
-        what = "only sound" if info.audio else "no stream that FFmpeg can decode"
-        raise InputError(f"no video stream, {what}")
-    chosen = choose_tracks(film, info, config.languages, assume_primary=config.assume_primary, problems=unusable)
-    if config.primary not in chosen:
-        tags = ", ".join(track.tag or "untagged" for track in info.audio) or "none"
-        untagged = [track for track in info.audio if track.untagged and not track.special]
-        hint = "; --assume-primary takes a single untagged track for it" if len(untagged) == 1 else ""
-        raise InputError(f"no {config.primary} track (audio tracks: {tags}){hint}")
-    return chosen

@@ -173,7 +173,7 @@ def _worker(options: dict[str, Any], device: str, fresh: bool, quiet: bool, note
         return None
     progress: Progress = SILENT
     if not quiet and os.environ.get("RANK") == "0":
-        from dubcli.cli.console import make_progress
+        from dubcli.jobs.terminal import make_progress
 
         progress = make_progress()
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")

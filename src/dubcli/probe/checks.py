@@ -6,14 +6,14 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dubcli.errors import UserError
 from dubcli.media.kinds import SOUND, kind_of
-from dubcli.probe.tasks.data import Clip, ClipSplit, TaskData
+from dubcli.probe.tasks.data import Clip, TaskData, restrict
 
 SHOWN = 3
 """How many names a message gives before it says how many more there are."""
@@ -99,26 +99,6 @@ def find_leaks(data: TaskData) -> list[Leak]:
                 leaks.append(Leak(split=split.name, paths=tuple(str(data.clips[number].path) for number in numbers)))
                 break
     return leaks
-
-
-def restrict(data: TaskData, keep: Iterable[int]) -> TaskData:
-    """The task with only the clips of these numbers, in their old order."""
-    kept = sorted(set(keep))
-    number = {old: new for new, old in enumerate(kept)}
-
-    def renumbered(old: Sequence[int]) -> tuple[int, ...]:
-        return tuple(number[index] for index in old if index in number)
-
-    splits = tuple(
-        ClipSplit(
-            name=split.name,
-            train=renumbered(split.train),
-            valid=renumbered(split.valid),
-            test=renumbered(split.test),
-        )
-        for split in data.splits
-    )
-    return replace(data, clips=tuple(data.clips[index] for index in kept), splits=splits)
 
 
 def some(names: Collection[str]) -> str:

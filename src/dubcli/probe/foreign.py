@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from dubcli.core import plugins
-from dubcli.core.checkpoint import content_hash
 from dubcli.core.machine import choose_device
 from dubcli.core.models import FRAMES
+from dubcli.core.trained import content_hash
 from dubcli.errors import UserError
 
 FUNCTIONS = {"audio": "get_scene_embeddings", "video": "get_video_embeddings"}

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from dubcli.core.checkpoint import TrainedModel, load_trained, random_trained
+from dubcli.core.checkpoint import load_trained
 from dubcli.core.models import PRESETS
+from dubcli.core.trained import TrainedModel, random_trained
 from dubcli.embed import EmbedConfig, Embedder
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions

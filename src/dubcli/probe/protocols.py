@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dubcli.core import plugins
 from dubcli.errors import UserError
-from dubcli.jobs.progress import SILENT, Progress
 from dubcli.probe.heads.settings import RECIPES, StepRecipe
+from dubcli.probe.training import Fitted, Predictions, Training
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,26 +18,6 @@ if TYPE_CHECKING:
     from dubcli.probe.problem import Problem, Split
 
 GROUP = "dubcli.protocols"
-
-Predictions = tuple["np.ndarray[Any, Any]", ...]
-"""Scores of a split's test clips: float (test rows, classes), one array per output (one but for multioutput)."""
-Fitted = tuple[Predictions, dict[str, Any]]
-"""A split's predictions, and what was chosen for it on validation clips."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How heads train, whatever the protocol.
-
-    ``device``: torch's name; None is CUDA where there is one. ``fast``: products round to bfloat16 or TF32 inside.
-    ``max_steps``: a head trains for at most so many steps, for trial runs. ``progress`` takes bars.
-    """
-
-    seed: int = 0
-    device: str | None = None
-    fast: bool = False
-    max_steps: int | None = None
-    progress: Progress = SILENT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from dubcli.probe.metrics import score
 from dubcli.probe.problem import Problem, Split
-from dubcli.probe.protocols import Fitted, Training
+from dubcli.probe.training import Fitted, Training
 
 Array = np.ndarray[Any, Any]
 Fit = Callable[[Array, Array, float, Problem, int], Callable[[Array], tuple[Array, ...]]]

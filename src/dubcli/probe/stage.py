@@ -32,12 +32,13 @@ from dubcli.probe.prepare import (
     with_validation,
 )
 from dubcli.probe.problem import Problem, Split
-from dubcli.probe.protocols import Training, find_protocol, run_protocol
+from dubcli.probe.protocols import find_protocol, run_protocol
 from dubcli.probe.results import ProbeResult, existing, prediction_arrays, save_result, summary
 from dubcli.probe.tasks.data import Task, TaskData
 from dubcli.probe.tasks.find import left_aside, places_under
 from dubcli.probe.tasks.paper import PAPER
 from dubcli.probe.tasks.registry import TASKS, find_task, plugin_tasks
+from dubcli.probe.training import Training
 
 
 def probe(

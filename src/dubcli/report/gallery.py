@@ -15,12 +15,13 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from dubcli.cache.reader import Cache
-from dubcli.core.checkpoint import TrainedModel, load_trained
+from dubcli.core.checkpoint import load_trained
 from dubcli.core.layout import Layout, lay_out
 from dubcli.core.machine import choose_device
 from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.tracks import FULL
+from dubcli.core.trained import TrainedModel
 from dubcli.core.transforms import eval_video, normalise_mels
 from dubcli.errors import UserError
 from dubcli.jobs.progress import Progress

@@ -20,7 +20,7 @@ from dubcli.probe.heads.objective import Objective
 from dubcli.probe.heads.settings import EpochRecipe, Point, StepRecipe
 from dubcli.probe.heads.train import Rows, Tell, Trained, train_steps, train_until_flat
 from dubcli.probe.problem import Problem, Split
-from dubcli.probe.protocols import Fitted, Predictions, Training
+from dubcli.probe.training import Fitted, Predictions, Training
 
 
 def run_heads(

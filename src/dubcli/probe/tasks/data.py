@@ -214,3 +214,23 @@ def check_labels(data: TaskData) -> TaskData:
             if label not in known[output if data.kind == "multioutput" else 0]:
                 raise UserError(f"label {label!r} of {clip.path} is not in the vocabulary of {data.folder}")
     return data
+
+
+def restrict(data: TaskData, keep: Iterable[int]) -> TaskData:
+    """The task with only the clips of these numbers, in their old order."""
+    kept = sorted(set(keep))
+    number = {old: new for new, old in enumerate(kept)}
+
+    def renumbered(old: Sequence[int]) -> tuple[int, ...]:
+        return tuple(number[index] for index in old if index in number)
+
+    splits = tuple(
+        ClipSplit(
+            name=split.name,
+            train=renumbered(split.train),
+            valid=renumbered(split.valid),
+            test=renumbered(split.test),
+        )
+        for split in data.splits
+    )
+    return replace(data, clips=tuple(data.clips[index] for index in kept), splits=splits)

@@ -13,8 +13,7 @@ from pathlib import Path
 import soundfile
 
 from dubcli.errors import UserError
-from dubcli.probe.checks import restrict
-from dubcli.probe.tasks.data import ORDER_SEED, Clip, Reader, TaskData, labelled_task, visible
+from dubcli.probe.tasks.data import ORDER_SEED, Clip, Reader, TaskData, labelled_task, restrict, visible
 from dubcli.probe.tasks.splits import PARTS, by_part
 from dubcli.probe.tasks.tables import read_lines
 

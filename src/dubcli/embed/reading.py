@@ -1,0 +1,44 @@
+"""What is wanted of an item, and what was noticed while it was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dubcli.core.models import FRAMES, ModelSizes
+from dubcli.core.tracks import FULL
+from dubcli.embed.chunks import CHUNK_SECONDS, chunk_count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the backbones take: modalities, sound at ``sample_rate``, frames of a preset's size, one sound track.
+
+    ``frames``: of a 3-second chunk of a video file; what a cache holds is 16.
+    ``kind``: of the track in a cache. ``base``: the folder that relative paths are in; empty is the working folder.
+    """
+
+    modalities: tuple[str, ...]
+    sample_rate: int
+    sizes: ModelSizes
+    lang: str | None = None
+    kind: str = FULL
+    frames: int = FRAMES
+    base: str = ""
+
+
+@dataclass
+class Reading:
+    """What was noticed while an item was read. ``expected``: chunks by kind, as far as the file's header tells."""
+
+    seconds: float = 0.0
+    expected: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def expect(self, seconds: float) -> None:
+        """The sound has that length, says its header."""
+        self.expected["wave"] = chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS)
+
+    @property
+    def warning(self) -> str | None:
+        """All of it in one line."""
+        return "; ".join(self.warnings) or None

@@ -128,3 +128,8 @@ def straight_and_resumed(rank: int, world_size: int, cache: str, out: str) -> No
     config = small_config(cache, f"{out}/run", **options)
     assert train(config, _StopAfter(2), device="cpu").step == 3
     train(config, device="cpu")
+
+
+def straight(rank: int, world_size: int, cache: str, out: str) -> None:
+    """Three steps of a rank."""
+    train(small_config(cache, out, variant="efj", batch_size=2, max_steps=3, val_fraction=0.0), device="cpu")

@@ -49,16 +49,34 @@ def pretrain(cache, out, *options):
     return Done(result.exit_code, result.stdout, result.stderr)
 
 
-def start(cache, out, *options, **environment):
-    """The command in a process of its own, on one thread as these tests compute themselves."""
+def command(cache, out, *options, first=""):
+    """The command line of ``start``. first: what that process does before, in Python."""
+    return [sys.executable, "-c", f"import helpers.runs\n{first}\nhelpers.runs.app()", *arguments(cache, out, *options)]
+
+
+def environment(**variables):
+    """Of processes that these tests start: on one thread, as the tests compute themselves."""
     path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **variables}
+
+
+def start(cache, out, *options, first="", **variables):
+    """The command in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", "import helpers.runs\nhelpers.runs.app()", *arguments(cache, out, *options)],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
+        command(cache, out, *options, first=first),
+        env=environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def slurm(rank, size, job=None):
+    """What srun sets for a task of a step of one node."""
+    task = {"SLURM_PROCID": rank, "SLURM_LOCALID": rank, "SLURM_STEP_NUM_TASKS": size, "SLURM_NTASKS": size,
+            "SLURM_STEP_ID": 0, "SLURM_JOB_ID": job or os.getpid(), "SLURM_STEP_TASKS_PER_NODE": size,
+            "SLURM_STEP_NODELIST": "node[01-04,07],gpu5", "SLURM_NODEID": 0}  # fmt: skip
+    return {name: str(value) for name, value in task.items()}
 
 
 def wait_for_steps(out, steps, process):

@@ -9,7 +9,8 @@ import torch
 
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.pretrain.corpus import read_corpus
-from dubcli.pretrain.loader import BadClip, ClipDataset, Request, Requests, decode_clip, make_loader
+from dubcli.pretrain.loader import BadClip, ClipDataset, Request, Requests, decode_clip
+from dubcli.pretrain.loading import Loading, load
 from helpers.runs import pretrain, small_config
 
 
@@ -29,16 +30,19 @@ def spoil(folder, change):
     (folder / "frames.jpgs").write_bytes(data)
 
 
-def batches(cache, workers):
+def batches(cache, workers, sharing="shared memory"):
     config = small_config(cache, "unused", variant="es", seed=5)
     corpus = read_corpus(cache, "es", 0.0)
     dataset = ClipDataset(corpus.train, corpus.variant, config, on_device=False)
     sampler = SameMovieBatchSampler(corpus.train.clips_per_movie, 4, 2, seed=5)
-    return list(make_loader(dataset, Requests(sampler, corpus.variant, 1, 1, 4), workers, pin=False))
+    return list(
+        load(dataset, Requests(sampler, corpus.variant, 1, 1, 4), Loading(workers=workers, sharing=sharing, pin=False))
+    )
 
 
-def test_the_number_of_workers_changes_nothing(cache):
-    one, two = batches(cache, 0), batches(cache, 2)
+@pytest.mark.parametrize("sharing", ["shared memory", "pipes"])
+def test_the_number_of_workers_and_their_way_of_sharing_change_nothing(cache, sharing):
+    one, two = batches(cache, 0), batches(cache, 2, sharing)
     assert [batch.request.step for batch in one] == [1, 2, 3]
     for a, b in zip(one, two, strict=True):
         assert a.request == b.request
@@ -103,6 +107,10 @@ def test_a_file_cut_short_while_training_ends_the_run_in_one_line(damaged, worke
     file.write_bytes(file.read_bytes()[:-100])
     dataset = ClipDataset(corpus.train, corpus.variant, small_config(cache, "unused"), on_device=False)
     sampler = SameMovieBatchSampler(corpus.train.clips_per_movie, 20, 2)
-    (batch,) = make_loader(dataset, Requests(sampler, corpus.variant, 0, 0, 1), workers, pin=False)
+    (batch,) = load(
+        dataset,
+        Requests(sampler, corpus.variant, 0, 0, 1),
+        Loading(workers=workers, sharing="shared memory", pin=False),
+    )
     assert str(file) in batch.error
     assert "\n" not in batch.error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -82,7 +83,9 @@ def pretrain(
     from dubcli.pretrain import launch
 
     summary = launch(resolved, where, console.make_progress(quiet=quiet), fresh=fresh)
-    if as_json:
+    if os.environ.get("RANK", "0") != "0":  # one of several that torchrun, srun or mpirun started: the first tells
+        pass
+    elif as_json:
         console.print_json(summary.__dict__)
     elif summary.stopped_by is not None:
         print(f"stopped at step {summary.step}, saved in {summary.folder}; the same command goes on from there")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from dubcli.errors import UserError
+
+T = TypeVar("T")
 
 
 def is_distributed() -> bool:
@@ -22,6 +28,11 @@ def rank() -> int:
 def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if is_distributed() else 1
+
+
+def local_world_size() -> int:
+    """How many of them are on this machine, by what their launcher says; all where it says nothing."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or world_size()
 
 
 def is_main() -> bool:
@@ -42,6 +53,35 @@ def broadcast_object(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """Every rank's value in order of rank (pickled, as ``broadcast_object``)."""
+    if not is_distributed():
+        return [value]
+    everyone: list[Any] = [None] * world_size()
+    dist.all_gather_object(everyone, value)
+    return everyone
+
+
+def on_main(action: Callable[[], T]) -> T:
+    """What ``action`` returns on rank 0, on every rank. Where it raises UserError there, all ranks end with status 2.
+
+    Rank 0 alone raises it, so that it is told of once.
+    """
+    result: tuple[bool, Any] = (True, None)
+    error: UserError | None = None
+    if is_main():
+        try:
+            result = True, action()
+        except UserError as found:
+            error, result = found, (False, None)
+    done, value = broadcast_object(result)
+    if error is not None:
+        raise error
+    if not done:
+        raise SystemExit(2)
+    return value  # type: ignore[no-any-return]
 
 
 def gather(tensor: Tensor) -> Tensor:

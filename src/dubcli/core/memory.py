@@ -39,24 +39,45 @@ def huge_pages_for_workers() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
-def out_of_memory(
-    device: torch.device, batch_size: int, attempt: Callable[[int], object], option: str = "--batch-size {}"
-) -> UserError:
-    """What to say when ``batch_size`` items did not fit on ``device``: the largest half, quarter, ... of it that does.
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is what torch raises where a GPU's memory, or the machine's, does not suffice."""
+    import torch
 
-    ``attempt(size)`` computes a batch of that size, for this to be measured and not guessed; call this after the
-    ``except`` block, which holds on to the tensors of what failed. ``option``: how the user says a batch size.
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
+def largest_that_fits(device: torch.device, batch_size: int, attempt: Callable[[int], object], least: int = 1) -> int:
+    """The largest half, quarter, ... of ``batch_size`` for which ``attempt(size)`` finds memory; 0 where none does.
+
+    ``attempt`` computes a batch of that size, for this to be measured and not guessed. Call this after the ``except``
+    block, which holds on to the tensors of what failed. least: the smallest size that makes sense.
     """
     import torch
 
     size = batch_size // 2
-    while size:
+    while size >= least:
         if device.type == "cuda":
             torch.cuda.empty_cache()
         try:
             attempt(size)
-        except torch.OutOfMemoryError:
-            size //= 2
-        else:
-            return UserError(f"out of memory on {device} with batches of {batch_size}; {option.format(size)} fits")
+            return size
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        size //= 2
+    return 0
+
+
+def out_of_memory(
+    device: torch.device, batch_size: int, attempt: Callable[[int], object], option: str = "--batch-size {}"
+) -> UserError:
+    """What to say when ``batch_size`` items did not fit on ``device``: a size that does, as ``largest_that_fits``.
+
+    ``option``: how the user says a batch size.
+    """
+    size = largest_that_fits(device, batch_size, attempt)
+    if size:
+        return UserError(f"out of memory on {device} with batches of {batch_size}; {option.format(size)} fits")
     return UserError(f"out of memory on {device}, which holds not even one item beside the model; give --device cpu")

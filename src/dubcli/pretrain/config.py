@@ -13,6 +13,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from dubcli.core.machine import PRECISION_HELP, parse_precision
 from dubcli.errors import UserError
 
 if sys.version_info >= (3, 11):
@@ -67,11 +68,14 @@ class PretrainConfig:
     mask_probability: float = option(0.5, "How often each mask is applied (paper: 0.5).")
     randaugment_layers: int = option(1, "RandAugment's layers, one draw per clip (paper: 1).")
     randaugment_magnitude: int = option(9, "RandAugment's magnitude (paper: 9).")
-    sync_bn: bool = option(False, "BatchNorm statistics over all processes (the paper does not say).")
+    sync_bn: bool = option(
+        False, "BatchNorm statistics over all processes (the paper does not say). Compiled models are then in pieces."
+    )
     val_fraction: float = option(-1.0, "Share of films held out; -1 is 0.05 where there are 20 films, else none.")
     val_clips: int = option(1024, "At most so many held-out clips are used, evenly spaced.")
     seed: int = option(0, "Seed of weights, order and augmentation.")
-    precision: str = option("auto", "auto (bf16 where the device computes it fast), bf16 or fp32.")
+    precision: str = option("auto", PRECISION_HELP)
+    deterministic: bool = option(False, "Kernels that give the same bits each time, on GPUs too; slower there.")
     max_bad_clips: int = option(
         100, "Clips whose frames do not decode are replaced and named; more of them stop the run."
     )
@@ -82,7 +86,7 @@ class PretrainConfig:
     keep: int = option(0, "Keep the last so many epoch-NN.pt; 0 keeps all.", result=False)
     log_every: int = option(10, "Steps between lines in metrics.jsonl.", result=False)
     loader_workers: int = option(-1, "Processes that read and decode; -1 chooses by the cores.", result=False)
-    compile: bool | None = option(None, "Compile the model first. [default: on CUDA]", result=False)
+    compile: bool | None = option(None, "Compile the model first. [default: on CUDA, where it can be]", result=False)
     wandb: str = option("", "Log to this Weights & Biases project too (the wandb extra).", result=False)
 
     def __post_init__(self) -> None:
@@ -98,7 +102,7 @@ class PretrainConfig:
         self._require("learning_rate", self.learning_rate > 0, "give more than 0")
         self._require("temperature", self.temperature >= 0.003, "give 0.003 or more")
         self._require("negatives", self.negatives in ("both", "cross"), "give both or cross")
-        self._require("precision", self.precision in ("auto", "bf16", "fp32"), "give auto, bf16 or fp32")
+        object.__setattr__(self, "precision", parse_precision(self.precision))
         self._require("sampling", self.sampling in SAMPLINGS, f"give {' or '.join(SAMPLINGS)}")
         self._require("dropout", 0 <= self.dropout < 1, "give 0 to below 1")
         self._require("mask_probability", 0 <= self.mask_probability <= 1, "give 0 to 1")

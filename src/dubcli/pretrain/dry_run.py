@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from dubcli.core.memory import is_out_of_memory
 from dubcli.core.models import count_parameters
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
@@ -29,15 +30,16 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
     gpus = gpus_of(where)
     processes = (gpus or where.procs) * where.nnodes
     device = torch.device("cuda" if gpus else "cpu")
-    trainer = Trainer(config, corpus, device, SILENT)
-    trainer._build(mel_statistics(corpus.train, corpus.variant))
-    loading, training = _measure(trainer)
-    workers = trainer._loader_workers()
+    trainer = Trainer(config, corpus, device, SILENT, processes_here=processes // where.nnodes)
+    loading, training = _measured(trainer)
+    batches = trainer.choose_loading()
+    workers = batches.workers
     # worker processes load while the model trains; on the CPU they take its cores, on none they take turns with it
     ahead = device.type == "cuda" and workers > 0
     seconds = max(training, loading / workers) if ahead else training + loading
     epoch_steps = corpus.train.clips // (config.batch_size * config.accumulate * processes)
     steps = min(config.max_steps or config.epochs * epoch_steps, config.epochs * epoch_steps)
+    facts = trainer.learner.facts
     summary = {
         "variant": corpus.variant.name,
         "films to train on": len(corpus.train.movies),
@@ -49,14 +51,29 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
         "parameters": count_parameters(trainer.model),
         "processes": processes,
         "steps": steps,
-        "device": str(device),
-        "precision": trainer.stepper.precision,
+        "device": facts["device"],
+        "precision": facts["precision_used"],
+        "compiled": facts["compiled"] or facts["why_not_compiled"] or False,
+        "memory layout": facts["memory_layout"],
+        "torch": facts["torch"],
+        "loader processes": f"{workers} over {batches.sharing}" if workers else 0,
         "films damaged": len(corpus.damaged),
         "seconds per step": round(seconds, 3),
         "hours for all steps": round(steps * seconds / 3600, 2),
         "peak memory (GB)": round(_peak_bytes(device) / 1e9, 2),
     }
     return {"config": config.to_dict(), "summary": summary}
+
+
+def _measured(trainer: Trainer) -> tuple[float, float]:
+    """``_measure`` of the built trainer. Raises UserError also where memory does not suffice."""
+    try:
+        trainer._build(mel_statistics(trainer.corpus.train, trainer.corpus.variant))
+        return _measure(trainer)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    raise trainer.out_of_memory()
 
 
 def _measure(trainer: Trainer) -> tuple[float, float]:

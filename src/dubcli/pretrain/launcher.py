@@ -4,39 +4,84 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import tempfile
 import threading
+import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dubcli.core import machine, rendezvous
 from dubcli.core.atomic import atomic_write
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pretrain.config import LaunchConfig, PretrainConfig
 from dubcli.pretrain.trainer import RunSummary, train
 
+if TYPE_CHECKING:
+    import torch
+
+_LOST = re.compile("Connection (closed|reset) by peer|Broken pipe|Connection refused|remote process exited")
 _STOP_SECONDS = {"cuda": 30, "cpu": 60}
 _RESULT_SECONDS = 2.0
+_NOTE_SECONDS = 10.0
 
 
 def launch(
     config: PretrainConfig, where: LaunchConfig, progress: Progress = SILENT, *, fresh: bool = False
 ) -> RunSummary:
-    """Train on the GPUs or processes of ``where``; under torchrun (its variables are set) as one rank of its world.
+    """Train on the GPUs or processes of ``where``; started by torchrun, srun or mpirun as one rank of its world.
 
     A worker that dies is started again with all others, up to ``max_restarts`` times, and goes on from the last
     checkpoint. Raises UserError where the GPUs asked for are not there, KeyboardInterrupt after Ctrl-C.
     """
-    if "TORCHELASTIC_RUN_ID" in os.environ or {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
-        return train_rank(config, _device_kind(where), progress, fresh=fresh)
+    ranks = machine.ranks_of()
+    if ranks is not None and not _starts_its_own(ranks, where):
+        os.environ.update(rendezvous.variables(ranks))
+        with _the_others_end(ranks):
+            return train_rank(config, _device_kind(where), progress, fresh=fresh)
     gpus = gpus_of(where)
     processes = gpus or where.procs
     if processes == 1 and where.nnodes == 1:
         return train(config, progress, device="cuda" if gpus else "cpu", fresh=fresh)
     return _elastic(config, where, processes, "cuda" if gpus else "cpu", fresh=fresh, quiet=progress is SILENT)
+
+
+@contextmanager
+def _the_others_end(ranks: machine.Ranks) -> Iterator[None]:
+    """A rank that has lost another says so in a line: srun and mpirun, unlike torchrun, leave it to find out."""
+    try:
+        yield
+    except RuntimeError as error:
+        if ranks.started_by == "torchrun" or not _LOST.search(str(error)):
+            raise
+        raise UserError(
+            f"process {ranks.rank} of {ranks.world_size} lost the others: one of them ended; start all of them again "
+            "to go on from the last checkpoint"
+        ) from None
+
+
+def _starts_its_own(ranks: machine.Ranks, where: LaunchConfig) -> bool:
+    """Whether this process, one of several, starts those of its machine itself (``--nnodes``, one task on each).
+
+    Raises UserError where options ask for processes beside those that are there.
+    """
+    if ranks.started_by == "torchrun":
+        return False
+    there = f"{ranks.started_by} started {ranks.local_world_size} processes on this machine"
+    if where.nnodes > 1:
+        if ranks.local_world_size > 1:
+            raise UserError(f"--nnodes starts a machine's processes itself and {there}; leave one of the two away")
+        return True
+    if where.procs > 1 or (where.gpus or 1) not in (1, ranks.local_world_size):
+        asked = f"--procs {where.procs}" if where.procs > 1 else f"--gpus {where.gpus}"
+        raise UserError(f"{there}, which are the ranks of one run; leave {asked} away")
+    return False
 
 
 def gpus_of(where: LaunchConfig) -> int:
@@ -62,26 +107,49 @@ def _device_kind(where: LaunchConfig) -> str:
 
 
 def train_rank(config: PretrainConfig, device: str, progress: Progress = SILENT, *, fresh: bool = False) -> RunSummary:
-    """One rank: join the process group that torchrun's variables describe, train, leave it."""
+    """One rank: join the process group that torch's variables describe, train, leave it."""
     import torch
     import torch.distributed as dist
 
     # 1 x 1 x 1 kernels have many strides of one meaning
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    local = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "cuda":
-        torch.cuda.set_device(local)
-        device = f"cuda:{local}"
-    join_process_group("nccl" if device.startswith("cuda") else "gloo")
+        number = own_gpu(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(number)
+        device = f"cuda:{number}"
+    elif "OMP_NUM_THREADS" not in os.environ:
+        cores = int(os.environ.get("SLURM_CPUS_PER_TASK", "0"))
+        torch.set_num_threads(cores or max(1, machine.usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    join_process_group("nccl" if device.startswith("cuda") else "gloo", torch.device(device))
     # a run that was restarted goes on; only its first start may throw the former run away
-    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    restarted = any(
+        int(os.environ.get(name, "0")) > 0 for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT")
+    )
     try:
         return train(config, progress, device=device, fresh=fresh and not restarted)
     finally:
         dist.destroy_process_group()
 
 
-def join_process_group(backend: str) -> None:
+def own_gpu(local_rank: int) -> int:
+    """The GPU of this machine's so-many-th process; where each process sees one GPU only, that one.
+
+    Raises UserError where there are more processes than GPUs.
+    """
+    import torch
+
+    there = torch.cuda.device_count()
+    if there == 1:
+        return 0
+    if local_rank >= there:
+        raise UserError(
+            f"this is process {local_rank} of its machine, from 0, which has {there} GPUs; start {there} on each "
+            "machine, or give --gpus 0 to train on the CPU"
+        )
+    return local_rank
+
+
+def join_process_group(backend: str, device: torch.device | None = None) -> None:
     """Join the process group, each restart under names of its own.
 
     The elastic agent keeps one store for all its restarts. Started again, ranks could read there the addresses of those
@@ -91,12 +159,13 @@ def join_process_group(backend: str) -> None:
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
+    gpu = device if device is not None and device.type == "cuda" else None
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or os.environ.get("GROUP_WORLD_SIZE") != "1":
-        dist.init_process_group(backend)  # several nodes: a count of restarts is not the same on all
+        dist.init_process_group(backend, device_id=gpu)  # several nodes: a count of restarts is not the same on all
         return
     store, rank, world_size = next(rendezvous("env://"))
     store = PrefixStore(f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, device_id=gpu)
 
 
 def _elastic(
@@ -107,7 +176,7 @@ def _elastic(
     from torch.distributed.launcher.api import LaunchConfig as ElasticConfig
     from torch.distributed.launcher.api import elastic_launch
 
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, machine.usable_cores() // processes)))
     one_node = where.nnodes == 1
     if not one_node:
         os.environ.setdefault(
@@ -193,10 +262,19 @@ def _worker(options: dict[str, Any], device: str, fresh: bool, quiet: bool, note
         # the other ranks wait for this one in a collective: its death has the agent end and restart them, and
         # started again they find the note
         os._exit(2)
+    except SystemExit:  # rank 0's mistake to tell
+        _wait_for(Path(note))
+        os._exit(2)
     except RuntimeError:
         if Path(note).exists():  # the rank that wrote it left the collective
             os._exit(2)
         raise
+
+
+def _wait_for(note: Path) -> None:
+    end = time.monotonic() + _NOTE_SECONDS
+    while not note.exists() and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def _stopped(config: PretrainConfig, number: int) -> RunSummary:

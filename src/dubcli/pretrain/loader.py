@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from dubcli.cache.reader import Movie
@@ -22,9 +21,10 @@ from dubcli.core.tracks import Track
 from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video, eval_video
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
-from dubcli.jobs.orphans import end_with_parent
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.corpus import Part
+
+_FRAME_SIZE = (320, 180)  # of a film whose record does not say
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,18 @@ class ClipDataset(Dataset[Batch]):
 
     def __len__(self) -> int:
         return self.part.clips
+
+    def batch_bytes(self, clips: int) -> int:
+        """Size of a batch's tensors, by the largest frames of all films."""
+        mel = np.prod(
+            self.part.movies[0].mel(self.variant.primary, nospeech=self.variant.primary_kind == "nospeech").shape[1:]
+        )
+        size = (2 if self.variant.secondaries else 1) * int(mel) * 2
+        if self.variant.uses_video:
+            crop = self.sizes.crop
+            frames = [movie.meta.get("frame_size", _FRAME_SIZE) for movie in self.part.movies] if self.on_device else []
+            size += FRAMES * 3 * max([crop * crop] if not frames else [width * height for width, height in frames])
+        return clips * size
 
     def __getitem__(self, request: Request) -> Batch:
         try:
@@ -194,7 +206,7 @@ class BlankClips(ClipDataset):
     """The same batches, shapes and types, with nothing in them: black frames and mels of zeros, none of it read."""
 
     def _frames(self, clips: list[int], bad: list[str]) -> list[Tensor]:
-        sizes = [self.part.locate(clip)[0].meta.get("frame_size", (320, 180)) for clip in clips]
+        sizes = [self.part.locate(clip)[0].meta.get("frame_size", _FRAME_SIZE) for clip in clips]
         return [torch.zeros(FRAMES, 3, height, width, dtype=torch.uint8) for width, height in sizes]
 
     def _mels(self, clips: list[int], track: Track) -> Tensor:
@@ -218,29 +230,3 @@ class Requests(Sampler[Request]):
         for step in range(self._start, self._stop):
             secondary = self._variant.secondary_at(self._epoch, step)
             yield Request(self._epoch, step, tuple(self._sampler.batch(step)), secondary)
-
-
-def make_loader(dataset: ClipDataset, requests: Requests, workers: int, *, pin: bool) -> DataLoader[Any]:
-    """Batches of ``requests`` in order, loaded ahead by ``workers`` processes (0: in this one)."""
-    return DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=requests,
-        num_workers=workers,
-        pin_memory=pin,
-        prefetch_factor=2 if workers else None,
-        multiprocessing_context="forkserver" if workers else None,
-        worker_init_fn=_one_thread,
-        # of its own: it would draw its workers' seed from the generator that dropout draws from, once more on resume
-        generator=torch.Generator(),
-    )
-
-
-def _one_thread(worker: int) -> None:
-    import signal
-
-    end_with_parent()
-    torch.set_num_threads(1)
-    # Ctrl-C and pre-emption go to the whole process group: the trainer finishes its step and ends the workers itself
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import shutil
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from dubcli.core import distributed
 from dubcli.core.atomic import atomic_write, read_json, remove_leftovers, write_json
 from dubcli.core.checkpoint import load_checkpoint, save_checkpoint
 from dubcli.core.same import require_same
@@ -15,6 +21,7 @@ from dubcli.errors import UserError
 from dubcli.pretrain.config import PretrainConfig
 
 CONFIG_FILE, METRICS_FILE, CHECKPOINT_FILE = "config.json", "metrics.jsonl", "ckpt.pt"
+LOCK_FILE = ".lock"
 _OURS = (CONFIG_FILE, METRICS_FILE, CHECKPOINT_FILE, "tensorboard")
 
 
@@ -25,11 +32,70 @@ class RunFolder:
         self.path = path
         self._board: Any = None
         self._wandb: Any = None
+        self._lock: IO[str] | None = None
+        self._made = False
 
     @property
     def checkpoint(self) -> Path:
         """The latest complete state."""
         return self.path / CHECKPOINT_FILE
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the folder for this run while the block lasts; a second process is told so in one line.
+
+        Rank 0 holds it for all. The kernel gives the lock back when the process ends, however it does. On NFS the lock
+        holds between machines where its server keeps locks; where a file system has none the run goes on without.
+        Raises UserError where another process has it, or the folder cannot be made.
+        """
+        distributed.on_main(self._take)
+        try:
+            yield
+        finally:
+            if distributed.is_main():
+                self._leave()
+
+    def _take(self) -> None:
+        # ranks that an elastic launcher started again may meet those before them, which it is ending
+        patience = time.monotonic() + (10 if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" else 0)
+        self._made = not self.path.exists()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            while (holder := self._try_to_take()) is not None:
+                if time.monotonic() > patience:
+                    raise UserError(
+                        f"another process trains into {self.path} ({holder or 'just started'}); wait for it, stop it, "
+                        "or give another --out"
+                    )
+                time.sleep(0.1)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from None
+
+    def _try_to_take(self) -> str | None:
+        """Lock the folder; else what its holder says of itself. Raises OSError."""
+        path = self.path / LOCK_FILE
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+        if not _locked(file):
+            file.seek(0)
+            with file:
+                return file.read()
+        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            file.close()  # its holder removed it when it ended, just now
+            return ""
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
+        self._lock = file
+        return None
+
+    def _leave(self) -> None:
+        """Give the folder back, and remove one that was made for nothing. Closing the file unlocks it."""
+        (self.path / LOCK_FILE).unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
+        if self._made:
+            with suppress(OSError):  # not empty
+                self.path.rmdir()
 
     def clear(self) -> None:
         """``--fresh``: remove what a run wrote, and nothing else."""
@@ -67,9 +133,7 @@ class RunFolder:
             remove_leftovers(self.path)
             write_json(file, record)
         except OSError as error:
-            raise UserError(
-                f"cannot write the run folder {self.path}: {error.strerror}; choose another --out"
-            ) from None
+            raise _cannot_write(self.path, error) from None
         if wandb:
             self._wandb = wandb.init(
                 project=config.wandb, name=self.path.name, id=run_id, resume="allow", dir=str(self.path), config=record
@@ -137,6 +201,23 @@ class RunFolder:
             self._board = None
 
 
+def _locked(file: IO[str]) -> bool:
+    """Lock the file; False where another process has."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
+
+
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write the run folder {path}: {error.strerror}; choose another --out")
+
+
 def import_wandb() -> Any:
     """The package ``wandb``. Raises UserError that says how to get it."""
     try:
@@ -146,4 +227,4 @@ def import_wandb() -> Any:
     return wandb
 
 
-_RESUME_ONLY = ("optimizer", "rng", "sampler")
+_RESUME_ONLY = ("optimizer", "scaler", "rng", "sampler")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dubcli.core import machine
 from dubcli.core.layout import Layout
 from dubcli.core.loss import contrastive_losses
 from dubcli.core.models import normalise_pixels
@@ -39,11 +40,13 @@ class Stepper:
             time_frames=config.mask_time_frames, mel_bins=config.mask_mel_bins, probability=config.mask_probability
         )
         self.layout = Layout.of(model, device)
-        self.precision = precision_of(config, device)
+        self.precision = machine.choose_precision(config.precision, device)
+        # float16 has no numbers for small gradients: the loss is scaled up for it (Micikevicius et al. 2018)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
 
-    def autocast(self) -> Any:
-        """bf16 where it was chosen."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+    def autocast(self) -> AbstractContextManager[object]:
+        """Computing in the precision that was chosen."""
+        return machine.autocast(self.device, self.precision)
 
     def inputs(self, batch: Batch) -> Inputs:
         """(video (batch, 3, 16, crop, crop), primary, secondary (batch, 2, 96, frames)), normalised, on the device."""
@@ -83,7 +86,7 @@ class Stepper:
         )
 
     def backward(self, inputs: Inputs) -> dict[str, Tensor]:
-        """Compute the gradient of the loss over the whole batch. Returns the terms, detached.
+        """Compute the gradient of the loss over the whole batch, scaled by ``scaler``. Returns the terms, detached.
 
         With ``accumulate`` the batch passes in parts: first without gradient for the projections, then, the gradient
         of the loss with respect to them known, again with it (gradient caching, Gao et al. 2021). Dropout's draws are
@@ -92,12 +95,12 @@ class Stepper:
         if self.config.accumulate == 1:
             with self.autocast():
                 terms = self.losses(self.model(*inputs))
-            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+            self._backward(terms)
             return {name: value.detach() for name, value in terms.items()}
         return self._backward_in_parts(inputs)
 
     def _backward_in_parts(self, inputs: Inputs) -> dict[str, Tensor]:
-        parts = self._split(inputs)
+        parts = self.parts(inputs)
         states, outputs = [], []
         with torch.no_grad(), frozen_running_statistics(self.model):
             for part in parts:
@@ -106,7 +109,7 @@ class Stepper:
                     outputs.append(self.model(*part))
         joined = {name: _widened(torch.cat([out[name] for out in outputs])).requires_grad_() for name in outputs[0]}
         terms = self.losses(joined)
-        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        self._backward(terms)
         size = len(parts[0][1])
         for number, (part, state) in enumerate(zip(parts, states, strict=True)):
             last = number == len(parts) - 1
@@ -121,7 +124,11 @@ class Stepper:
                 )
         return {name: value.detach() for name, value in terms.items()}
 
-    def _split(self, inputs: Inputs) -> list[Inputs]:
+    def _backward(self, terms: dict[str, Tensor]) -> None:
+        self.scaler.scale(torch.stack(list(terms.values())).sum()).backward()  # type: ignore[no-untyped-call]
+
+    def parts(self, inputs: Inputs) -> list[Inputs]:
+        """What passes through the model at once: the batch in ``accumulate`` parts."""
         count = self.config.accumulate
         video, primary, secondary = (None if x is None else x.chunk(count) for x in inputs)
         assert primary is not None
@@ -165,12 +172,3 @@ def _set_generator_state(device: torch.device, state: Tensor) -> None:
         torch.cuda.set_rng_state(state, device)
     else:
         torch.set_rng_state(state)
-
-
-def precision_of(config: PretrainConfig, device: torch.device) -> str:
-    """ "auto": bf16 on CUDA devices that compute it; fp32 on CPUs, where autocast was slower than it (RESULTS.md)."""
-    if config.precision != "auto":
-        return config.precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "fp32"

@@ -6,28 +6,29 @@ import math
 import random
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dubcli.core import distributed
+from dubcli.core import distributed, machine
 from dubcli.core.checkpoint import model_entries, restore_rng, rng_state
-from dubcli.core.kernels import kernels_of, settle_kernels
-from dubcli.core.machine import choose_precision
-from dubcli.core.memory import keep_freed_memory
-from dubcli.core.models import FRAMES, count_parameters, preset_sizes
+from dubcli.core.memory import is_out_of_memory, keep_freed_memory
+from dubcli.core.models import DubModel, count_parameters
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.pretrain.build import build_model, build_optimizer, settle, wrap
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.corpus import Corpus, mel_statistics, read_corpus
-from dubcli.pretrain.loader import BadClip, Batch, BlankClips, ClipDataset, Request, Requests, make_loader
+from dubcli.pretrain.learner import Learner
+from dubcli.pretrain.loader import BadClip, Batch, BlankClips, ClipDataset, Request, Requests
+from dubcli.pretrain.loading import Loading, choose_loading, load
 from dubcli.pretrain.model import Given, recorded
+from dubcli.pretrain.pace import Tally, learning_rate_at
 from dubcli.pretrain.run_folder import RunFolder
 from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
@@ -46,13 +47,6 @@ class RunSummary:
     stopped_by: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     bad_clips: int = 0
-
-
-def learning_rate_at(step: int, total: int, warmup: int, highest: float) -> float:
-    """Linear warm-up over ``warmup`` steps, then a cosine to 0 at step ``total`` (paper section 3.4)."""
-    if step < warmup:
-        return highest * (step + 1) / warmup
-    return highest * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
 def train(
@@ -74,32 +68,9 @@ def train(
     no number.
     """
     corpus = read_corpus(config.cache, config.variant, config.val_fraction)
-    trainer = Trainer(config, corpus, _device(device), progress, model)
+    trainer = Trainer(config, corpus, machine.choose_device(device), progress, model)
     with StopRequests() as stop:
         return trainer.run(stop, fresh=fresh)
-
-
-def _device(name: str | None) -> torch.device:
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-
-
-@dataclass
-class _Tally:
-    """Clips and seconds since the last line of the log."""
-
-    clips: int = 0
-    waited: float = 0.0
-    took: float = 0.0
-
-    def add(self, clips: int, waited: float, took: float) -> None:
-        self.clips, self.waited, self.took = self.clips + clips, self.waited + waited, self.took + took
-
-    def take(self) -> dict[str, float]:
-        """{"clips_per_second", "data_wait" (share of the time)}, and begin anew."""
-        took = max(self.took, 1e-9)
-        found = {"clips_per_second": self.clips / took, "data_wait": self.waited / took}
-        self.clips, self.waited, self.took = 0, 0.0, 0.0
-        return found
 
 
 class Trainer:
@@ -112,6 +83,7 @@ class Trainer:
         device: torch.device,
         progress: Progress,
         model: Given | None = None,
+        processes_here: int | None = None,
     ) -> None:
         self.config, self.corpus, self.device = recorded(config, model), corpus, device
         self._given = model
@@ -142,15 +114,35 @@ class Trainer:
         self.metrics: dict[str, float] = {}
         self._recent: deque[tuple[int, tuple[int, ...], Tensor]] = deque(maxlen=max(config.log_every, 1))
         self._last_save = time.monotonic()
-        self._since_log = _Tally()
+        self._since_log = Tally()
+        self.processes_here = processes_here or distributed.local_world_size()
         if device.type == "cpu":
             keep_freed_memory()
 
     def run(self, stop: StopRequests, *, fresh: bool) -> RunSummary:
-        """Train from where the folder stands to the end, or until a signal."""
-        if fresh and distributed.is_main():
-            self.folder.clear()
-        distributed.barrier()
+        """Train from where the folder stands to the end, or until a signal.
+
+        Raises UserError also where memory does not suffice, with sizes that it suffices for.
+        """
+        try:
+            with self.folder.held():
+                return self._run(stop, fresh)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        raise self.out_of_memory()
+
+    def out_of_memory(self) -> UserError:
+        """What to say of it; after the ``except`` block, which holds on to memory."""
+        return self.learner.out_of_memory(self._blank_batch)
+
+    def choose_loading(self) -> Loading:
+        """How this rank's batches come."""
+        return choose_loading(self._dataset(), self.config, self.device, self.processes_here)
+
+    def _run(self, stop: StopRequests, fresh: bool) -> RunSummary:
+        if fresh:
+            distributed.on_main(self.folder.clear)
         self.folder.check(self.config, distributed.world_size())
         self._note_bad([text for _, text in self.corpus.damaged], "left out", count=0)
         state = self.folder.load()
@@ -160,15 +152,16 @@ class Trainer:
         self._build(statistics)
         if state is not None:
             self._restore(state)
-        if distributed.is_main():
-            self.folder.begin(self.config, self._extra())
-            self.folder.cut_metrics(self.step)
+        self.loading = self.choose_loading()
+        for text in (self.loading.note, self.learner.note):
+            if text:
+                self.progress.message(text)
+        distributed.on_main(self._begin)
         self.progress.start(TASK, self.total_steps, "steps")
         try:
-            if self._validation_due and self.validated != self.step:  # stopped before it could be done
-                self._validate()
-                self._save(None)
-            stopped = self._epochs(stop)
+            stopped = self._validate(stop)  # where it was due and the run ended before it was done
+            if stopped is None:
+                stopped = self._epochs(stop)
         finally:
             self.progress.finish(TASK)
             self.folder.close()
@@ -180,6 +173,10 @@ class Trainer:
             metrics=self.metrics,
             bad_clips=self.bad_clips,
         )
+
+    def _begin(self) -> None:
+        self.folder.begin(self.config, self._extra())
+        self.folder.cut_metrics(self.step)
 
     def _extra(self) -> dict[str, Any]:
         """What ``config.json`` records beside the options."""
@@ -198,51 +195,49 @@ class Trainer:
             "steps": self.total_steps,
             "warmup_steps": self.warmup_steps,
             "parameters": count_parameters(self.model),
-            "precision_used": self.stepper.precision,
-            "layout_used": kernels_of(self.model, self.device),
+            **self.learner.facts,
+            **self.loading.facts,
         }
 
+    @property
+    def model(self) -> DubModel:
+        """The model itself, as checkpoints hold it."""
+        return self.learner.model
+
+    @property
+    def stepper(self) -> Stepper:
+        """Its step."""
+        return self.learner.stepper
+
     def _build(self, statistics: tuple[float, float]) -> None:
-        config = self.config
-        crop = preset_sizes(config.preset).crop
-        self.model = build_model(self.corpus.variant, config, self.device, self._given)
-        if self.model.video is not None:
-            precision = choose_precision(config.precision, self.device)
-            shape = config.batch_size, 3, FRAMES, crop, crop
-            settle_kernels(self.model.video, shape, self.device, precision, self.progress.message)
-        self.optimizer = build_optimizer(self.model, config)
-        wrapped = wrap(self.model, config, self.device)
-        self.stepper = Stepper(wrapped, self.corpus.variant, config, self.device, statistics, crop)
-        if distributed.world_size() > 1:
-            settle(self.stepper, self.model, self._blank_batch())
+        self.learner = Learner(
+            self.corpus.variant, self.config, self.device, statistics, self._given, self.progress.message
+        )
+        self.learner.settle(self._blank_batch(self.sampler.batch_size))
         # ranks draw different dropout; the other generators are seeded so that nothing depends on the moment
-        own_seed = config.seed * 4099 + 1 + distributed.rank()
+        own_seed = self.config.seed * 4099 + 1 + distributed.rank()
         torch.manual_seed(own_seed)
         random.seed(own_seed)
         np.random.seed(own_seed % 2**32)
 
-    def _blank_batch(self) -> Batch:
-        """The shapes of the first step, with nothing in it."""
+    def _blank_batch(self, clips: int) -> Batch:
+        """A batch of the shapes of so many clips, with nothing in it."""
         variant = self.corpus.variant
         dataset = BlankClips(self.corpus.train, variant, self.config, on_device=self.device.type == "cuda")
-        return dataset[Request(0, 0, tuple(self.sampler.batch(0)), variant.secondary_at(0, 0))]
+        numbers = np.resize(np.array(self.sampler.batch(0)), clips).tolist()
+        return dataset[Request(0, 0, tuple(numbers), variant.secondary_at(0, 0))]
 
     def _restore(self, state: dict[str, Any]) -> None:
         if "optimizer" not in state:
             raise UserError(f"{self.folder.checkpoint} holds a model but no training state; use --fresh to start over")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.learner.restore(state)
         self.sampler.load_state_dict(state["sampler"])
         restore_rng(state["rng"][distributed.rank()])
         self.step, self.bad_clips = int(state["step"]), int(state["bad_clips"])
         self.validated = int(state["validated"])
 
     def _state(self) -> dict[str, Any]:
-        rng: list[Any] = [rng_state()]
-        if distributed.world_size() > 1:
-            everyone: list[Any] = [None] * distributed.world_size()
-            torch.distributed.all_gather_object(everyone, rng[0])
-            rng = everyone
+        rng = distributed.gather_objects(rng_state())
         epoch, step = divmod(self.step, self.epoch_steps)
         self.sampler.set_epoch(epoch)
         entries = model_entries(
@@ -253,37 +248,28 @@ class Trainer:
             "step": self.step,
             "bad_clips": self.bad_clips,
             "validated": self.validated,
-            "optimizer": self.optimizer.state_dict(),
+            **self.learner.state(),
             "sampler": self.sampler.state_dict(step),
             "rng": rng,
         }
 
+    def _dataset(self) -> ClipDataset:
+        return ClipDataset(self.corpus.train, self.corpus.variant, self.config, on_device=self.device.type == "cuda")
+
     def _epochs(self, stop: StopRequests) -> int | None:
-        dataset = ClipDataset(self.corpus.train, self.corpus.variant, self.config, on_device=self.device.type == "cuda")
+        dataset = self._dataset()
         while self.step < self.total_steps:
             epoch, first = divmod(self.step, self.epoch_steps)
             last = min(self.epoch_steps, first + self.total_steps - self.step)
             requests = Requests(self.sampler, self.corpus.variant, epoch, first, last)
-            loader = make_loader(dataset, requests, self._loader_workers(), pin=self.device.type == "cuda")
-            stopped = self._steps(iter(loader), last - first, stop)
+            stopped = self._steps(load(dataset, requests, self.loading), stop)
             if stopped is not None:
                 return stopped
         return None
 
-    def _loader_workers(self) -> int:
-        if self.config.loader_workers >= 0:
-            return self.config.loader_workers
-        from dubcli.jobs.options import JobOptions
-
-        cores = JobOptions().worker_count
-        local = max(1, distributed.world_size())
-        # on the CPU the model itself keeps the cores busy
-        return min(2, cores // 2) if self.device.type == "cpu" else max(1, min(12, cores // local))
-
-    def _steps(self, batches: Any, count: int, stop: StopRequests) -> int | None:
-        for _ in range(count):
-            asked = time.monotonic()
-            batch: Batch = next(batches)
+    def _steps(self, batches: Iterator[Batch], stop: StopRequests) -> int | None:
+        asked = time.monotonic()
+        for batch in batches:
             if batch.error is not None:
                 raise UserError(batch.error)
             waited = time.monotonic() - asked
@@ -294,32 +280,28 @@ class Trainer:
             signal_number = stop.agreed(self.device)
             epoch_done = self.step // self.epoch_steps if self.step % self.epoch_steps == 0 else None
             finished = self.step == self.total_steps
-            if self._validation_due and signal_number is None:
-                self._check_losses()
-                self._validate()
-            if signal_number is not None or epoch_done or finished or self._due():
+            # first of all the step is kept: whoever ends this process while it validates waits for no more than that
+            if signal_number is not None or epoch_done or finished or self._validation_due or self._due():
                 self._check_losses()
                 self._save(epoch_done)
-            if signal_number is not None and not finished:
+            if signal_number is None:
+                signal_number = self._validate(stop)
+            if signal_number is not None and not (finished and not self._validation_due):
                 return signal_number
+            asked = time.monotonic()
         return None
 
     @property
     def _validation_due(self) -> bool:
-        """Early, after half an epoch, then after each epoch and at the end."""
-        at_epoch = self.step > 0 and self.step % self.epoch_steps == 0
-        return at_epoch or self.step == self.total_steps or (self.step > 0 and self.step == self.epoch_steps // 2)
+        """Early, after half an epoch, then after each epoch and at the end; and not done yet."""
+        if not self.corpus.held_out.movies or self.step == 0 or self.validated == self.step:
+            return False
+        at_epoch = self.step % self.epoch_steps == 0
+        return at_epoch or self.step == self.total_steps or self.step == self.epoch_steps // 2
 
     def _train_on(self, batch: Batch) -> None:
         self.learning_rate = learning_rate_at(self.step, self.total_steps, self.warmup_steps, self.config.learning_rate)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        self.optimizer.zero_grad(set_to_none=True)
-        terms = self.stepper.backward(self.stepper.inputs(batch))
-        if self.config.clip_gradient:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
-        self.optimizer.step()
-        self._terms = terms
+        self._terms = terms = self.learner.step(batch, self.learning_rate)
         self._recent.append((self.step, batch.request.clips, torch.stack(list(terms.values())).sum()))
 
     def _note_bad(self, texts: list[str], what: str, *, count: int) -> None:
@@ -379,19 +361,33 @@ class Trainer:
         self._last_save = time.monotonic()
         distributed.barrier()
 
-    def _validate(self) -> None:
-        first, self.validated = self.validated == 0, self.step
-        if not self.corpus.held_out.movies:
-            return
+    def _validate(self, stop: StopRequests) -> int | None:
+        """Validate where it is due, and keep that it was done. Returns the signal that cut it short, if any."""
+        if not self._validation_due:
+            return None
         dataset = ClipDataset(self.corpus.held_out, self.corpus.variant, self.config, on_device=False)
         bad: list[str] = []
+        asked: list[int] = []
+
+        def stopped() -> bool:
+            number = stop.agreed(self.device)
+            asked.extend([] if number is None else [number])
+            return bool(asked)
+
         try:
-            metrics = validate(self.stepper, self.model, dataset, self.config.val_clips, bad, self._loader_workers())
+            metrics = validate(
+                self.stepper, self.model, dataset, self.config.val_clips, bad, stopped, self.loading.workers
+            )
         except BadClip as error:
             raise UserError(f"{error}; prepare that film again, or leave it out of the cache") from None
+        if metrics is None:
+            return asked[0]
+        first, self.validated = self.validated == 0, self.step
         # named each time; counted once, the first time
         self._note_bad(bad, "replaced in validation", count=len(bad) if first else 0)
         self.metrics |= metrics
         if distributed.is_main():
             numbers = {name: value for name, value in metrics.items() if math.isfinite(value)}
             self.folder.log({"step": self.step, "epoch": round(self.step / self.epoch_steps, 4), **numbers})
+        self._save(None)
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,16 +56,23 @@ def validate(
     dataset: ClipDataset,
     clips: int,
     bad: list[str] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
     threads: int = 0,
-) -> dict[str, float]:
+) -> dict[str, float] | None:
     """Metrics by name (``val/...``) over at most ``clips`` held-out clips. All ranks work on their share.
 
-    Clips of this rank that did not decode and were replaced are named in ``bad``. ``threads`` decode ahead.
+    Clips of this rank that did not decode and were replaced are named in ``bad``. ``stopped`` is asked before each
+    batch, equally often on all ranks; where it says so, to all of them, there are no metrics: None.
+    ``threads`` decode ahead.
     """
     part, variant, config = dataset.part, stepper.variant, stepper.config
     chosen = np.unique(np.linspace(0, part.clips - 1, min(part.clips, clips)).round().astype(int))
     mine = chosen[distributed.rank() :: distributed.world_size()]
-    found = _embed(stepper, model, dataset, [int(clip) for clip in mine], [] if bad is None else bad, threads)
+    size, most = config.batch_size, -(-len(chosen) // distributed.world_size())
+    batches = [[int(clip) for clip in mine[start : start + size]] for start in range(0, most, size)]
+    found = _embed(stepper, model, dataset, batches, [] if bad is None else bad, stopped, threads)
+    if found is None:
+        return None
     gathered = {name: _gather_rows(rows, len(chosen)) for name, rows in found.items()}
     unit = {name: torch.nn.functional.normalize(rows.float(), dim=1) for name, rows in gathered.items()}
     metrics: dict[str, float] = {}
@@ -76,7 +84,6 @@ def validate(
         }.items():
             for metric, value in retrieval(queries, targets).items():
                 metrics[f"val/{direction}/{pair.label}/{metric}"] = value
-        size = config.batch_size
         losses = [
             nt_xent(a, b, config.temperature, config.negatives)  # type: ignore[arg-type]
             for a, b in zip(torch.split(anchor, size), torch.split(rows, size), strict=True)
@@ -125,13 +132,21 @@ def _rows_of(variant: Variant, head: str) -> list[tuple[str, str]]:
 
 
 def _embed(
-    stepper: Stepper, model: DubModel, dataset: ClipDataset, clips: list[int], bad: list[str], threads: int
-) -> dict[str, Tensor]:
+    stepper: Stepper,
+    model: DubModel,
+    dataset: ClipDataset,
+    batches: list[list[int]],
+    bad: list[str],
+    stopped: Callable[[], bool],
+    threads: int,
+) -> dict[str, Tensor] | None:
     """Projections by ``video``, ``primary/<track>``, ``secondary/<track>``, and features ``feature/<track>``."""
     variant = stepper.variant
 
     def load(batch: list[int]) -> tuple[list[Tensor], dict[Track, Tensor], list[str]]:
         replaced: list[str] = []
+        if not batch:  # the other ranks have one more
+            return [], {}, []
         return *dataset.eval_batch(batch, variant.tracks, replaced), replaced
 
     sounds = [view for view in variant.views if view.head != "video"]
@@ -140,9 +155,10 @@ def _embed(
     was_training = model.training
     model.eval()
     with torch.no_grad(), stepper.autocast():
-        size = stepper.config.batch_size
-        batches = [clips[start : start + size] for start in range(0, len(clips), size)]
         for frames, mels, replaced in ahead(load, batches, threads):
+            if stopped():
+                model.train(was_training)
+                return None
             bad += replaced
             if frames:
                 # here and not ahead: it takes all cores by itself

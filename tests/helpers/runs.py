@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from dubcli.cli.app import app
 from dubcli.core.models import PRESETS, ModelSizes
+from dubcli.jobs.progress import SilentProgress
 from dubcli.pretrain import PretrainConfig
 
 # a tenth of the work of tiny; there in this process and in those of ``start``
@@ -77,6 +78,17 @@ def slurm(rank, size, job=None):
             "SLURM_STEP_ID": 0, "SLURM_JOB_ID": job or os.getpid(), "SLURM_STEP_TASKS_PER_NODE": size,
             "SLURM_STEP_NODELIST": "node[01-04,07],gpu5", "SLURM_NODEID": 0}  # fmt: skip
     return {name: str(value) for name, value in task.items()}
+
+
+class SignalAfter(SilentProgress):
+    """Sends this process a signal when a step is told of."""
+
+    def __init__(self, step, number):
+        self.step, self.number = step, number
+
+    def update(self, task, completed, **fields):
+        if completed == self.step:
+            os.kill(os.getpid(), self.number)
 
 
 def wait_for_steps(out, steps, process):

@@ -7,11 +7,12 @@ import signal
 import subprocess
 
 import pytest
+import torch
 
 from dubcli.errors import UserError
-from dubcli.jobs.progress import SilentProgress
 from dubcli.pretrain import train
-from helpers.runs import assert_same_state, losses, metrics, pretrain, small_config, start, wait_for_steps
+from dubcli.pretrain.loader import ClipDataset
+from helpers.runs import SignalAfter, assert_same_state, losses, metrics, pretrain, small_config, start, wait_for_steps
 
 # dropout and two epochs with validation: everything that draws random numbers or counts takes part
 RUN = {"variant": "efj", "max_steps": 8, "save_every": 3, "dropout": 0.2, "val_fraction": 0.34}
@@ -23,17 +24,6 @@ def straight(cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("straight") / "run"
     assert train(small_config(cache, out, **RUN), device="cpu").step == 8
     return out
-
-
-class SignalAfter(SilentProgress):
-    """Sends this process a signal when a step is told of."""
-
-    def __init__(self, step, number):
-        self.step, self.number = step, number
-
-    def update(self, task, completed, **fields):
-        if completed == self.step:
-            os.kill(os.getpid(), self.number)
 
 
 def test_killed_with_9_and_resumed_equals_a_run_without_break(cache, straight, tmp_path):
@@ -75,6 +65,43 @@ def test_a_signal_finishes_the_step_and_saves(cache, straight, tmp_path, number)
     assert losses(config.folder) == losses(straight)
     assert validations(config.folder) == validations(straight)
     assert_same_state(config.folder, straight)
+
+
+def test_a_signal_while_it_validates_finds_the_step_saved_and_validation_is_made_up_for(
+    cache, straight, tmp_path, monkeypatch
+):
+    config = small_config(cache, tmp_path / "run", **RUN)
+    embed, saved = ClipDataset.eval_batch, []
+
+    def signalled(self, *arguments):
+        state = torch.load(config.folder / "ckpt.pt", weights_only=True)
+        saved.append((state["step"], state["validated"]))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return embed(self, *arguments)
+
+    monkeypatch.setattr(ClipDataset, "eval_batch", signalled)
+    for asked, step in ((1, 1), (1, 1)):  # the second while it makes up for it
+        summary = train(config, device="cpu")
+        assert (summary.step, summary.stopped_by) == (step, signal.SIGTERM)
+        assert saved == [(step, 0)] * len(saved)
+        assert len(saved) == asked
+        assert validations(config.folder) == []
+        saved.clear()
+    monkeypatch.undo()
+    train(config, device="cpu")
+    assert validations(config.folder) == validations(straight)
+    assert_same_state(config.folder, straight)
+
+
+def test_a_signal_in_the_last_validation_does_not_count_as_the_end(cache, tmp_path, monkeypatch):
+    config = small_config(cache, tmp_path / "run", variant="mono", max_steps=1, val_fraction=0.34)
+    embed = ClipDataset.eval_batch
+    signalled = lambda *arguments: os.kill(os.getpid(), signal.SIGTERM) or embed(*arguments)  # noqa: E731
+    monkeypatch.setattr(ClipDataset, "eval_batch", signalled)
+    assert train(config, device="cpu").stopped_by == signal.SIGTERM
+    monkeypatch.undo()
+    assert train(config, device="cpu").stopped_by is None
+    assert len(validations(config.folder)) == 1
 
 
 def validations(out):

@@ -39,6 +39,17 @@ def huge_pages_for_workers() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that was in use: tensors on a GPU, on the CPU the whole process."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether this is what torch raises where a GPU's memory, or the machine's, does not suffice."""
     import torch

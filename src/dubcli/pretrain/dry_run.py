@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dubcli.core.memory import is_out_of_memory
+from dubcli.core.memory import is_out_of_memory, peak_bytes
 from dubcli.core.models import count_parameters
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
@@ -54,13 +54,13 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
         "device": facts["device"],
         "precision": facts["precision_used"],
         "compiled": facts["compiled"] or facts["why_not_compiled"] or False,
-        "memory layout": facts["memory_layout"],
+        "memory layout": facts["layout_used"],
         "torch": facts["torch"],
         "loader processes": f"{workers} over {batches.sharing}" if workers else 0,
         "films damaged": len(corpus.damaged),
         "seconds per step": round(seconds, 3),
         "hours for all steps": round(steps * seconds / 3600, 2),
-        "peak memory (GB)": round(_peak_bytes(device) / 1e9, 2),
+        "peak memory (GB)": round(peak_bytes(device) / 1e9, 2),
     }
     return {"config": config.to_dict(), "summary": summary}
 
@@ -97,11 +97,3 @@ def _measure(trainer: Trainer) -> tuple[float, float]:
         loading.append(loaded - begun)
         training.append(time.monotonic() - loaded)
     return statistics.median(loading[1:]), statistics.median(training[1:])
-
-
-def _peak_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from dubcli.core import distributed
+from dubcli.core import distributed, machine
 from dubcli.core.kernels import kernels_of, settle_kernels
 from dubcli.core.layout import lay_out
-from dubcli.core.machine import choose_precision
-from dubcli.core.memory import is_out_of_memory, largest_that_fits
+from dubcli.core.memory import is_out_of_memory, largest_that_fits, peak_bytes
 from dubcli.core.models import FRAMES, DubModel, preset_sizes
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
@@ -45,7 +44,7 @@ class Learner:
         self.model = build_model(variant, config, device, given)
         if self.model.video is not None:
             shape = config.batch_size, 3, FRAMES, crop, crop
-            settle_kernels(self.model.video, shape, device, choose_precision(config.precision, device), say)
+            settle_kernels(self.model.video, shape, device, machine.choose_precision(config.precision, device), say)
         self.optimizer = torch.optim.AdamW(  # paper section 3.4
             self.model.parameters(),
             lr=config.learning_rate,
@@ -67,14 +66,13 @@ class Learner:
         Weights and BatchNorm's statistics are as before, the generators are not. Raises UserError where compiling was
         asked for and cannot be done.
         """
-        compiling = self.config.compile or (self.config.compile is None and self.device.type == "cuda")
-        if not compiling and distributed.world_size() == 1 and self.device.type == "cpu":
+        if not self.compiles and distributed.world_size() == 1 and self.device.type == "cpu":
             return
         if batch.error is not None:
             raise UserError(batch.error)
         before = [buffer.clone() for buffer in self.model.buffers()]
         inputs = self._inputs(batch)
-        if compiling:
+        if self.compiles:
             self._compile(inputs)
         # DistributedDataParallel sums the gradients of its first step in buckets of the weights' order and those of all
         # later steps in buckets of the order in which gradients came. From three ranks on the place in a bucket decides
@@ -84,8 +82,14 @@ class Learner:
         self.stepper.backward(inputs)
         self._forget(before)
 
+    @property
+    def compiles(self) -> bool:
+        """Whether compiling is to be tried."""
+        return self.config.compile or (self.config.compile is None and self.device.type == "cuda")
+
     def _compile(self, inputs: Inputs) -> None:
         plain = self.stepper.model
+        torch._dynamo.reset()  # graphs of a model before this one would be taken without being counted
         self.stepper.model = torch.compile(plain)  # type: ignore[assignment]
         reason = self._why_not_compiled(plain, inputs)
         # all ranks run the same: one that trains eagerly and others that do not would wait for each other's buckets
@@ -114,8 +118,9 @@ class Learner:
         except Exception as error:  # whatever a compiler raises
             if is_out_of_memory(error):
                 raise
-            text = str(error).strip().splitlines()
-            return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+            lines = str(error).strip().splitlines()[:2]
+            told = " ".join(lines if lines and lines[0].endswith(":") else lines[:1])  # "... raised:" and what
+            return f"{type(error).__name__}: {told}"
         return "" if graphs["unique_graphs"] else "torch.compile is switched off"
 
     def _forget(self, buffers: list[Tensor]) -> None:
@@ -147,12 +152,16 @@ class Learner:
         finally:
             torch.use_deterministic_algorithms(strict)
 
-    def skipped(self, steps: int) -> int:
-        """Of so many steps, those that fp16's scaler left out because a gradient was not finite."""
-        if self.stepper.precision != "fp16":
-            return 0
-        states = iter(self.optimizer.state.values())
-        return steps - int(next(states, {"step": 0})["step"])
+    def measured(self, steps: int) -> dict[str, float]:
+        """After so many steps, for a line of the log: peak memory and, of fp16, the steps that were left out.
+
+        Those are steps with a gradient that is not finite, of which the scaler keeps the optimizer.
+        """
+        found: dict[str, float] = {"peak_memory_gb": round(peak_bytes(self.device) / 1e9, 3)}
+        if self.stepper.precision == "fp16":
+            state: dict[str, Any] = next(iter(self.optimizer.state.values()), {"step": 0})
+            found["skipped_steps"] = steps - int(state["step"])
+        return found
 
     @property
     def note(self) -> str:

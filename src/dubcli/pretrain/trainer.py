@@ -327,6 +327,7 @@ class Trainer:
         if distributed.is_main():
             epoch = self.step / self.epoch_steps
             line = {"step": self.step, "epoch": round(epoch, 4), **self.metrics, "lr": self.learning_rate, **speed}
+            line |= self.learner.measured(self.step)
             secondary = batch.request.secondary
             other = secondary not in (None, self.corpus.variant.primary)
             self.folder.log(line | {"secondary": str(secondary)} if other else line)

@@ -107,10 +107,8 @@ class ClipDataset(Dataset[Batch]):
 
     def batch_bytes(self, clips: int) -> int:
         """Size of a batch's tensors, by the largest frames of all films."""
-        mel = np.prod(
-            self.part.movies[0].mel(self.variant.primary, nospeech=self.variant.primary_kind == "nospeech").shape[1:]
-        )
-        size = (2 if self.variant.secondaries else 1) * int(mel) * 2
+        mel = self.part.movies[0].mel(self.variant.primary)
+        size = sum(head != "video" for head in self.variant.heads) * mel.nbytes // len(mel)
         if self.variant.uses_video:
             crop = self.sizes.crop
             frames = [movie.meta.get("frame_size", _FRAME_SIZE) for movie in self.part.movies] if self.on_device else []

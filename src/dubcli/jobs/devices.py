@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import torch
-
 from dubcli.core.machine import choose_devices, usable_cores
 from dubcli.errors import UserError
 
@@ -67,19 +65,24 @@ def claim(devices: Devices) -> str:
     Raises UserError on a cluster's worker that lacks what was asked for.
     """
     if devices.threads is not None:
+        import torch
+
         torch.set_num_threads(devices.threads)
     names = devices.names or tuple(str(device) for device in choose_devices(devices.asked))
     if len(set(names)) == 1:
         return names[0]
-    folder = devices.locks or str(_locks_of_this_machine())
+    folder = devices.locks or str(locks_of_this_machine("devices"))
     with _one_thread_at_a_time:
         if folder not in _held:
-            _held[folder] = _take(Path(folder), names)
+            held = take_least_used(Path(folder), names)
+            assert held is not None  # without a limit there is always one
+            _held[folder] = held
         return _held[folder][0]
 
 
-def _take(folder: Path, names: Sequence[str]) -> tuple[str, IO[str]]:
-    for turn in itertools.count():
+def take_least_used(folder: Path, names: Sequence[str], most: int | None = None) -> tuple[str, IO[str]] | None:
+    """One of ``names`` that the fewest hold, and the open file whose lock holds it; None where ``most`` hold each."""
+    for turn in itertools.count() if most is None else range(most):
         for name in names:
             file = open(folder / f"{_lasting_name(name)}.{turn}", "a")  # noqa: SIM115 - as long as the process
             try:
@@ -88,18 +91,21 @@ def _take(folder: Path, names: Sequence[str]) -> tuple[str, IO[str]]:
                 file.close()
                 continue
             return name, file
-    raise AssertionError
+    return None
 
 
 def _lasting_name(device: str) -> str:
     """The card itself: ``cuda:0`` is another one in a process whose CUDA_VISIBLE_DEVICES says so (as Dask-CUDA's)."""
+    import torch
+
     if device.startswith("cuda") and torch.cuda.is_available():
         return str(torch.cuda.get_device_properties(device).uuid)
     return device
 
 
-def _locks_of_this_machine() -> Path:
-    folder = Path(tempfile.gettempdir(), f"dubav-devices-{os.getuid()}")
+def locks_of_this_machine(purpose: str) -> Path:
+    """The folder of this user's locks for a purpose, made where missing. Raises UserError where it is another's."""
+    folder = Path(tempfile.gettempdir(), f"dubav-{purpose}-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise UserError(f"{folder} is another user's; set TMPDIR to a folder of your own for the workers")
@@ -108,4 +114,6 @@ def _locks_of_this_machine() -> Path:
 
 def threads_for(workers: int) -> int:
     """Threads of each of ``workers`` processes that share this machine's cores."""
+    import torch
+
     return max(1, min(torch.get_num_threads(), usable_cores() // workers))

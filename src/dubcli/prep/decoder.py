@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import itertools
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import av
@@ -20,6 +15,7 @@ import numpy as np
 
 from dubcli.core.machine import choose_devices
 from dubcli.errors import UserError
+from dubcli.jobs.devices import locks_of_this_machine, take_least_used
 from dubcli.media import nvdec
 from dubcli.media.jpeg import planar
 from dubcli.media.nvdec import GpuDecodeError, unsupported, why_not
@@ -88,18 +84,13 @@ def _gpu_count() -> int:
 @contextmanager
 def _turn(count: int, most: int | None) -> Iterator[int | None]:
     """The GPU that the fewest films of this user are on, held by a lock on a file; None where each has ``most``."""
-    folder = Path(tempfile.gettempdir(), f"dubav-decoders-{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for turn in itertools.count() if most is None else range(most):
-        for device in range(count):
-            with open(folder / f"{device}.{turn}", "a") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    continue
-                yield device
-                return
-    yield None
+    held = take_least_used(locks_of_this_machine("decoders"), [f"cuda:{number}" for number in range(count)], most)
+    if held is None:
+        yield None
+        return
+    name, file = held
+    with file:
+        yield int(name.removeprefix("cuda:"))
 
 
 @dataclass

@@ -20,6 +20,11 @@ class InputError(Exception):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``"; did you mean esc50?"`` for a word near one or a few of those known, else nothing: the middle of an error."""
     by_lower = {name.lower(): name for name in known}

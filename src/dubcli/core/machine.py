@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dubcli.errors import UserError
+from dubcli.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +98,7 @@ def choose_device(asked: str | None = None) -> torch.device:
     try:
         torch.zeros(1, device=device).cpu()  # a device of type meta makes tensors too, but without numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"--device {asked} cannot be used here ({_first_line(error)}); give cpu or cuda") from None
+        raise UserError(f"--device {asked} cannot be used here ({first_line(error)}); give cpu or cuda") from None
     return device
 
 
@@ -140,10 +140,6 @@ def _gpus_there() -> str:
     if there == 0:
         return "this machine has no GPU that torch can use; give cpu, or leave it away"
     return f"this machine has {there} GPU{'s' if there > 1 else ''} (cuda:0{f' to cuda:{there - 1}' * (there > 1)})"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.core.tracks import Track
 from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video, eval_video
 from dubcli.core.variants import Variant
-from dubcli.errors import UserError
+from dubcli.errors import UserError, first_line
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.corpus import Part
 
@@ -79,14 +79,10 @@ def decode_clip(movie: Movie, number: int) -> Tensor:
             encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
             frames.append(decode_jpeg(encoded, mode=ImageReadMode.RGB))
         except (RuntimeError, ValueError) as error:
-            raise BadClip(f"{movie.id}: clip {number}, frame {index} does not decode: {_first_line(error)}") from None
+            raise BadClip(f"{movie.id}: clip {number}, frame {index} does not decode: {first_line(error)}") from None
     if any(frame.shape != frames[0].shape for frame in frames):
         raise BadClip(f"{movie.id}: clip {number} has frames of different sizes")
     return torch.stack(frames)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 class ClipDataset(Dataset[Batch]):

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import yaml
 
-from dubcli.errors import UserError
+from dubcli.errors import UserError, first_line
 from dubcli.separate.transposed import replace_transposed
 
 VOCALS = "vocals"
@@ -105,7 +105,7 @@ def _from_hub(name: str) -> Any:
         with _quiet_download():
             return get_model(name)
     except ModelLoadingError as error:
-        raise UserError(f"the model {name} cannot be used: {_first_line(error)}") from None
+        raise UserError(f"the model {name} cannot be used: {first_line(error)}") from None
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"the model {name} could not be fetched ({reason}){_what_to_fetch(name)}") from None
@@ -227,13 +227,13 @@ def _load_file(path: Path, trust: bool) -> Any:
         return load_model(package)
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):  # torch's word for a class or function that it was not told of
-            raise UserError(f"{path} is no demucs model: {_first_line(error)}") from None
+            raise UserError(f"{path} is no demucs model: {first_line(error)}") from None
         raise UserError(
             f"{path} holds Python objects beyond demucs's own and could run code when it is loaded; "
             "if you know where it is from, give --trust-models"
         ) from None
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{path} is no demucs model: {_first_line(error)}") from None
+        raise UserError(f"{path} is no demucs model: {first_line(error)}") from None
 
 
 def _sha256(file: Any) -> Any:
@@ -241,10 +241,6 @@ def _sha256(file: Any) -> Any:
     while block := file.read(1 << 20):
         content.update(block)
     return content.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0]
 
 
 @contextmanager

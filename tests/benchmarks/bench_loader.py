@@ -24,8 +24,8 @@ import torch
 
 from dubcli.prep import PrepConfig, prepare
 from dubcli.pretrain import PretrainConfig, train
-from dubcli.pretrain.corpus import read_corpus
 from dubcli.pretrain.loader import ClipDataset, Request, decode_clip
+from dubcli.pretrain.training_films import read_training_films
 
 SECONDS, RATE, SOUND_RATE = 30, 24, 48000
 BATCH, WORKERS = 26, 12  # the paper's batch; loader processes of a GPU
@@ -94,7 +94,7 @@ def main() -> None:
         film, cache = Path(folder) / "film.mkv", Path(folder) / "cache"
         make_film(film)
         prepare([film], PrepConfig(cache=cache, languages=("en",)))
-        corpus = read_corpus(cache, "mono", 0.0)
+        corpus = read_training_films(cache, "mono", 0.0)
         config = PretrainConfig(cache=str(cache), variant="mono")
         dataset = ClipDataset(corpus.train, corpus.variant, config, on_device=True)
         draw = random.Random(0)

@@ -14,7 +14,7 @@ import torch
 from dubcli.embed import EmbedConfig, Embedder, embed, load_features
 from dubcli.embed import blocks as blocks_module
 from dubcli.embed.chunks import Chunk
-from dubcli.embed.inputs import Item
+from dubcli.embed.inputs import MediaItem
 from dubcli.embed.pipeline import Pipeline, _Open
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
@@ -229,7 +229,7 @@ def test_next_batch_is_started_before_the_last_ones_features_are_asked_for(tiny,
     np.testing.assert_array_equal(features[:, 0], [0] * 8 + [1] * 8 + [2] * 4)
     events.clear()
     pipeline = Pipeline(embedder, blocks_module.wanted_of(embedder, TINY), per_chunk=False, threads=1)
-    items = [_Open(Item(f"{number}.wav", "file", 1, 1)) for number in range(3)]
+    items = [_Open(MediaItem(f"{number}.wav", "file", 1, 1)) for number in range(3)]
     for number, opened in enumerate(items):
         opened.waiting, opened.ended = 1, True
         pipeline._run_batch([(opened, Chunk("wave", 0, 0.0, 1.0, 0.0, torch.zeros(2, 48000)))])

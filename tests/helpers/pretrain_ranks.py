@@ -16,12 +16,12 @@ from dubcli.core.models import DubModel
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.jobs.progress import SILENT, SilentProgress
 from dubcli.pretrain import model as model_module
-from dubcli.pretrain.corpus import mel_statistics, read_corpus
 from dubcli.pretrain.launcher import join_process_group
 from dubcli.pretrain.loader import ClipDataset, Request
 from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
 from dubcli.pretrain.trainer import Trainer, train
+from dubcli.pretrain.training_films import mel_statistics, read_training_films
 from helpers.runs import small_config
 
 STEPS = 5
@@ -67,7 +67,7 @@ def five_steps(rank: int, world_size: int, cache: str, out: str, local: bool, ac
     joined = 2 // world_size
     config = small_config(cache, out, variant="efj", batch_size=4 // accumulate * joined, k=2, accumulate=accumulate,
                           local_negatives=local)  # fmt: skip
-    corpus = read_corpus(cache, "efj", 0.0)
+    corpus = read_training_films(cache, "efj", 0.0)
     with (
         mock.patch.object(model_module, "DubModel", _global_double_model),
         mock.patch.object(Stepper, "inputs", _double_inputs),

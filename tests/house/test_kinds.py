@@ -10,7 +10,7 @@ import soundfile
 
 from dubcli.core.models import PRESETS
 from dubcli.embed.decode import decode
-from dubcli.embed.inputs import Item, list_items
+from dubcli.embed.inputs import MediaItem, list_items
 from dubcli.embed.reading import Reading, Wanted
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
@@ -72,7 +72,7 @@ def write_sound(path):
 
 def chunks(path):
     wanted = Wanted(modalities=("audio",), sample_rate=RATE, sizes=PRESETS["tiny"])
-    return list(decode(Item(str(path), "file", 1, 1), wanted, Reading()))
+    return list(decode(MediaItem(str(path), "file", 1, 1), wanted, Reading()))
 
 
 def separated(folder, out):

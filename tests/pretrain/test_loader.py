@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from dubcli.core.sampler import SameMovieBatchSampler
-from dubcli.pretrain.corpus import read_corpus
 from dubcli.pretrain.loader import BadClip, ClipDataset, Request, Requests, decode_clip
 from dubcli.pretrain.loading import Loading, load
+from dubcli.pretrain.training_films import read_training_films
 from helpers.runs import pretrain, small_config
 
 
@@ -32,7 +32,7 @@ def spoil(folder, change):
 
 def batches(cache, workers, sharing="shared memory"):
     config = small_config(cache, "unused", variant="es", seed=5)
-    corpus = read_corpus(cache, "es", 0.0)
+    corpus = read_training_films(cache, "es", 0.0)
     dataset = ClipDataset(corpus.train, corpus.variant, config, on_device=False)
     sampler = SameMovieBatchSampler(corpus.train.clips_per_movie, 4, 2, seed=5)
     return list(
@@ -58,7 +58,7 @@ def test_the_number_of_workers_and_their_way_of_sharing_change_nothing(cache, sh
 def test_frames_that_do_not_decode_are_replaced_named_and_bounded(damaged, tmp_path, change):
     cache, folder = damaged
     spoil(folder, change)
-    movie = read_corpus(cache, "mono", 0.0).train.movies[0]
+    movie = read_training_films(cache, "mono", 0.0).train.movies[0]
     with pytest.raises(BadClip, match=f"{folder.name}: clip 2, frame 0 does not decode"):
         decode_clip(movie, 2)
     options = ("--variant", "mono", "--epochs", "1", "--batch-size", "7", "--json")
@@ -73,7 +73,7 @@ def test_frames_that_do_not_decode_are_replaced_named_and_bounded(damaged, tmp_p
 def test_a_replaced_clip_brings_its_own_sound(damaged):
     cache, folder = damaged
     spoil(folder, lambda jpeg: bytes(len(jpeg)))
-    corpus = read_corpus(cache, "mono", 0.0)
+    corpus = read_training_films(cache, "mono", 0.0)
     dataset = ClipDataset(corpus.train, corpus.variant, small_config(cache, "unused"), on_device=False)
     batch = dataset[Request(0, 0, (2, 8), corpus.variant.primary)]
     assert len(batch.bad) == 1
@@ -100,7 +100,7 @@ def test_a_film_cut_short_is_named_counted_and_left_out(damaged, tmp_path, name)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_file_cut_short_while_training_ends_the_run_in_one_line(damaged, workers):
     cache, folder = damaged
-    corpus = read_corpus(cache, "mono", 0.0)
+    corpus = read_training_films(cache, "mono", 0.0)
     for movie in corpus.train.movies:
         movie.__dict__.pop("_mels")
     file = folder / "mel.en.npy"

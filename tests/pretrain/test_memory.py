@@ -10,8 +10,8 @@ import torch
 
 from dubcli.core.models import DubModel
 from dubcli.pretrain import loading
-from dubcli.pretrain.corpus import read_corpus
 from dubcli.pretrain.loader import ClipDataset
+from dubcli.pretrain.training_films import read_training_films
 from helpers.faults import Dies, Sleeps, hold_clips
 from helpers.runs import command, environment, losses, pretrain, slurm, small_config, start
 
@@ -96,8 +96,8 @@ def test_no_shared_memory_at_all_is_one_line(cache, tmp_path):
 def test_what_goes_through_pipes_is_said(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(loading.machine, "shared_memory_free", lambda: 1 << 20)
     config = small_config(cache, tmp_path, variant="es", loader_workers=2)
-    dataset = ClipDataset(read_corpus(cache, "es", 0.0).train, read_corpus(cache, "es", 0.0).variant, config,
-                          on_device=True)  # fmt: skip
+    films = read_training_films(cache, "es", 0.0)
+    dataset = ClipDataset(films.train, films.variant, config, on_device=True)
     sound, picture = 2 * 2 * 96 * 280 * 2, 16 * 3 * 64 * 36
     assert dataset.batch_bytes(4) == 4 * (sound + picture)
     found = loading.choose_loading(dataset, config, torch.device("cpu"), 3)

@@ -14,9 +14,9 @@ from dubcli.core.models import DubModel
 from dubcli.core.transforms import eval_video
 from dubcli.core.variants import Variant, View
 from dubcli.pretrain import loader, train
-from dubcli.pretrain.corpus import held_out_films, mel_statistics, read_corpus
 from dubcli.pretrain.loader import ClipDataset, Request
 from dubcli.pretrain.step import Stepper
+from dubcli.pretrain.training_films import held_out_films, mel_statistics, read_training_films
 from dubcli.pretrain.validation import alignment, retrieval, validate
 from helpers.runs import metrics, pretrain, small_config
 
@@ -74,7 +74,7 @@ def test_alignment_against_every_pair():
 
 def test_validation_embeds_each_held_out_clip_as_it_is_decoded_ahead_or_not(cache, tmp_path, monkeypatch):
     config = small_config(cache, tmp_path, variant="es", val_fraction=0.34)
-    corpus = read_corpus(cache, "es", 0.34)
+    corpus = read_training_films(cache, "es", 0.34)
     assert {m.id for m in corpus.train.movies}.isdisjoint(m.id for m in corpus.held_out.movies)
     torch.manual_seed(1)
     model = DubModel(corpus.variant, "minute")
@@ -144,7 +144,7 @@ def test_every_view_has_a_curve_of_its_own(cache, tmp_path):
 
 
 def test_the_secondary_sound_of_ns_is_the_primary_without_speech(cache, tmp_path):
-    corpus = read_corpus(cache, "ns", 0.0)
+    corpus = read_training_films(cache, "ns", 0.0)
     dataset = ClipDataset(corpus.train, corpus.variant, small_config(cache, tmp_path), on_device=False)
     batch = dataset[Request(0, 0, (2, 8), corpus.variant.secondary_at(0, 0))]
     assert (batch.primary.shape, batch.secondary.shape) == ((2, 2, 96, 280), (2, 2, 96, 257))
@@ -174,7 +174,7 @@ def test_variants_of_ones_own(cache, tmp_path, monkeypatch):
 
 
 def test_a_view_without_augmentation_is_the_plain_one(cache, tmp_path):
-    corpus = read_corpus(cache, "mono", 0.0)
+    corpus = read_training_films(cache, "mono", 0.0)
     views = tuple(View(head=view.head, tracks=view.tracks, augmentation="none") for view in corpus.variant.views)
     plain = Variant(name="plain", views=views, terms=corpus.variant.terms)
     dataset = ClipDataset(corpus.train, plain, small_config(cache, tmp_path), on_device=False)

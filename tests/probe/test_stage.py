@@ -122,7 +122,7 @@ def test_all_runs_what_it_finds_and_tells_what_failed(config, tmp_path):
 
 def test_nospeech_is_another_task_in_the_results(own, config, tmp_path):
     shutil.copytree(own, tmp_path / "own-nospeech")
-    (result,) = probe("folder", "random", config(own, data_variant="nospeech"))
+    (result,) = probe("folder", "random", config(own, data_kind="nospeech"))
     assert result.path == tmp_path / "results" / "folder-own-nospeech" / "random-seed0-tiny.json"
 
 

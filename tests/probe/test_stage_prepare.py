@@ -85,7 +85,7 @@ def test_the_mirror_without_speech_has_the_same_clips(tmp_path):
 def test_the_mirror_may_be_beside_the_folder_around_the_dataset(tmp_path):
     hear_task(tmp_path / "data" / "tasks")
     shutil.copytree(tmp_path / "data", tmp_path / "data-nospeech")
-    prepared = prepare_task(find_task("esc50"), tmp_path / "data", ProbeConfig(data_variant="nospeech"), Ear())
+    prepared = prepare_task(find_task("esc50"), tmp_path / "data", ProbeConfig(data_kind="nospeech"), Ear())
     assert all(str(clip.path).startswith(str(tmp_path / "data-nospeech")) for clip in prepared.data.clips)
 
 
@@ -106,7 +106,7 @@ def test_features_that_failed_or_are_no_numbers(tmp_path):
     ("options", "message"),
     [
         ({"protocol": "svm"}, "--protocol is 'svm'; give one of hear, linear"),
-        ({"data_variant": "quiet"}, "--data-variant"),
+        ({"data_kind": "quiet"}, "--data-variant"),
         ({"shots": (0,)}, "at least 1"),
         ({"modalities": ("smell",)}, "--modality is 'smell'"),
         ({"seed": -1}, "--seed"),

@@ -137,14 +137,14 @@ def test_the_gallery_marks_the_same_instant_in_other_languages(project):
 
 def test_players_are_found_in_sources_and_missing_without(project, film, tmp_path):
     from dubcli.cache.reader import Cache
-    from dubcli.report.players import Item, cut_players
+    from dubcli.report.players import TrackClip, cut_players
 
     movie = Cache(project / "cache").movies[0]
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / film.name).symlink_to(film)
     for track in movie.tracks.values():
         track["path"] = "/gone/colours.mkv"
-    item = Item(movie, 0, "en")
+    item = TrackClip(movie, 0, "en")
     assert cut_players([item], [], SILENT) == {}
     assert cut_players([item], [tmp_path], SILENT)[item].startswith("data:audio/")
 
@@ -159,7 +159,9 @@ def test_players_are_cut_where_their_clips_are(project, monkeypatch):
     movie = Cache(project / "cache").movies[0]
     heard, encode = [], players._encode
     monkeypatch.setattr(players, "_encode", lambda sound: heard.append(sound) or encode(sound))
-    items = [players.Item(movie, clip, language) for language in movie.languages[:2] for clip in (movie.n_clips - 1, 0)]
+    items = [
+        players.TrackClip(movie, clip, language) for language in movie.languages[:2] for clip in (movie.n_clips - 1, 0)
+    ]
     assert list(players.cut_players([*items, items[0]], [], SILENT)) == items
     for item, sound in zip(items, heard, strict=True):
         track, start = movie.tracks[item.language], Fraction(movie.meta["start_seconds"])

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dubcli.separate.chunks import plan_chunks, triangle
 from dubcli.separate.models import as_bag
-from dubcli.separate.stream import Engine, PrecisionCheck, Statistics, measure, separate_blocks
+from dubcli.separate.segments import plan_segments, triangle
+from dubcli.separate.stream import Execution, PrecisionCheck, Statistics, measure, separate_blocks
 from helpers.separation import SOURCES, small_hdemucs
 
 RATE = 44100
@@ -29,7 +29,7 @@ LENGTHS = {
     "two strides": 2 * STRIDE,
     "two strides and one": 2 * STRIDE + 1,
     "two strides and five": 2 * STRIDE + 5,
-    "a short last chunk": 3 * STRIDE + SIZE // 3,
+    "a short last segment": 3 * STRIDE + SIZE // 3,
 }
 
 
@@ -79,10 +79,10 @@ def whole(model, waveform):
         return apply_model(model, waveform[None], shifts=0)[0]
 
 
-def streamed(model, waveform, block=7001, statistics=UNCHANGED, **engine):
+def streamed(model, waveform, block=7001, statistics=UNCHANGED, **execution):
     blocks = waveform.split(block, dim=-1)
     known = Statistics(samples=waveform.shape[-1], **statistics)
-    return torch.cat(list(separate_blocks(as_bag(model, "x"), blocks, known, Engine(**engine))), dim=-1)
+    return torch.cat(list(separate_blocks(as_bag(model, "x"), blocks, known, Execution(**execution))), dim=-1)
 
 
 def rms(waveform):
@@ -173,7 +173,7 @@ class Echo(nn.Module):
 
 
 def test_memory_is_that_of_a_chunk_however_long_the_track():
-    """What went in and has not come out is never more than a chunk and a block."""
+    """What went in and has not come out is never more than a segment and a block."""
     model, block = Echo(), 2700
     total = 600 * model.samplerate
     taken = given_out = most = 0
@@ -211,30 +211,30 @@ def test_half_precision_reports_its_error(models):
     waveform = sound(STRIDE)
     waveform -= waveform.mean()
     check = PrecisionCheck()
-    engine = Engine(precision="bf16")
+    execution = Execution(precision="bf16")
     bag = as_bag(models["HDemucs"], "x")
     statistics = measure([waveform])
-    half = torch.cat(list(separate_blocks(bag, [waveform], statistics, engine, check)), dim=-1)
+    half = torch.cat(list(separate_blocks(bag, [waveform], statistics, execution, check)), dim=-1)
     exact = torch.cat(list(separate_blocks(bag, [waveform], statistics)), dim=-1)
     actual = rms(half - exact) / rms(exact)
     assert 1e-4 < actual < 0.2
     assert check.error == pytest.approx(actual, rel=0.5)
     check.reset()
-    list(separate_blocks(bag, [waveform], statistics, Engine(), check))
+    list(separate_blocks(bag, [waveform], statistics, Execution(), check))
     assert check.error is None
 
 
 def test_plan_of_a_padded_model_takes_real_neighbours_and_looks_far_enough_back():
-    plan = plan_chunks(250, segment_seconds=1.0, sample_rate=100, valid_length=lambda length: 120)
-    assert [(c.offset, c.length, c.start, c.stop) for c in plan.chunks] == [
+    plan = plan_segments(250, segment_seconds=1.0, sample_rate=100, valid_length=lambda length: 120)
+    assert [(c.offset, c.length, c.start, c.stop) for c in plan.segments] == [
         (0, 100, -10, 110),
         (75, 100, 65, 185),
         (150, 100, 140, 260),
         (225, 25, 178, 298),
     ]
     assert plan.first_needed() == [0, 65, 140, 178]
-    far = plan_chunks(151, segment_seconds=1.0, sample_rate=100, valid_length=lambda n: n if n > 50 else 300)
-    assert [chunk.start for chunk in far.chunks] == [0, 75, 1]
+    far = plan_segments(151, segment_seconds=1.0, sample_rate=100, valid_length=lambda n: n if n > 50 else 300)
+    assert [segment.start for segment in far.segments] == [0, 75, 1]
     assert far.first_needed() == [0, 1, 1]
 
 

@@ -57,7 +57,7 @@ def probe(
             help="How heads train. [default: the paper's]",
         ),
     ] = None,
-    data_variant: Annotated[
+    data_kind: Annotated[
         str,
         typer.Option(
             "--data-variant",
@@ -125,7 +125,7 @@ def probe(
         out=out,
         features=features,
         protocol=protocol,
-        data_variant=data_variant,
+        data_kind=data_kind,
         shots=parse_shots(shots),
         draws=draws,
         modalities=None if modality is None else tuple(modality.split(",")),

@@ -94,7 +94,7 @@ def separate(
         ),
     ] = "auto",
     batch_size: Annotated[
-        Optional[int], typer.Option("--batch-size", help="Chunks at a time. [default: 1 on the CPU, else 4]")
+        Optional[int], typer.Option("--batch-size", help="Segments at a time. [default: 1 on the CPU, else 4]")
     ] = None,
     device: DeviceOption = None,
     gpus: GpusOption = None,

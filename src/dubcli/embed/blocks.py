@@ -20,7 +20,7 @@ from dubcli.core.trained import TrainedModel
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.engine import say_nothing
-from dubcli.embed.inputs import Item
+from dubcli.embed.inputs import MediaItem
 from dubcli.embed.pipeline import Pipeline
 from dubcli.embed.plan import Plan, PlannedBlock
 from dubcli.embed.reading import Wanted
@@ -215,14 +215,14 @@ def make_blocks(
     open_blocks: dict[int, tuple[PlannedBlock, dict[int, Block]]] = {}
     home: dict[int, tuple[int, int]] = {}
 
-    def items() -> Iterable[Item]:
+    def items() -> Iterable[MediaItem]:
         for number, planned in enumerate(todo):
             open_blocks[number] = (planned, {})
             for position, item in enumerate(planned.items):
                 home[id(item)] = (number, position)
                 yield item
 
-    def done(item: Item, block: Block) -> None:
+    def done(item: MediaItem, block: Block) -> None:
         number, position = home.pop(id(item))
         planned, parts = open_blocks[number]
         parts[position] = block

@@ -12,13 +12,13 @@ from dubcli.core.models import ModelSizes
 from dubcli.core.tracks import KINDS, Track
 from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, cut
 from dubcli.embed.frames import eval_clip
-from dubcli.embed.inputs import Item
+from dubcli.embed.inputs import MediaItem
 from dubcli.embed.reading import Reading, Wanted
 from dubcli.embed.sounds import SNDFILE_SUFFIXES, Heard, stereo_blocks
 from dubcli.errors import InputError, UserError
 
 
-def decode(item: Item, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+def decode(item: MediaItem, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     """Yield an item's chunks and fill ``reading``. Raises InputError when nothing of it can be used."""
     path = Path(wanted.base, item.path)
     if item.kind == "movie":
@@ -26,9 +26,9 @@ def decode(item: Item, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     elif path.suffix.lower() in SNDFILE_SUFFIXES and wanted.lang is None:
         yield from _decode_sound(path, wanted, reading)
     else:
-        from dubcli.embed.films import decode_film
+        from dubcli.embed.films import film_chunks
 
-        yield from decode_film(path, wanted, reading)
+        yield from film_chunks(path, wanted, reading)
 
 
 def _decode_sound(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:

@@ -24,7 +24,7 @@ from dubcli.media.sources import choose_track
 from dubcli.media.streams import MediaInfo, VideoTrack, open_media, probe
 
 
-def decode_film(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+def film_chunks(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     """Chunks of the sound, then of the picture, of those that are wanted and there.
 
     What is not there is a warning, as long as something is. Raises InputError when nothing can be used.

@@ -15,7 +15,7 @@ _PATH_COLUMNS = ("path", "file", "filename", "file_name", "fname", "video", "aud
 
 
 @dataclass(frozen=True)
-class Item:
+class MediaItem:
     """One input; ``kind`` is "file" or "movie" (a film of a clip cache). Size and time tell when it has changed.
 
     ``size``: of the file, or of a film's frames: also a measure of how much work it is.
@@ -34,7 +34,7 @@ class Ignored:
     path: str
 
 
-def list_items(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[Item | Ignored]:
+def list_items(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[MediaItem | Ignored]:
     """Yield the items of ``inputs`` in their order, folders sorted by name; nothing is opened but lists.
 
     Raises UserError for a list that cannot be read. A file that is not there is an item all the same: it fails when it
@@ -64,30 +64,30 @@ def is_cache(path: Path) -> bool:
     return (path / "cache.json").is_file()
 
 
-def file_item(path: str) -> Item:
+def file_item(path: str) -> MediaItem:
     """The item of one file, whether it is there or not."""
     try:
         status = os.stat(path)
     except OSError:
-        return Item(path, "file", -1, 0)
-    return Item(path, "file", status.st_size, status.st_mtime_ns)
+        return MediaItem(path, "file", -1, 0)
+    return MediaItem(path, "file", status.st_size, status.st_mtime_ns)
 
 
-def _folder(folder: Path) -> Iterator[Item | Ignored]:
+def _folder(folder: Path) -> Iterator[MediaItem | Ignored]:
     for found in walk(folder):
         yield file_item(found.path) if found.is_media else Ignored(found.path)
 
 
-def _movies(cache: Path) -> Iterator[Item]:
+def _movies(cache: Path) -> Iterator[MediaItem]:
     from dubcli.cache.layout import FRAMES_FILE, MOVIE_FILE
     from dubcli.cache.reader import Cache
 
     for movie in Cache(cache).movies:
         frames = file_item(str(movie.folder / FRAMES_FILE))
-        yield Item(str(movie.folder), "movie", frames.size, (movie.folder / MOVIE_FILE).stat().st_mtime_ns)
+        yield MediaItem(str(movie.folder), "movie", frames.size, (movie.folder / MOVIE_FILE).stat().st_mtime_ns)
 
 
-def _listed(source: Path, names: Iterable[str]) -> Iterator[Item]:
+def _listed(source: Path, names: Iterable[str]) -> Iterator[MediaItem]:
     """Names in a list are relative to the list's own folder."""
     for name in names:
         yield file_item(os.path.join(source.parent, name) if source.parent != Path() else name)

@@ -21,7 +21,7 @@ from dubcli.embed.config import MODALITIES
 from dubcli.embed.decode import decode
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.engine import Pending
-from dubcli.embed.inputs import Item
+from dubcli.embed.inputs import MediaItem
 from dubcli.embed.reading import Reading, Wanted
 from dubcli.embed.store import Block
 from dubcli.errors import InputError, UserError
@@ -36,7 +36,7 @@ _MOST_OPEN_ITEMS = 1024
 class _Open:
     """An item whose chunks are on their way."""
 
-    item: Item
+    item: MediaItem
     waiting: int = 0
     done: int = 0
     ended: bool = False
@@ -71,7 +71,7 @@ class Pipeline:
         self._running: tuple[list[tuple[_Open, Chunk]], Pending] | None = None
         self._ended = 0
 
-    def run(self, items: Iterable[Item], done: Callable[[Item, Block], None]) -> None:
+    def run(self, items: Iterable[MediaItem], done: Callable[[MediaItem, Block], None]) -> None:
         """Call ``done`` with each item and its one-item block, in the order in which they end.
 
         Raises UserError when the work as a whole cannot go on.
@@ -101,7 +101,7 @@ class Pipeline:
                 self._put(error)
             self._put(None)
 
-    def _decode(self, item: Item) -> None:
+    def _decode(self, item: MediaItem) -> None:
         opened = _Open(item)
         try:
             for chunk in decode(item, self._wanted, opened.reading):
@@ -122,7 +122,7 @@ class Pipeline:
             return
         raise _Stopped
 
-    def _collect(self, done: Callable[[Item, Block], None]) -> None:
+    def _collect(self, done: Callable[[MediaItem, Block], None]) -> None:
         running = self._threads
         while running:
             if self._running is not None and self._queue.empty():
@@ -144,7 +144,7 @@ class Pipeline:
                 self._flush()
             self._hand_over(done)
 
-    def _hand_over(self, done: Callable[[Item, Block], None]) -> None:
+    def _hand_over(self, done: Callable[[MediaItem, Block], None]) -> None:
         while self._finished:
             opened = self._finished.pop()
             done(opened.item, self._block(opened))
@@ -298,13 +298,13 @@ class _Stopped(BaseException):
 class _Shared:
     """An iterator that several threads take from."""
 
-    def __init__(self, items: Iterable[Item]) -> None:
+    def __init__(self, items: Iterable[MediaItem]) -> None:
         self._items = iter(items)
         self._lock = threading.Lock()
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[MediaItem]:
         return self
 
-    def __next__(self) -> Item:
+    def __next__(self) -> MediaItem:
         with self._lock:
             return next(self._items)

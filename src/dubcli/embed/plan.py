@@ -10,7 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from dubcli.core.atomic import atomic_write
-from dubcli.embed.inputs import Ignored, Item
+from dubcli.embed.inputs import Ignored, MediaItem
 from dubcli.embed.store import block_name
 
 _BLOCK_ITEMS = 64
@@ -23,7 +23,7 @@ class PlannedBlock:
     """Consecutive inputs, and the file in the work folder that will hold their features."""
 
     path: Path
-    items: tuple[Item, ...]
+    items: tuple[MediaItem, ...]
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Plan:
 def parse_block(line: str, folder: Path) -> PlannedBlock:
     """A line of a plan whose work folder is ``folder``."""
     fields = json.loads(line)
-    return PlannedBlock(folder / fields["name"], tuple(Item(*item) for item in fields["items"]))
+    return PlannedBlock(folder / fields["name"], tuple(MediaItem(*item) for item in fields["items"]))
 
 
-def write_plan(folder: Path, items: Iterable[Item | Ignored], identity: str) -> Plan:
+def write_plan(folder: Path, items: Iterable[MediaItem | Ignored], identity: str) -> Plan:
     """Write the plan of ``items`` into the work folder. ``identity`` describes the checkpoint and the options."""
     total = blocks = ignored = 0
     digest = blake2b(identity.encode(), digest_size=16)
@@ -66,10 +66,10 @@ def write_plan(folder: Path, items: Iterable[Item | Ignored], identity: str) -> 
         listed = csv.writer(ignored_file, lineterminator="\n")
         listed.writerow(["path", "reason"])
 
-        def usable() -> Iterator[Item]:
+        def usable() -> Iterator[MediaItem]:
             nonlocal ignored
             for item in items:
-                if isinstance(item, Item):
+                if isinstance(item, MediaItem):
                     yield item
                 else:
                     ignored += 1
@@ -85,8 +85,8 @@ def write_plan(folder: Path, items: Iterable[Item | Ignored], identity: str) -> 
     return Plan(folder / "plan.jsonl", digest.hexdigest(), total, blocks, ignored)
 
 
-def _cut(items: Iterable[Item]) -> Iterator[list[Item]]:
-    block: list[Item] = []
+def _cut(items: Iterable[MediaItem]) -> Iterator[list[MediaItem]]:
+    block: list[MediaItem] = []
     size = 0
     for item in items:
         block.append(item)

@@ -23,7 +23,7 @@ from dubcli.embed.blocks import Model, devices_of, make_missing, open_embedder, 
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.features import Features, load_features, read_table
-from dubcli.embed.inputs import Ignored, Item, check_inputs, file_item, is_cache, list_items
+from dubcli.embed.inputs import Ignored, MediaItem, check_inputs, file_item, is_cache, list_items
 from dubcli.embed.plan import Plan, write_plan
 from dubcli.embed.store import open_work_folder, write_features
 from dubcli.embed.summary import EmbedSummary, tell
@@ -92,7 +92,7 @@ def embed_files(
 
 
 def _embed_items(
-    items: Iterable[Item | Ignored],
+    items: Iterable[MediaItem | Ignored],
     ckpt: Model,
     out: Path,
     config: EmbedConfig,

@@ -23,7 +23,7 @@ from numpy.lib import format as npy_format
 
 from dubcli.core.atomic import atomic_write
 from dubcli.embed.config import MODALITIES
-from dubcli.embed.inputs import Item
+from dubcli.embed.inputs import MediaItem
 from dubcli.errors import UserError
 
 WORK_FOLDER = ".embed"
@@ -59,7 +59,7 @@ class Block:
         )
 
 
-def block_name(items: Sequence[Item], identity: str) -> str:
+def block_name(items: Sequence[MediaItem], identity: str) -> str:
     """The name of the file that holds the features of ``items`` made with what ``identity`` describes."""
     digest = blake2b(identity.encode(), digest_size=16)
     for item in items:

@@ -13,10 +13,10 @@ from dubcli.core.models import count_parameters
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
 from dubcli.pretrain.config import LaunchConfig, PretrainConfig
-from dubcli.pretrain.corpus import mel_statistics, read_corpus
 from dubcli.pretrain.launcher import gpus_of
 from dubcli.pretrain.loader import ClipDataset, Request
 from dubcli.pretrain.trainer import Trainer
+from dubcli.pretrain.training_films import mel_statistics, read_training_films
 
 MEASURED_STEPS = 3
 
@@ -26,28 +26,28 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
 
     A few steps are trained in this process and thrown away. Raises UserError as ``train`` does.
     """
-    corpus = read_corpus(config.cache, config.variant, config.val_fraction)
+    films = read_training_films(config.cache, config.variant, config.val_fraction)
     gpus = gpus_of(where)
     processes = (gpus or where.procs) * where.nnodes
     device = torch.device("cuda" if gpus else "cpu")
-    trainer = Trainer(config, corpus, device, SILENT, processes_here=processes // where.nnodes)
+    trainer = Trainer(config, films, device, SILENT, processes_here=processes // where.nnodes)
     loading, training = _measured(trainer)
     batches = trainer.choose_loading()
     workers = batches.workers
     # worker processes load while the model trains; on the CPU they take its cores, on none they take turns with it
     ahead = device.type == "cuda" and workers > 0
     seconds = max(training, loading / workers) if ahead else training + loading
-    epoch_steps = corpus.train.clips // (config.batch_size * config.accumulate * processes)
+    epoch_steps = films.train.clips // (config.batch_size * config.accumulate * processes)
     steps = min(config.max_steps or config.epochs * epoch_steps, config.epochs * epoch_steps)
     facts = trainer.learner.facts
     summary = {
-        "variant": corpus.variant.name,
-        "films to train on": len(corpus.train.movies),
-        "hours to train on": round(corpus.train.hours, 3),
-        "films held out": len(corpus.held_out.movies),
-        "films that lack a track": corpus.lacking,
-        "languages": ", ".join(corpus.variant.languages),
-        "tracks": ", ".join(map(str, corpus.variant.tracks)),
+        "variant": films.variant.name,
+        "films to train on": len(films.train.movies),
+        "hours to train on": round(films.train.hours, 3),
+        "films held out": len(films.held_out.movies),
+        "films that lack a track": films.lacking,
+        "languages": ", ".join(films.variant.languages),
+        "tracks": ", ".join(map(str, films.variant.tracks)),
         "parameters": count_parameters(trainer.model),
         "processes": processes,
         "steps": steps,
@@ -57,7 +57,7 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
         "memory layout": facts["layout_used"],
         "torch": facts["torch"],
         "loader processes": f"{workers} over {batches.sharing}" if workers else 0,
-        "films damaged": len(corpus.damaged),
+        "films damaged": len(films.damaged),
         "seconds per step": round(seconds, 3),
         "hours for all steps": round(steps * seconds / 3600, 2),
         "peak memory (GB)": round(peak_bytes(device) / 1e9, 2),
@@ -68,7 +68,7 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
 def _measured(trainer: Trainer) -> tuple[float, float]:
     """``_measure`` of the built trainer. Raises UserError also where memory does not suffice."""
     try:
-        trainer._build(mel_statistics(trainer.corpus.train, trainer.corpus.variant))
+        trainer._build(mel_statistics(trainer.films.train, trainer.films.variant))
         return _measure(trainer)
     except Exception as error:
         if not is_out_of_memory(error):
@@ -81,8 +81,8 @@ def _measure(trainer: Trainer) -> tuple[float, float]:
 
     Raises UserError where a batch cannot be loaded.
     """
-    variant = trainer.corpus.variant
-    dataset = ClipDataset(trainer.corpus.train, variant, trainer.config, on_device=trainer.device.type == "cuda")
+    variant = trainer.films.variant
+    dataset = ClipDataset(trainer.films.train, variant, trainer.config, on_device=trainer.device.type == "cuda")
     loading, training = [], []
     for step in range(1 + MEASURED_STEPS):
         begun = time.monotonic()

@@ -22,7 +22,7 @@ from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos,
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError, first_line
 from dubcli.pretrain.config import PretrainConfig
-from dubcli.pretrain.corpus import Part
+from dubcli.pretrain.training_films import Part
 
 _FRAME_SIZE = (320, 180)  # of a film whose record does not say
 

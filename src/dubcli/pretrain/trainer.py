@@ -23,7 +23,6 @@ from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pretrain.config import PretrainConfig
-from dubcli.pretrain.corpus import Corpus, mel_statistics, read_corpus
 from dubcli.pretrain.learner import Learner
 from dubcli.pretrain.loader import BadClip, Batch, BlankClips, ClipDataset, Request, Requests
 from dubcli.pretrain.loading import Loading, choose_loading, load
@@ -32,6 +31,7 @@ from dubcli.pretrain.pace import Tally, learning_rate_at
 from dubcli.pretrain.run_folder import RunFolder
 from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
+from dubcli.pretrain.training_films import TrainingFilms, mel_statistics, read_training_films
 from dubcli.pretrain.validation import validate
 
 TASK = "steps"
@@ -67,8 +67,8 @@ def train(
     over. Raises UserError where nothing can be trained, the folder holds a run with another config, or the loss is
     no number.
     """
-    corpus = read_corpus(config.cache, config.variant, config.val_fraction)
-    trainer = Trainer(config, corpus, machine.choose_device(device), progress, model)
+    films = read_training_films(config.cache, config.variant, config.val_fraction)
+    trainer = Trainer(config, films, machine.choose_device(device), progress, model)
     with StopRequests() as stop:
         return trainer.run(stop, fresh=fresh)
 
@@ -79,18 +79,18 @@ class Trainer:
     def __init__(
         self,
         config: PretrainConfig,
-        corpus: Corpus,
+        films: TrainingFilms,
         device: torch.device,
         progress: Progress,
         model: Given | None = None,
         processes_here: int | None = None,
     ) -> None:
-        self.config, self.corpus, self.device = recorded(config, model), corpus, device
+        self.config, self.films, self.device = recorded(config, model), films, device
         self._given = model
         self.progress = progress if distributed.is_main() else SILENT
         self.folder = RunFolder(config.folder)
         self.sampler = SameMovieBatchSampler(
-            corpus.train.clips_per_movie,
+            films.train.clips_per_movie,
             config.batch_size * config.accumulate,
             config.k,
             seed=config.seed,
@@ -102,14 +102,14 @@ class Trainer:
         if self.epoch_steps == 0:
             need = config.batch_size * config.accumulate * distributed.world_size()
             raise UserError(
-                f"variant {corpus.variant.name} has {corpus.train.clips} clips to train on, a step takes {need}; "
-                f"prepare more films or give --batch-size {max(2, corpus.train.clips // distributed.world_size())}"
+                f"variant {films.variant.name} has {films.train.clips} clips to train on, a step takes {need}; "
+                f"prepare more films or give --batch-size {max(2, films.train.clips // distributed.world_size())}"
             )
         everything = config.epochs * self.epoch_steps
         self.total_steps = min(config.max_steps, everything) if config.max_steps else everything
         self.warmup_steps = max(1, min(round(config.warmup_epochs * self.epoch_steps), self.total_steps // 2))
         self.step = 0
-        self.bad_clips = sum(clips for clips, _ in corpus.damaged)
+        self.bad_clips = sum(clips for clips, _ in films.damaged)
         self.validated = 0
         self.metrics: dict[str, float] = {}
         self._recent: deque[tuple[int, tuple[int, ...], Tensor]] = deque(maxlen=max(config.log_every, 1))
@@ -144,10 +144,10 @@ class Trainer:
         if fresh:
             distributed.on_main(self.folder.clear)
         self.folder.check(self.config, distributed.world_size())
-        self._note_bad([text for _, text in self.corpus.damaged], "left out", count=0)
+        self._note_bad([text for _, text in self.films.damaged], "left out", count=0)
         state = self.folder.load()
         statistics = (
-            (state["mel_mean"], state["mel_std"]) if state else mel_statistics(self.corpus.train, self.corpus.variant)
+            (state["mel_mean"], state["mel_std"]) if state else mel_statistics(self.films.train, self.films.variant)
         )
         self._build(statistics)
         if state is not None:
@@ -180,18 +180,18 @@ class Trainer:
 
     def _extra(self) -> dict[str, Any]:
         """What ``config.json`` records beside the options."""
-        train, held_out = self.corpus.train, self.corpus.held_out
+        train, held_out = self.films.train, self.films.held_out
         return {
             "world_size": distributed.world_size(),
-            "languages": list(self.corpus.variant.languages),
+            "languages": list(self.films.variant.languages),
             "tracks": {
                 track.name: {"sample_rate": track.sample_rate, "mel_frames": track.mel_frames}
-                for track in self.corpus.variant.tracks
+                for track in self.films.variant.tracks
             },
             "train_films": len(train.movies),
             "train_hours": round(train.hours, 4),
             "held_out_films": [movie.id for movie in held_out.movies],
-            "damaged": [text for _, text in self.corpus.damaged],
+            "damaged": [text for _, text in self.films.damaged],
             "steps": self.total_steps,
             "warmup_steps": self.warmup_steps,
             "parameters": count_parameters(self.model),
@@ -211,7 +211,7 @@ class Trainer:
 
     def _build(self, statistics: tuple[float, float]) -> None:
         self.learner = Learner(
-            self.corpus.variant, self.config, self.device, statistics, self._given, self.progress.message
+            self.films.variant, self.config, self.device, statistics, self._given, self.progress.message
         )
         self.learner.settle(self._blank_batch(self.sampler.batch_size))
         # ranks draw different dropout; the other generators are seeded so that nothing depends on the moment
@@ -222,8 +222,8 @@ class Trainer:
 
     def _blank_batch(self, clips: int) -> Batch:
         """A batch of the shapes of so many clips, with nothing in it."""
-        variant = self.corpus.variant
-        dataset = BlankClips(self.corpus.train, variant, self.config, on_device=self.device.type == "cuda")
+        variant = self.films.variant
+        dataset = BlankClips(self.films.train, variant, self.config, on_device=self.device.type == "cuda")
         numbers = np.resize(np.array(self.sampler.batch(0)), clips).tolist()
         return dataset[Request(0, 0, tuple(numbers), variant.secondary_at(0, 0))]
 
@@ -254,14 +254,14 @@ class Trainer:
         }
 
     def _dataset(self) -> ClipDataset:
-        return ClipDataset(self.corpus.train, self.corpus.variant, self.config, on_device=self.device.type == "cuda")
+        return ClipDataset(self.films.train, self.films.variant, self.config, on_device=self.device.type == "cuda")
 
     def _epochs(self, stop: StopRequests) -> int | None:
         dataset = self._dataset()
         while self.step < self.total_steps:
             epoch, first = divmod(self.step, self.epoch_steps)
             last = min(self.epoch_steps, first + self.total_steps - self.step)
-            requests = Requests(self.sampler, self.corpus.variant, epoch, first, last)
+            requests = Requests(self.sampler, self.films.variant, epoch, first, last)
             stopped = self._steps(load(dataset, requests, self.loading), stop)
             if stopped is not None:
                 return stopped
@@ -294,7 +294,7 @@ class Trainer:
     @property
     def _validation_due(self) -> bool:
         """Early, after half an epoch, then after each epoch and at the end; and not done yet."""
-        if not self.corpus.held_out.movies or self.step == 0 or self.validated == self.step:
+        if not self.films.held_out.movies or self.step == 0 or self.validated == self.step:
             return False
         at_epoch = self.step % self.epoch_steps == 0
         return at_epoch or self.step == self.total_steps or self.step == self.epoch_steps // 2
@@ -329,7 +329,7 @@ class Trainer:
             line = {"step": self.step, "epoch": round(epoch, 4), **self.metrics, "lr": self.learning_rate, **speed}
             line |= self.learner.measured(self.step)
             secondary = batch.request.secondary
-            other = secondary not in (None, self.corpus.variant.primary)
+            other = secondary not in (None, self.films.variant.primary)
             self.folder.log(line | {"secondary": str(secondary)} if other else line)
         self.progress.update(TASK, self.step, loss=self.metrics["loss"], lr=self.learning_rate, **speed)
 
@@ -340,7 +340,7 @@ class Trainer:
         losses = torch.stack([loss for _, _, loss in self._recent]).tolist()  # a device is waited for once
         for (step, clips, _), loss in zip(self._recent, losses, strict=True):
             if not math.isfinite(loss):
-                names = ", ".join(self.corpus.train.name(clip) for clip in clips)
+                names = ", ".join(self.films.train.name(clip) for clip in clips)
                 good = self.folder.checkpoint if self.folder.checkpoint.exists() else "none yet"
                 raise UserError(
                     f"the loss of step {step + 1} is {loss}; the batch: {names}; last good checkpoint: {good}; "
@@ -366,7 +366,7 @@ class Trainer:
         """Validate where it is due, and keep that it was done. Returns the signal that cut it short, if any."""
         if not self._validation_due:
             return None
-        dataset = ClipDataset(self.corpus.held_out, self.corpus.variant, self.config, on_device=False)
+        dataset = ClipDataset(self.films.held_out, self.films.variant, self.config, on_device=False)
         bad: list[str] = []
         asked: list[int] = []
 

@@ -9,7 +9,7 @@ from dubcli.core.machine import parse_precision
 from dubcli.errors import UserError
 from dubcli.probe.protocols import find_protocol
 
-VARIANTS = ("speech", "nospeech")
+DATA_KINDS = ("speech", "nospeech")
 MODALITIES = ("audio", "video")
 
 
@@ -19,7 +19,7 @@ class ProbeConfig:
 
     ``data``: the dataset's folder (for ``all`` the folder that holds several); None looks at $DUBAV_DATA and ./data.
     ``out``: where results go. ``features``: where features are kept; None is ``out``/features.
-    ``protocol``: a name or MODULE:NAME; None is the paper's for each task. ``data_variant``: "nospeech" is the same
+    ``protocol``: a name or MODULE:NAME; None is the paper's for each task. ``data_kind``: "nospeech" is the same
     data after ``separate``.
     ``shots``: train on this many clips per class, ``draws`` times each, instead of on all.
     ``modalities``: None is what the task needs. ``allow_missing``: go on without clips that are not there or damaged.
@@ -34,7 +34,7 @@ class ProbeConfig:
     out: Path = Path("results")
     features: Path | None = None
     protocol: str | None = None
-    data_variant: str = "speech"
+    data_kind: str = "speech"
     shots: tuple[int, ...] = ()
     draws: int = 5
     modalities: tuple[str, ...] | None = None
@@ -53,8 +53,8 @@ class ProbeConfig:
     def __post_init__(self) -> None:
         if self.protocol is not None:
             find_protocol(self.protocol)
-        if self.data_variant not in VARIANTS:
-            raise UserError(f"--data-variant is {self.data_variant!r}; give one of {', '.join(VARIANTS)}")
+        if self.data_kind not in DATA_KINDS:
+            raise UserError(f"--data-variant is {self.data_kind!r}; give one of {', '.join(DATA_KINDS)}")
         if any(shots < 1 for shots in self.shots) or self.draws < 1:
             raise UserError("--shots and --draws are at least 1; give for instance --shots 1,5,10 --draws 5")
         wrong = [name for name in self.modalities or MODALITIES if name not in MODALITIES]

@@ -36,7 +36,7 @@ def prepare_task(
     With ``needs_sounds`` False the features are there already, and labels without sounds are enough.
     """
     data = load_task(task, place)
-    if config.data_variant == "nospeech":
+    if config.data_kind == "nospeech":
         data = without_speech(data, place)
     if needs_sounds:
         data = without_missing(data, allow=config.allow_missing)

@@ -283,7 +283,7 @@ def _identity(
     """What a result depends on; another value under the same name is not the same result."""
     return {
         "content_hash": model.identity()["content_hash"],
-        "data_variant": config.data_variant,
+        "data_variant": config.data_kind,
         "data": fingerprint(prepared.data),
         "protocol": config.protocol or prepared.data.protocol or prepared.task.protocol,
         "modalities": list(modalities),

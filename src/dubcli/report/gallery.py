@@ -27,7 +27,7 @@ from dubcli.errors import UserError
 from dubcli.jobs.progress import Progress
 from dubcli.report.collect import Run
 from dubcli.report.config import ReportConfig
-from dubcli.report.players import Item, cut_players, data_uri
+from dubcli.report.players import TrackClip, cut_players, data_uri
 
 NEAREST = 5
 FRAMES_SHOWN = 4
@@ -68,7 +68,7 @@ def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) ->
         return []
     clips = _choose(cache, run, config.gallery_clips)
     languages = [track.language for track in trained.variant.tracks if track.kind == FULL]  # players have speech
-    sounds = [Item(i.movie, i.clip, lang) for i in clips for lang in languages if i.movie.has(lang)]
+    sounds = [TrackClip(i.movie, i.clip, lang) for i in clips for lang in languages if i.movie.has(lang)]
     progress.start("gallery", len(clips) + len(sounds), "clips")
     try:
         trained.model.to(device)
@@ -89,16 +89,18 @@ def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) ->
     return [one.shown(players) for one in found]
 
 
-def _choose(cache: Cache, run: Run, most: int) -> list[Item]:
+def _choose(cache: Cache, run: Run, most: int) -> list[TrackClip]:
     """Clips spread evenly over the films the run held out, or over all where it held out none."""
     heldout = set(run.config.get("held_out_films") or ())
     movies = [movie for movie in cache.movies if movie.id in heldout] or cache.movies
-    every = [Item(movie, clip) for movie in movies for clip in range(movie.n_clips)]
+    every = [TrackClip(movie, clip) for movie in movies for clip in range(movie.n_clips)]
     chosen = np.unique(np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int))
     return [every[int(index)] for index in chosen]
 
 
-def _embed_pictures(trained: TrainedModel, items: Sequence[Item], device: torch.device, progress: Progress) -> Tensor:
+def _embed_pictures(
+    trained: TrainedModel, items: Sequence[TrackClip], device: torch.device, progress: Progress
+) -> Tensor:
     rows = []
     model = trained.model
     layout = Layout.of(model, device)
@@ -112,7 +114,7 @@ def _embed_pictures(trained: TrainedModel, items: Sequence[Item], device: torch.
     return torch.nn.functional.normalize(torch.cat(rows), dim=1)
 
 
-def _frames(item: Item) -> Tensor:
+def _frames(item: TrackClip) -> Tensor:
     """uint8 (16, 3, height, width). Raises UserError for frames that do not decode."""
     frames = [torch.frombuffer(bytearray(data), dtype=torch.uint8) for data in item.movie.frame_bytes(item.clip)]
     try:
@@ -123,7 +125,7 @@ def _frames(item: Item) -> Tensor:
 
 
 def _embed_sounds(
-    trained: TrainedModel, items: Sequence[Item], device: torch.device, progress: Progress, done: int
+    trained: TrainedModel, items: Sequence[TrackClip], device: torch.device, progress: Progress, done: int
 ) -> Tensor:
     rows = []
     model = trained.model
@@ -139,7 +141,7 @@ def _embed_sounds(
     return torch.nn.functional.normalize(torch.cat(rows), dim=1)
 
 
-def _nearest(items: Sequence[Item], similarity: Tensor) -> list[tuple[Item, float]]:
+def _nearest(items: Sequence[TrackClip], similarity: Tensor) -> list[tuple[TrackClip, float]]:
     best = torch.topk(similarity, min(NEAREST, len(items)))
     return [(items[index], value) for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
 
@@ -149,15 +151,15 @@ class _Found:
     """A query before its pictures and sounds are fetched: all sounds of one track are cut in one pass."""
 
     direction: str
-    query: Item
-    nearest: list[tuple[Item, float]]
+    query: TrackClip
+    nearest: list[tuple[TrackClip, float]]
 
-    def shown(self, players: Mapping[Item, str]) -> Query:
+    def shown(self, players: Mapping[TrackClip, str]) -> Query:
         """With pictures and sounds."""
         nearest = [_show(item, value, item.same_instant(self.query), players) for item, value in self.nearest]
         return Query(self.direction, _show(self.query, None, False, players), nearest)
 
 
-def _show(item: Item, similarity: float | None, same: bool, players: Mapping[Item, str]) -> Shown:
+def _show(item: TrackClip, similarity: float | None, same: bool, players: Mapping[TrackClip, str]) -> Shown:
     frames = item.movie.frame_bytes(item.clip)[:: 16 // FRAMES_SHOWN] if item.language is None else []
     return Shown(item.caption, similarity, same, [data_uri("image/jpeg", frame) for frame in frames], players.get(item))

@@ -27,7 +27,7 @@ _SAMPLES = CLIP_SECONDS * SAMPLE_RATE
 
 
 @dataclass(frozen=True)
-class Item:
+class TrackClip:
     """One clip of a film, as picture (``language`` None) or as sound."""
 
     movie: Movie
@@ -41,18 +41,18 @@ class Item:
         spoken = f" {self.language}" if self.language else ""
         return f"{self.movie.id.rsplit('-', 1)[0]} {start // 60}:{start % 60:02}{spoken}"
 
-    def same_instant(self, other: Item) -> bool:
+    def same_instant(self, other: TrackClip) -> bool:
         """Whether both are the same three seconds of the same film."""
         return self.movie.id == other.movie.id and self.clip == other.clip
 
 
-def cut_players(items: Iterable[Item], sources: Sequence[Path], progress: Progress) -> dict[Item, str]:
+def cut_players(items: Iterable[TrackClip], sources: Sequence[Path], progress: Progress) -> dict[TrackClip, str]:
     """The sounds of ``items`` as data URIs; those whose film is not at hand are left out.
 
     Each track is decoded once, from its start (AC-3 sounds otherwise after a seek) to the last clip that is wanted,
     and no more of it is held than these clips. Films that have moved are looked for by name in ``sources``.
     """
-    by_track: dict[tuple[str, str | None], list[Item]] = defaultdict(list)
+    by_track: dict[tuple[str, str | None], list[TrackClip]] = defaultdict(list)
     for item in dict.fromkeys(items):
         by_track[item.movie.id, item.language].append(item)
     made = {}
@@ -66,14 +66,14 @@ def cut_players(items: Iterable[Item], sources: Sequence[Path], progress: Progre
     return made
 
 
-def _cut(items: Sequence[Item], sources: Sequence[Path]) -> Iterator[tuple[Item, Tensor]]:
+def _cut(items: Sequence[TrackClip], sources: Sequence[Path]) -> Iterator[tuple[TrackClip, Tensor]]:
     """(item, (2, samples)) of clips of one track."""
     movie, track = items[0].movie, items[0].movie.tracks[str(items[0].language)]
     path = _find(Path(track.get("path") or movie.meta["source"]["path"]), sources)
     if path is None:
         return
     start = movie.meta.get("start_seconds")
-    parts: dict[Item, list[Tensor]] = {item: [torch.zeros(2, 0)] for item in items}
+    parts: dict[TrackClip, list[Tensor]] = {item: [torch.zeros(2, 0)] for item in items}
     position, end = 0, max(item.clip + 1 for item in items) * _SAMPLES
     blocks = track_blocks(path, track.get("stream"), None if start is None else Fraction(start), SAMPLE_RATE, [])
     try:

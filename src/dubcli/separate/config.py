@@ -20,8 +20,8 @@ class SeparateConfig:
     ``lang``: the sound track, in any way of writing a language (kept as its tag); None is each film's primary one (of a
     file its main one: ``media.sources.choose_track``). ``model``, ``model_repo``,
     ``trust_models``: see ``models.load_bag``. ``source_root``: where the films now lie. ``device``, ``gpus``: by
-    default all GPUs, else the CPU. ``batch_size``: chunks at a time; None is 1 on the CPU, else 4. ``precision``: see
-    ``stream.Engine``.
+    default all GPUs, else the CPU. ``batch_size``: segments at a time; None is 1 on the CPU, else 4. ``precision``: see
+    ``stream.Execution``.
     ``stems``, ``file_format``: what is written of ``files``; None is both stems as FLAC of a file, and of a folder
     its sounds without vocals in their own formats. Raises UserError on values that make no sense.
     """

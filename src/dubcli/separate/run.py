@@ -13,10 +13,10 @@ from torch import Tensor
 from dubcli.core.machine import choose_precision, recorded_precision
 from dubcli.errors import InputError
 from dubcli.jobs.devices import Devices, claim
-from dubcli.separate.chunks import OVERLAP
 from dubcli.separate.config import SeparateConfig
 from dubcli.separate.models import Bag, load_bag
-from dubcli.separate.stream import Engine, PrecisionCheck, measure, separate_blocks
+from dubcli.separate.segments import OVERLAP
+from dubcli.separate.stream import Execution, PrecisionCheck, measure, separate_blocks
 
 BATCH_ON_ACCELERATOR = 4
 _SHARE_OF_STATISTICS = 0.05  # of an item's progress
@@ -25,8 +25,8 @@ _SHARE_OF_STATISTICS = 0.05  # of an item's progress
 class Separator:
     """A bag of models and how it runs. One per process."""
 
-    def __init__(self, bag: Bag, engine: Engine) -> None:
-        self.bag, self._engine = bag, engine
+    def __init__(self, bag: Bag, execution: Execution) -> None:
+        self.bag, self._execution = bag, execution
         self._check = PrecisionCheck()
 
     def stems(self, sound: Callable[[], Iterator[Tensor]], report: Callable[..., None]) -> Iterator[Tensor]:
@@ -40,7 +40,7 @@ class Separator:
             raise InputError("its track holds no samples that can be decoded")
         report(_SHARE_OF_STATISTICS)
         begun, done = time.monotonic(), 0
-        for stems in separate_blocks(self.bag, sound(), statistics, self._engine, self._check):
+        for stems in separate_blocks(self.bag, sound(), statistics, self._execution, self._check):
             yield stems
             done += stems.shape[-1]
             speed = done / self.bag.sample_rate / max(1e-3, time.monotonic() - begun)
@@ -54,7 +54,7 @@ class Separator:
             "digest": self.bag.digest,
             "overlap": OVERLAP,
             "shifts": 0,
-            "precision": recorded_precision(self._engine.autocast_precision),
+            "precision": recorded_precision(self._execution.autocast_precision),
         }
 
     def circumstances(self) -> dict[str, Any]:
@@ -62,8 +62,8 @@ class Separator:
         from importlib.metadata import version
 
         made_by = {"torch": torch.__version__, "demucs": version("demucs")}
-        device = torch.device(self._engine.device).type
-        return {"device": device, "batch_size": self._engine.batch, "versions": made_by, **self.errors()}
+        device = torch.device(self._execution.device).type
+        return {"device": device, "batch_size": self._execution.batch, "versions": made_by, **self.errors()}
 
     def errors(self) -> dict[str, float]:
         """What half precision cost on the last track: its error against float32, relative to the stems' RMS."""
@@ -80,9 +80,9 @@ def separator_for(config: SeparateConfig, devices: Devices) -> Separator:
 
 @lru_cache(maxsize=1)
 def _loaded(name: str, repo: Any, trust: bool, batch: int | None, precision: str, device: str) -> Separator:
-    if precision != "auto":  # auto is demucs's own choice here, see Engine
+    if precision != "auto":  # auto is demucs's own choice here, see Execution
         precision = choose_precision(precision, torch.device(device))
     bag = load_bag(name, repo, trust=trust, device=device)
     if batch is None:
         batch = 1 if torch.device(device).type == "cpu" else BATCH_ON_ACCELERATOR
-    return Separator(bag, Engine(device=device, batch=batch, precision=precision))
+    return Separator(bag, Execution(device=device, batch=batch, precision=precision))

@@ -1,7 +1,7 @@
 """Demucs over a track of any length in bounded memory.
 
 The result equals ``demucs.api.Separator`` with ``shifts=0`` on the whole track, bit for bit when it is given the same
-statistics: the same chunks, weights and order of sums. A sample leaves as soon as no later chunk can change it.
+statistics: the same segments, weights and order of sums. A sample leaves as soon as no later segment can change it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from torch.nn.functional import pad
 
 from dubcli.core.machine import autocast
 from dubcli.errors import UserError
-from dubcli.separate.chunks import Chunk, Plan, plan_chunks, triangle
 from dubcli.separate.models import Bag
+from dubcli.separate.segments import Segment, SegmentPlan, plan_segments, triangle
 
-_LOUD = 0.1  # standard deviation, of 1 over the whole track, from which on a chunk tells something of precision
+_LOUD = 0.1  # standard deviation, of 1 over the whole track, from which on a segment tells something of precision
 _TINY = 1e-8  # demucs adds it to the deviation, so that silence can be divided by it
 
 
@@ -57,8 +57,8 @@ def measure(blocks: Iterable[Tensor]) -> Statistics:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
-    """How the models run: on ``device``, ``batch`` equal chunks at a time, in ``precision``.
+class Execution:
+    """How the models run: on ``device``, ``batch`` equal segments at a time, in ``precision``.
 
     ``precision``: "auto" leaves torch's own choice, as demucs does (TF32 convolutions on CUDA), since what is made
     here is data that others are compared with; "fp32" is float32 throughout; "fp16" and "bf16" run the layers that
@@ -89,7 +89,7 @@ class Engine:
 
 
 class PrecisionCheck:
-    """Measures what half precision costs: on the first loud chunk of every model, computed in float32 as well.
+    """Measures what half precision costs: on the first loud segment of every model, computed in float32 as well.
 
     ``error``: RMS of the difference relative to the float32 output's RMS, the worst of the models; None before.
     """
@@ -102,13 +102,13 @@ class PrecisionCheck:
         self.error: float | None = None
         self._measured: set[int] = set()
 
-    def look(self, model: Any, sound: Tensor, outputs: Tensor, engine: Engine) -> None:
+    def look(self, model: Any, sound: Tensor, outputs: Tensor, execution: Execution) -> None:
         """Take a batch's input (batch, channels, samples) and outputs; computes only what is still to be measured."""
-        if engine.autocast_precision == "fp32" or id(model) in self._measured:
+        if execution.autocast_precision == "fp32" or id(model) in self._measured:
             return
         if sound[0].std() < _LOUD:
             return
-        with replace(engine, precision="fp32").computing():
+        with replace(execution, precision="fp32").computing():
             exact = model(sound[:1])[0]
         difference = (outputs[0].float() - exact).square().mean().sqrt() / exact.square().mean().sqrt()
         self.error = max(self.error or 0.0, difference.item())
@@ -119,7 +119,7 @@ def separate_blocks(
     bag: Bag,
     blocks: Iterable[Tensor],
     statistics: Statistics,
-    engine: Engine = Engine(),
+    execution: Execution = Execution(),
     check: PrecisionCheck | None = None,
 ) -> Iterator[Tensor]:
     """Separate a track that comes as (channels, samples) float32 blocks of any sizes.
@@ -130,7 +130,7 @@ def separate_blocks(
     mean = torch.tensor(statistics.mean, dtype=torch.float64).float()
     std = torch.tensor(statistics.std, dtype=torch.float64).float() + _TINY
     window = _Window(statistics.samples)
-    streams = [_ModelStream(model, bag, window, engine, check or PrecisionCheck()) for model in bag.models]
+    streams = [_ModelStream(model, bag, window, execution, check or PrecisionCheck()) for model in bag.models]
     for block in blocks:
         window.push((block - mean) / std)
         for stream in streams:
@@ -158,7 +158,7 @@ def _per_source(weights: list[float]) -> Tensor:
 
 
 class _Window:
-    """The part of the track that some chunk still has to read."""
+    """The part of the track that some segment still has to read."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -193,11 +193,11 @@ class _Window:
 
 
 class _ModelStream:
-    """Overlap-add of one model's chunks."""
+    """Overlap-add of one model's segments."""
 
-    def __init__(self, model: Any, bag: Bag, window: _Window, engine: Engine, check: PrecisionCheck) -> None:
-        self._model, self._window, self._engine, self._check = model, window, engine, check
-        self._plan: Plan = plan_chunks(
+    def __init__(self, model: Any, bag: Bag, window: _Window, execution: Execution, check: PrecisionCheck) -> None:
+        self._model, self._window, self._execution, self._check = model, window, execution, check
+        self._plan: SegmentPlan = plan_segments(
             window.total,
             segment_seconds=model.segment,
             sample_rate=bag.sample_rate,
@@ -205,9 +205,9 @@ class _ModelStream:
         )
         self._first_needed = self._plan.first_needed()
         self._next = 0
-        self._weight = triangle(self._plan.size).to(engine.device)
+        self._weight = triangle(self._plan.size).to(execution.device)
         self._weight_on_cpu = self._weight.cpu()
-        # both cover [offset, offset + size) of the next chunk
+        # both cover [offset, offset + size) of the next segment
         self._sum = torch.zeros(len(bag.sources), bag.channels, self._plan.size)
         self._sum_weight = torch.zeros(self._plan.size)
         self.finished: list[Tensor] = []
@@ -215,7 +215,7 @@ class _ModelStream:
     @property
     def needed(self) -> int:
         """The first sample that will be read again."""
-        return self._first_needed[self._next] if self._next < len(self._plan.chunks) else self._window.end
+        return self._first_needed[self._next] if self._next < len(self._plan.segments) else self._window.end
 
     def take(self, samples: int) -> Tensor:
         """Remove the first ``samples`` of the finished output, which its first block must hold."""
@@ -226,44 +226,46 @@ class _ModelStream:
         return block[..., :samples]
 
     def advance(self) -> None:
-        """Run all batches of chunks whose input is there."""
+        """Run all batches of segments whose input is there."""
         while batch := self._ready_batch():
-            for chunk, output in zip(batch, self._run(batch), strict=True):
-                self._add(chunk, output)
+            for segment, output in zip(batch, self._run(batch), strict=True):
+                self._add(segment, output)
 
-    def _ready_batch(self) -> list[Chunk]:
-        """The next chunks of equal length: a whole batch, or what is left of it before a chunk of another length."""
-        batch: list[Chunk] = []
-        for chunk in self._plan.chunks[self._next : self._next + self._engine.batch]:
-            if batch and chunk.stop - chunk.start != batch[0].stop - batch[0].start:
+    def _ready_batch(self) -> list[Segment]:
+        """The next segments of equal length: a whole batch, or what is left of it before one of another length."""
+        batch: list[Segment] = []
+        for segment in self._plan.segments[self._next : self._next + self._execution.batch]:
+            if batch and segment.stop - segment.start != batch[0].stop - batch[0].start:
                 return batch
-            if not self._window.has(chunk.stop):
+            if not self._window.has(segment.stop):
                 return []
-            batch.append(chunk)
+            batch.append(segment)
         return batch
 
-    def _run(self, batch: list[Chunk]) -> Iterator[Tensor]:
+    def _run(self, batch: list[Segment]) -> Iterator[Tensor]:
         """The weighted outputs, (sources, channels, length) each, on the CPU."""
-        sound = torch.stack([self._window.read(chunk.start, chunk.stop) for chunk in batch]).to(self._engine.device)
+        sound = torch.stack([self._window.read(segment.start, segment.stop) for segment in batch]).to(
+            self._execution.device
+        )
         try:
-            with self._engine.computing():
+            with self._execution.computing():
                 outputs = self._model(sound)
         except torch.OutOfMemoryError:
             raise UserError(
-                f"out of memory on {self._engine.device}; give a --batch-size below {len(batch)}"
+                f"out of memory on {self._execution.device}; give a --batch-size below {len(batch)}"
                 if len(batch) > 1
-                else f"out of memory on {self._engine.device}; give --device cpu"
+                else f"out of memory on {self._execution.device}; give --device cpu"
             ) from None
-        self._check.look(self._model, sound, outputs, self._engine)
-        for chunk, output in zip(batch, outputs, strict=True):
-            yield (self._weight[: chunk.length] * output[..., chunk.trimmed].float()).cpu()
+        self._check.look(self._model, sound, outputs, self._execution)
+        for segment, output in zip(batch, outputs, strict=True):
+            yield (self._weight[: segment.length] * output[..., segment.trimmed].float()).cpu()
 
-    def _add(self, chunk: Chunk, weighted: Tensor) -> None:
-        self._sum[..., : chunk.length] += weighted
-        self._sum_weight[: chunk.length] += self._weight_on_cpu[: chunk.length]
+    def _add(self, segment: Segment, weighted: Tensor) -> None:
+        self._sum[..., : segment.length] += weighted
+        self._sum_weight[: segment.length] += self._weight_on_cpu[: segment.length]
         self._next += 1
-        last = self._next == len(self._plan.chunks)
-        done = chunk.length if last else self._plan.stride
+        last = self._next == len(self._plan.segments)
+        done = segment.length if last else self._plan.stride
         self.finished.append(self._sum[..., :done] / self._sum_weight[:done])
         self._sum = pad(self._sum[..., done:], (0, done))
         self._sum_weight = pad(self._sum_weight[done:], (0, done))

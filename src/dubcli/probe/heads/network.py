@@ -30,7 +30,7 @@ class Head:
 
 
 @dataclass
-class _Cache:
+class _Hidden:
     """What backward needs of one hidden layer."""
 
     linear: Tensor  # (heads, batch, hidden), as it came out of the product
@@ -115,29 +115,29 @@ class HeadBank:
         assert hidden is not None
         return hidden
 
-    def forward(self, blocks: Blocks) -> tuple[Tensor, list[_Cache]]:
+    def forward(self, blocks: Blocks) -> tuple[Tensor, list[_Hidden]]:
         """Logits (heads, batch, outputs) in training mode, and what ``backward`` needs."""
         hidden: Tensor | None = None
-        caches = []
+        hiddens = []
         for layer in self.layers:
             hidden = _linear(layer, blocks, hidden)
             if layer.norm:
-                cache = self._normalise(layer, hidden)
-                hidden = cache.active
-                caches.append(cache)
+                stored = self._normalise(layer, hidden)
+                hidden = stored.active
+                hiddens.append(stored)
         assert hidden is not None
-        return hidden, caches
+        return hidden, hiddens
 
-    def backward(self, blocks: Blocks, caches: Sequence[_Cache], gradient: Tensor) -> list[Tensor]:
+    def backward(self, blocks: Blocks, hiddens: Sequence[_Hidden], gradient: Tensor) -> list[Tensor]:
         """Gradients of all ``parameters`` from that of the logits (heads, batch, outputs)."""
         found = []
         for depth in range(self.layers_hidden, -1, -1):
             layer = self.layers[depth]
             norm_gradients: list[Tensor] = []
             if layer.norm:
-                gradient, norm_gradients = _norm_backward(caches[depth], gradient, self._gain)
+                gradient, norm_gradients = _norm_backward(hiddens[depth], gradient, self._gain)
             if depth > 0:
-                weight = _products(gradient.transpose(1, 2), caches[depth - 1].active)
+                weight = _products(gradient.transpose(1, 2), hiddens[depth - 1].active)
             else:
                 weight = _first_gradient(gradient, blocks)
             found += [weight, gradient.sum(dim=1), *norm_gradients]
@@ -150,8 +150,8 @@ class HeadBank:
         """What the units that dropout leaves are multiplied by."""
         return 1 / (1 - self.heads[0].point.dropout)
 
-    def _normalise(self, layer: Layer, linear: Tensor) -> _Cache:
-        """BatchNorm over the batch, dropout, ReLU, in the kit's order; head by head, so that all stays in caches."""
+    def _normalise(self, layer: Layer, linear: Tensor) -> _Hidden:
+        """BatchNorm over the batch, dropout, ReLU, in the kit's order; head by head, so that all stays in hiddens."""
         gamma, beta = (part * self._gain for part in layer.norm)
         active, moments = torch.empty_like(linear), []
         dropout = self.heads[0].point.dropout
@@ -164,7 +164,7 @@ class HeadBank:
                 out.mul_(self._random[head].draw(out, dropout))
             torch.clamp(out, min=0, out=active[head])
             moments.append((saved[0], saved[1]))
-        return _Cache(linear, active, gamma, moments)
+        return _Hidden(linear, active, gamma, moments)
 
 
 class _Mask:
@@ -248,14 +248,14 @@ def _first_gradient(gradient: Tensor, blocks: Blocks) -> Tensor:
     return out
 
 
-def _norm_backward(cache: _Cache, gradient: Tensor, gain: float) -> tuple[Tensor, list[Tensor]]:
+def _norm_backward(stored: _Hidden, gradient: Tensor, gain: float) -> tuple[Tensor, list[Tensor]]:
     """Through ReLU, dropout and BatchNorm: the gradient before them, and those of gamma and beta."""
     gammas, betas = [], []
-    for head, (mean, deviation) in enumerate(cache.moments):
+    for head, (mean, deviation) in enumerate(stored.moments):
         # where a unit was dropped its activity is 0, so ReLU's mask is dropout's too
-        passed = torch.ops.aten.threshold_backward(gradient[head], cache.active[head], 0)
+        passed = torch.ops.aten.threshold_backward(gradient[head], stored.active[head], 0)
         before, gamma, beta = torch.ops.aten.native_batch_norm_backward(
-            passed, cache.linear[head], cache.gamma[head], None, None, mean, deviation, True, BN_EPS, [True] * 3
+            passed, stored.linear[head], stored.gamma[head], None, None, mean, deviation, True, BN_EPS, [True] * 3
         )
         gradient[head] = before
         gammas.append(gamma * gain)

@@ -63,7 +63,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Corpus:
+class TrainingFilms:
     """A variant's films: ``train`` and ``held_out``, and how many of the cache's films lack what it needs.
 
     ``damaged``: of films that have it, but in files cut short: how many clips, and a line that names the file.
@@ -76,7 +76,7 @@ class Corpus:
     damaged: tuple[tuple[int, str], ...] = ()
 
 
-def read_corpus(cache_path: str | Path, variant_text: str, val_fraction: float) -> Corpus:
+def read_training_films(cache_path: str | Path, variant_text: str, val_fraction: float) -> TrainingFilms:
     """Open a cache for a variant. ``val_fraction`` -1: 0.05 from 20 films on, else 0.
 
     Raises UserError where no film has what the variant needs.
@@ -101,7 +101,7 @@ def read_corpus(cache_path: str | Path, variant_text: str, val_fraction: float) 
     damage = [_damage(movie, variant) for movie, _ in usable]
     damaged = tuple((stop - first, text) for (_, (first, stop)), text in zip(usable, damage, strict=True) if text)
     usable = [entry for entry, text in zip(usable, damage, strict=True) if not text]
-    return Corpus(
+    return TrainingFilms(
         variant=variant,
         train=_part([entry for entry in usable if entry[0].id not in held_out]),
         held_out=_part([entry for entry in usable if entry[0].id in held_out]),

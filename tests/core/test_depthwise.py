@@ -21,6 +21,7 @@ def found():
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_output_and_gradients_are_torchs_at_odd_sizes_strides_and_kernels(found):
     bounds = {"torch.float32": 1e-6, "torch.bfloat16": 8e-3, "torch.float16": 1e-3}  # a rounding of the type
     assert len(found["differences"]) == 7
@@ -28,10 +29,12 @@ def test_output_and_gradients_are_torchs_at_odd_sizes_strides_and_kernels(found)
         assert max(differences) < bounds[kind], (case, kind, differences)
 
 
+@pytest.mark.slow
 def test_the_weights_gradient_has_the_same_bits_each_time(found):
     assert found["repeats"]
 
 
+@pytest.mark.slow
 def test_layers_are_taken_over_with_their_names_and_train_compiled(found):
     model = found["model"]
     assert model["count"] == 1

@@ -26,6 +26,7 @@ for line in open("/proc/self/smaps"):
 """
 
 
+@pytest.mark.slow
 def test_workers_ask_for_huge_pages_unless_the_user_chose(monkeypatch):
     monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
     huge_pages_for_workers()

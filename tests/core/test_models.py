@@ -178,6 +178,7 @@ def test_memory_format_and_autocast_change_rounding_only():
         assert torch.allclose(low[name].float(), expected, atol=0.1 * expected.abs().max().item()), name
 
 
+@pytest.mark.slow
 def test_both_backbones_compile_without_a_break():
     torch.manual_seed(0)
     model = DubModel(variant("mono"), "tiny").eval()

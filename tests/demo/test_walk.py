@@ -8,6 +8,8 @@ import pytest
 from dubcli.demo import DemoConfig, run_demo
 from helpers.corpora import SMALL
 
+pytestmark = pytest.mark.slow  # the whole demo
+
 
 class Told:
     """Keeps what is said."""

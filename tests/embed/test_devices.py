@@ -63,6 +63,7 @@ class Heard(SilentProgress):
         self.done.append(completed)
 
 
+@pytest.mark.slow
 def test_features_are_the_same_bytes_with_one_process_and_with_several(folder, tmp_path, several):
     several(1)
     embed(folder, "random", tmp_path / "one", TINY)
@@ -100,6 +101,7 @@ def test_embedder_stays_on_its_device_unless_told(tiny, monkeypatch):
         blocks_module.devices_of("random", spread, JobOptions(scheduler="tcp://host:1"))
 
 
+@pytest.mark.slow
 def test_limit_of_failures_ends_all_processes(folder, tmp_path, several):
     several(2)
     with pytest.raises(UserError, match="words.wav.*--strict"):
@@ -136,6 +138,7 @@ def kill_a_worker_when(reached, killed):
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
 def test_killed_process_costs_nothing(folder, tmp_path, several):
     several(1)

@@ -183,6 +183,7 @@ embed(sys.argv[1], "random", sys.argv[2], EmbedConfig(preset="tiny"))
 """
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on(write_sound, tmp_path, tiny, monkeypatch):
     monkeypatch.setattr("dubcli.embed.plan._BLOCK_ITEMS", 3)
     for number in range(60):

@@ -91,6 +91,7 @@ def test_cheap_commands_run(command, dubav):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_own_task_page_runs_as_it_stands(tmp_path, dubav):
     pytest.importorskip("py_nanotts")
     commands = list(commands_of(ROOT / "examples" / "own_task.md"))

@@ -144,6 +144,7 @@ def test_a_module_made_in_python_trains_resumes_and_loads(cache, tmp_path, monke
         train(small_config(cache, tmp_path / "other", variant="es"), device="cpu", model={"sound": made()["audio"]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [False, True])
 def test_fine_tuning(run, sounds, tmp_path, monkeypatch, capsys, frozen):
     arguments = [str(run), str(sounds / "train"), "--epochs", "8", "--out", str(tmp_path / "tuned.pt")]

@@ -1,5 +1,6 @@
 """One list of file kinds and one walk: what one stage takes for sound or film, all do, in real files and folders."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from dubcli.probe.tasks import folder as probe_folder
 from dubcli.separate import SeparateConfig
 from dubcli.separate import files as separate_files
 from helpers.containers import Track, make_film
+from helpers.prepping import command_here
 from helpers.separation import silent_vocals
 
 RATE = 48000
@@ -218,7 +220,8 @@ def test_a_folder_that_cannot_be_read_is_an_input_that_fails(deep, dubav):
     assert [reason for reason in found.values() if "cannot be read: File name too long" in reason]
 
 
-def test_names_that_are_no_text(tmp_path, dubav):
+def test_names_that_are_no_text(tmp_path, monkeypatch):
+    dubav = functools.partial(command_here, monkeypatch, tmp_path)
     name = os.fsdecode(b"f\xff\xe9")
     (tmp_path / "films").mkdir()
     make_film(tmp_path / "films" / f"{name}.mkv", seconds=3.2, tracks=[Track("eng", codec="pcm_s16le")])

@@ -15,12 +15,12 @@ from dubcli.embed.inputs import file_item
 from dubcli.embed.reading import Reading, Wanted
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
-from dubcli.jobs.options import JobOptions
 from dubcli.media.streams import open_media
 from dubcli.prep import PrepConfig, prepare
 from dubcli.separate import SeparateConfig
 from dubcli.separate import files as separate_files
 from helpers.containers import RATE, Track, make_film
+from helpers.prepping import here
 from helpers.separation import silent_vocals
 
 SECONDS = 3.2
@@ -51,7 +51,9 @@ def film(folder, *tracks):
 def by_prep(path, language, folder):
     cache = folder / f"cache-{language}"
     config = PrepConfig(languages=(language,), cache=cache)
-    summary = prepare([path], config, JobOptions(workers=1))
+    with pytest.MonkeyPatch.context() as patch:
+        here(patch)
+        summary = prepare([path], config)
     if summary.failures:
         raise InputError(summary.failures[0].reason)
     (file,) = cache.glob("movies/*/movie.json")

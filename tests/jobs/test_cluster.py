@@ -40,6 +40,7 @@ def cluster():
         yield cluster
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(cluster, tmp_path):
     items = [f"film{i}" for i in range(8)] + ["bad"]
     marks = tmp_path / "marks"

@@ -28,6 +28,7 @@ def films(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_worker_of_a_cluster_costs_no_film(films, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     killed = []

@@ -74,6 +74,7 @@ def check_kills(undisturbed, tmp_path, kills, seed):
     assert {Path(line["source"]).name for line in log_lines(cache)} == {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_kill_9_and_again_gives_the_same_cache(undisturbed, tmp_path):
     check_kills(undisturbed, tmp_path, kills=3, seed=1)
 

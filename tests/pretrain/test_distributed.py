@@ -64,6 +64,7 @@ def workers_of(process):
     return sorted(found)
 
 
+@pytest.mark.slow
 def test_ranks_started_again_do_not_meet_those_before_them(monkeypatch):
     store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # as the agent's, there for all restarts
     elastic = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(store.port), "WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"}
@@ -83,6 +84,7 @@ def test_ranks_started_again_do_not_meet_those_before_them(monkeypatch):
         assert [process.exitcode for process in ranks] == [7, 7]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
 def test_a_worker_killed_with_9_is_started_again_to_the_same_result(cache, two_straight, tmp_path):
     out = tmp_path / "run"
@@ -95,6 +97,7 @@ def test_a_worker_killed_with_9_is_started_again_to_the_same_result(cache, two_s
     assert_same_state(out, two_straight)
 
 
+@pytest.mark.slow
 def test_a_mistake_found_in_the_ranks_is_one_line(cache, tmp_path):
     process = start(cache, tmp_path / "run", *TWO, "--learning-rate", "1e30", "--warmup-epochs", "0")
     _, errors = process.communicate(timeout=300)
@@ -147,6 +150,7 @@ def resumed_equals_straight(cache, tmp_path, *options):
 
 
 # with two summands no order shows: 3 ranks and more tell whether gradients are summed in one order
+@pytest.mark.slow
 def test_three_ranks_stopped_and_gone_on_with_equal_a_run_without_break(cache, tmp_path):
     on_ranks(straight_and_resumed, 3, str(cache), str(tmp_path))
     assert losses(tmp_path / "run") == losses(tmp_path / "straight")

@@ -25,6 +25,7 @@ def all_of(processes, seconds=300):
     return [(*process.communicate(timeout=seconds), process.returncode) for process in processes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [slurm, open_mpi])
 def test_two_tasks_are_one_run_of_two_ranks(cache, tmp_path, launcher):
     on_ranks(straight, 2, str(cache), str(tmp_path / "straight"))
@@ -47,6 +48,7 @@ def test_four_tasks_of_srun_equal_a_run_of_four_processes(tmp_path):
     assert_same_state(tmp_path / "run", tmp_path / "procs")
 
 
+@pytest.mark.slow
 def test_a_task_whose_fellow_is_killed_ends_with_a_line(cache, tmp_path):
     options = ("--variant", "mono", "--batch-size", 2)
     tasks = [start(cache, tmp_path / "run", *options, **slurm(rank, 2)) for rank in (0, 1)]
@@ -88,6 +90,7 @@ def test_the_gpu_of_a_rank(monkeypatch):
         own_gpu(4)
 
 
+@pytest.mark.slow
 def test_a_second_process_on_a_folder_is_told_so_and_the_first_goes_on(cache, tmp_path):
     out = tmp_path / "run"
     first = start(cache, out, "--variant", "mono", "--max-steps", 30)

@@ -20,6 +20,7 @@ def half(monkeypatch):
     monkeypatch.setattr(machine, "choose_precision", lambda asked, device: "fp16")
 
 
+@pytest.mark.slow
 def test_half_precision_goes_on_to_the_same_bits_with_its_scale(cache, tmp_path, half):
     options = {"variant": "es", "max_steps": 6, "clip_gradient": 1.0, "precision": "fp16"}
     straight = small_config(cache, tmp_path / "straight", **options)
@@ -125,6 +126,7 @@ def fails_to_compile(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda model: compile_model(model, backend=backend))
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_compiled_trains_with_a_line_or_not_at_all(cache, tmp_path, monkeypatch):
     config = small_config(cache, tmp_path / "run", variant="a", max_steps=1)
     train(small_config(cache, tmp_path / "plain", variant="a", max_steps=1), device="cpu")
@@ -148,6 +150,7 @@ def test_a_model_that_cannot_be_compiled_trains_with_a_line_or_not_at_all(cache,
     assert losses(config.folder) == losses(tmp_path / "plain")
 
 
+@pytest.mark.slow
 def test_a_compiled_run_says_so_and_its_first_step_is_not_the_trial(cache, tmp_path, monkeypatch):
     compile_model = torch.compile
     monkeypatch.setattr(torch, "compile", lambda model: compile_model(model, backend="eager"))

@@ -72,6 +72,7 @@ def with_shared_memory(size, cache, out, *options):
     return subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharing", ["pipes", "shared memory"])
 def test_batches_larger_than_the_shared_memory_go_through_pipes(cache, tmp_path, sharing):
     """A batch of 4 clips of 32 x 32 has 626 kB."""
@@ -106,6 +107,7 @@ def test_what_goes_through_pipes_is_said(cache, tmp_path, monkeypatch):
     assert "--shm-size" in found.note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dataset", "text"), [(Sleeps, "no batch came in 3"), (Dies, "batches died")])
 def test_a_loader_that_gives_no_sign_of_life_ends_the_run_in_one_line(cache, tmp_path, monkeypatch, dataset, text):
     monkeypatch.setattr(loading, "PATIENCE_SECONDS", 3.0 if dataset is Sleeps else 120.0)

@@ -26,6 +26,7 @@ def straight(cache, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_killed_with_9_and_resumed_equals_a_run_without_break(cache, straight, tmp_path):
     out = tmp_path / "run"
     process = start(cache, out, *OPTIONS)
@@ -67,6 +68,7 @@ def test_a_signal_finishes_the_step_and_saves(cache, straight, tmp_path, number)
     assert_same_state(config.folder, straight)
 
 
+@pytest.mark.slow
 def test_a_signal_while_it_validates_finds_the_step_saved_and_validation_is_made_up_for(
     cache, straight, tmp_path, monkeypatch
 ):

@@ -54,6 +54,7 @@ def test_killed_over_files(dubav, model_repo, tmp_path):
     assert not list(out.rglob(".tmp*"))
 
 
+@pytest.mark.slow
 def test_killed_over_films(dubav, model_repo, tmp_path):
     cache = open_cache(tmp_path / "cache", {})
     film = write_film(tmp_path / "film.mkv", surround(30))

@@ -24,7 +24,11 @@ RANDOM_MEL_STD = 5.5
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """A frozen model and what it takes to feed it. sample_rate in Hz; mel_mean and mel_std of ln(mel + 1e-6)."""
+    """A frozen model and what it takes to feed it. sample_rate in Hz; mel_mean and mel_std of ln(mel + 1e-6).
+
+    epochs: so many it was trained for; None where it stopped within one, or nothing says it. film_set: digits of the
+    clips that it was trained on and not, "" where nothing says them.
+    """
 
     model: DubModel
     variant: Variant
@@ -35,6 +39,8 @@ class TrainedModel:
     config: dict[str, Any]
     content_hash: str
     name: str
+    epochs: int | None = None
+    film_set: str = ""
 
 
 def trained_of(
@@ -72,7 +78,15 @@ def trained_of(
         config=dict(config),
         content_hash=content_hash(weights),
         name=name,
+        epochs=_whole_epochs(fields),
+        film_set=str(fields.get("film_set", "")),
     )
+
+
+def _whole_epochs(fields: Mapping[str, Any]) -> int | None:
+    """The place in the sampler's order tells; ``epoch-NN.pt`` has none, since it is written at an epoch's end."""
+    whole = int(fields.get("sampler", {}).get("step", 0)) == 0
+    return int(fields["epoch"]) or None if "epoch" in fields and whole else None
 
 
 def mismatch(error: Exception) -> str:

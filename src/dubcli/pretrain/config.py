@@ -71,6 +71,11 @@ class PretrainConfig:
     sync_bn: bool = option(
         False, "BatchNorm statistics over all processes (the paper does not say). Compiled models are then in pieces."
     )
+    films_with: str = option(
+        "",
+        "Train on films that have these languages (es,fr), or own: what the variant needs. [default: all of the "
+        "cache's, so that variants train on the same]",
+    )
     val_fraction: float = option(-1.0, "Share of films held out; -1 is 0.05 where there are 20 films, else none.")
     val_clips: int = option(1024, "At most so many held-out clips are used, evenly spaced.")
     seed: int = option(0, "Seed of weights, order and augmentation.")

@@ -26,7 +26,7 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
 
     A few steps are trained in this process and thrown away. Raises UserError as ``train`` does.
     """
-    films = read_training_films(config.cache, config.variant, config.val_fraction)
+    films = read_training_films(config.cache, config.variant, config.val_fraction, config.films_with)
     gpus = gpus_of(where)
     processes = (gpus or where.procs) * where.nnodes
     device = torch.device("cuda" if gpus else "cpu")

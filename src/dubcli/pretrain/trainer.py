@@ -67,7 +67,7 @@ def train(
     over. Raises UserError where nothing can be trained, the folder holds a run with another config, or the loss is
     no number.
     """
-    films = read_training_films(config.cache, config.variant, config.val_fraction)
+    films = read_training_films(config.cache, config.variant, config.val_fraction, config.films_with)
     trainer = Trainer(config, films, machine.choose_device(device), progress, model)
     with StopRequests() as stop:
         return trainer.run(stop, fresh=fresh)
@@ -190,6 +190,8 @@ class Trainer:
             },
             "train_films": len(train.movies),
             "train_hours": round(train.hours, 4),
+            "film_set": self.films.film_set,
+            "films_share": list(self.films.shared),
             "held_out_films": [movie.id for movie in held_out.movies],
             "damaged": [text for _, text in self.films.damaged],
             "steps": self.total_steps,
@@ -244,6 +246,7 @@ class Trainer:
             self.model, mel_mean=self.stepper.mel_mean, mel_std=self.stepper.mel_std, config=self.config.to_dict()
         )
         return entries | {
+            "film_set": self.films.film_set,
             "epoch": epoch,
             "step": self.step,
             "bad_clips": self.bad_clips,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy.typing as npt
 
 from dubcli.cache.layout import CLIP_SECONDS
 from dubcli.cache.reader import Cache, Movie
-from dubcli.core.tracks import FULL, KINDS
+from dubcli.core.tracks import FULL, KINDS, Track
 from dubcli.core.variants import Variant, parse_variant
 from dubcli.errors import UserError
 
+OWN_FILMS = "own"
 VAL_FRACTION = 0.05
 VAL_FROM_FILMS = 20
 _STATISTICS_CLIPS = 512
@@ -64,9 +66,11 @@ class Part:
 
 @dataclass(frozen=True)
 class TrainingFilms:
-    """A variant's films: ``train`` and ``held_out``, and how many of the cache's films lack what it needs.
+    """A variant's films: ``train`` and ``held_out``, and how many of the cache's films lack what is asked for.
 
     ``damaged``: of films that have it, but in files cut short: how many clips, and a line that names the file.
+    ``shared``: the languages that every film of it has, whether or not the variant hears them. ``own_films``: how many
+    films have what the variant itself needs.
     """
 
     variant: Variant
@@ -74,48 +78,107 @@ class TrainingFilms:
     held_out: Part
     lacking: int
     damaged: tuple[tuple[int, str], ...] = ()
+    shared: tuple[str, ...] = ()
+    own_films: int = 0
+
+    @property
+    def film_set(self) -> str:
+        """12 hex digits of which clips of which films are trained on and held out: variants can be compared where
+        they are the same."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.held_out):
+            entries = [(movie.id, *clips) for movie, clips in zip(part.movies, part.ranges, strict=True)]
+            digest.update(json.dumps(sorted(entries)).encode())
+        return digest.hexdigest()[:12]
+
+    @property
+    def note(self) -> str:
+        """What another choice of films would change, in one line; empty where it would change nothing."""
+        films = len(self.train.movies) + len(self.held_out.movies) + len(self.damaged)
+        if self.own_films == films:
+            return ""
+        return (
+            f"{films} films have {', '.join(self.shared)}, on which every variant trains alike; --films-with own: "
+            f"{self.own_films} films ({self.own_films - films:+d}) that have what {self.variant.name} itself needs"
+        )
 
 
-def read_training_films(cache_path: str | Path, variant_text: str, val_fraction: float) -> TrainingFilms:
-    """Open a cache for a variant. ``val_fraction`` -1: 0.05 from 20 films on, else 0.
+def read_training_films(
+    cache_path: str | Path, variant_text: str, val_fraction: float, films_with: str = ""
+) -> TrainingFilms:
+    """Open a cache for a variant.
 
-    Raises UserError where no film has what the variant needs.
+    Args:
+        cache_path: the clip cache.
+        variant_text: as ``--variant`` takes it.
+        val_fraction: share of the films that are held out; -1: 0.05 from 20 films on, else 0.
+        films_with: which films: those that have these languages (``es,fr``), ``own`` (what the variant needs), or, by
+            default, every language of the cache: all variants then see the same films, clips and hold-out, as the
+            intersection of the paper's appendix B.1. No-speech mels are needed by those variants that hear them.
+
+    Raises:
+        UserError: no film has what is needed, or no film of the cache has a language of ``films_with``.
     """
     cache = Cache(cache_path)
     if not cache.movies:
         raise UserError(f"the cache {cache.path} has no films; prepare some with dubav prep")
     primary = str(cache.info["parameters"].get("primary") or cache.movies[0].primary)
-    variant = parse_variant(variant_text, primary, _languages(cache.movies))
-    usable = []
-    for movie in cache.movies:
-        if not all(movie.has(track) and movie.has(track.language) for track in variant.tracks):
-            continue
-        first, stop = movie.valid_range(variant.tracks)
-        if stop > first:
-            usable.append((movie, (first, stop)))
+    languages = _languages(cache.movies)
+    variant = parse_variant(variant_text, primary, languages)
+    shared = _shared(films_with, variant, languages, cache)
+    own = [movie for movie in cache.movies if _clips(movie, variant.tracks)]
+    if not own:
+        raise UserError(_nothing(variant, cache))
+    alike = [movie for movie in cache.movies if _clips(movie, [Track(language) for language in shared])]
+    if not alike:
+        raise UserError(
+            f"no film in {cache.path} has {', '.join(shared)} together, which every variant would train on alike; "
+            "--films-with own takes the films that have what the variant itself needs"
+        )
+    share = val_fraction if val_fraction >= 0 else VAL_FRACTION * (len(alike) >= VAL_FROM_FILMS)
+    held_out = held_out_films([movie.id for movie in alike], share)
+    tracks = [*(Track(language) for language in shared), *variant.tracks]
+    usable = [(movie, clips) for movie in alike if (clips := _clips(movie, tracks))]
     if not usable:
         raise UserError(_nothing(variant, cache))
-    share = val_fraction if val_fraction >= 0 else VAL_FRACTION * (len(usable) >= VAL_FROM_FILMS)
-    held_out = held_out_films([movie.id for movie, _ in usable], share)
-    lacking = len(cache.movies) - len(usable)
-    damage = [_damage(movie, variant) for movie, _ in usable]
+    damage = [_damage(movie, tracks, frames=variant.uses_video or not films_with) for movie, _ in usable]
     damaged = tuple((stop - first, text) for (_, (first, stop)), text in zip(usable, damage, strict=True) if text)
-    usable = [entry for entry, text in zip(usable, damage, strict=True) if not text]
+    whole = [entry for entry, text in zip(usable, damage, strict=True) if not text]
     return TrainingFilms(
         variant=variant,
-        train=_part([entry for entry in usable if entry[0].id not in held_out]),
-        held_out=_part([entry for entry in usable if entry[0].id in held_out]),
-        lacking=lacking,
+        train=_part([entry for entry in whole if entry[0].id not in held_out]),
+        held_out=_part([entry for entry in whole if entry[0].id in held_out]),
+        lacking=len(cache.movies) - len(usable),
         damaged=damaged,
+        shared=shared,
+        own_films=len(own),
     )
 
 
-def _damage(movie: Movie, variant: Variant) -> str:
+def _shared(films_with: str, variant: Variant, languages: Sequence[str], cache: Cache) -> tuple[str, ...]:
+    """The languages that every film must have, the variant's own among them."""
+    wanted: Sequence[str] = {"": languages, OWN_FILMS: ()}.get(films_with, films_with.split(","))
+    absent = [language for language in wanted if language not in languages]
+    if absent:
+        raise UserError(f"--films-with {films_with}: no film of {cache.path} has {absent[0]}; it has "
+                        f"{', '.join(languages)}")  # fmt: skip
+    return tuple(dict.fromkeys((*variant.languages, *wanted)))
+
+
+def _clips(movie: Movie, tracks: Sequence[Track]) -> tuple[int, int] | None:
+    """(first, stop) of the clips that are there in all the tracks; None where there are none."""
+    if not all(movie.has(track) and movie.has(track.language) for track in tracks):
+        return None
+    first, stop = movie.valid_range(tracks)
+    return (first, stop) if stop > first else None
+
+
+def _damage(movie: Movie, tracks: Sequence[Track], *, frames: bool) -> str:
     """What is wrong with the film's files, in one line; empty where their sizes are right."""
     try:
-        if variant.uses_video:
+        if frames:
             _ = movie.frame_offsets
-        for track in variant.tracks:
+        for track in tracks:
             movie.mel(track)
     except UserError as error:
         return str(error)

@@ -97,13 +97,15 @@ class CheckpointModel(Model):
         )
 
     def identity(self) -> dict[str, Any]:
-        """The checkpoint's content hash and config."""
+        """The checkpoint's content hash and config; ``epochs`` and ``film_set`` as in ``TrainedModel``."""
         return {
             "kind": self.kind,
             "argument": self.argument,
             "content_hash": self.trained.content_hash,
             "variant": self.trained.variant.name,
             "preset": self.trained.preset,
+            "epochs": self.trained.epochs,
+            "film_set": self.trained.film_set,
             "precision": str(self.embedder.precision).removeprefix("torch."),
         }
 

@@ -43,6 +43,13 @@ class Result:
         return int(match[2]) if match else None
 
     @property
+    def epochs(self) -> int | None:
+        """For how many epochs the model was trained: by its name, else as its checkpoint says (figure C2)."""
+        about = self.content.get("features")
+        said = about.get("epochs") if isinstance(about, dict) else None
+        return self.epoch if self.epoch is not None else said if isinstance(said, int) else None
+
+    @property
     def run(self) -> str:
         """The model's name without the checkpoint's."""
         match = _EPOCH.fullmatch(self.model)

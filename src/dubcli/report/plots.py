@@ -103,15 +103,19 @@ def _painter(lines: Sequence[tuple[str, list[float], list[float]]], unit: str) -
 
 
 def epoch_plots(results: Sequence[Result]) -> list[Plot]:
-    """Figure C2: probe score by pretraining epoch, one plot per task; baselines dashed, the best point circled."""
+    """Figure C2: probe score by pretraining epoch, one plot per task; baselines dashed, the best point circled.
+
+    A run's last checkpoint is a point too, at the epoch that it says.
+    """
     plots = []
-    by_task: dict[str, dict[str, list[Result]]] = {}
-    for result in results:
-        if result.epoch is not None and not result.nospeech:
-            by_task.setdefault(result.task, {}).setdefault(result.run, []).append(result)
+    by_task: dict[str, dict[str, dict[int, Result]]] = {}
+    for result in sorted(results, key=lambda result: result.epoch is not None):  # epoch-10.pt over the same ckpt.pt
+        if result.epochs is not None and not result.nospeech:
+            by_task.setdefault(result.task, {}).setdefault(result.run, {})[result.epochs] = result
     for task, runs in sorted(by_task.items()):
         if any(len(points) > 1 for points in runs.values()):
-            plots.append(draw(f"epochs-{task}", f"{task}: score by pretraining epoch", _epoch_painter(runs)))
+            painter = _epoch_painter({run: list(points.values()) for run, points in runs.items()})
+            plots.append(draw(f"epochs-{task}", f"{task}: score by pretraining epoch", painter))
     return plots
 
 
@@ -119,8 +123,8 @@ def _epoch_painter(runs: dict[str, list[Result]]) -> Callable[[Axes], None]:
     def paint(axes: Axes) -> None:
         best: tuple[float, float] | None = None
         for name, found in sorted(runs.items()):
-            points = sorted(found, key=lambda result: result.epoch or 0)
-            xs, ys = [float(p.epoch or 0) for p in points], [p.mean for p in points]
+            points = sorted(found, key=lambda result: result.epochs or 0)
+            xs, ys = [float(p.epochs or 0) for p in points], [p.mean for p in points]
             axes.errorbar(xs, ys, yerr=[p.std or 0.0 for p in points], marker=".", capsize=2, label=name,
                           linestyle="--" if points[0].variant in BASELINES else "-")  # fmt: skip
             top = int(np.argmax(ys))

@@ -44,16 +44,19 @@ def report(
     out: str | Path,
     config: ReportConfig = ReportConfig(),  # noqa: B008 - frozen
     progress: Progress = SILENT,
+    *,
+    more_tables: Sequence[Table] = (),
 ) -> ReportSummary:
     """Write ``out/index.html``, ``report.md``, one CSV per table and one PNG per plot.
 
-    ``paths``: results files, run folders, caches, or folders that hold them. Raises UserError when nothing is found.
+    ``paths``: results files, run folders, caches, or folders that hold them. ``more_tables``: of the caller, after
+    those of scores. Raises UserError when nothing is found.
     Files that look like results and cannot be read are left out and named in the summary.
     """
     if config.device is not None:
         choose_device(config.device)  # refused at once, whether or not there is something to compute
     found = collect(paths)
-    tables = _tables(found, config)
+    tables = _tables(found, config, more_tables)
     progress.start("plots", None, "plots")
     plots = _plots(found)
     progress.finish("plots")
@@ -79,11 +82,12 @@ def report(
     )
 
 
-def _tables(found: Collected, config: ReportConfig) -> list[Table]:
+def _tables(found: Collected, config: ReportConfig, more: Sequence[Table]) -> list[Table]:
     minutes = making.durations(movie for cache in found.caches for movie in cache.movies)
     tables: list[Table | None] = [
         *making.score_tables(found.results, with_paper=config.paper),
         making.table_d6(found.results, with_paper=config.paper),
+        *more,
         making.table_b4(found.caches, with_paper=config.paper),
         making.table_b1(minutes, with_paper=config.paper),
         *(making.outside_tables() if config.outside else []),

@@ -1,0 +1,127 @@
+"""``dubav reproduce``: parse, call ``dubcli.reproduce``, render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from dubcli.cli.options import JsonOption, QuietOption
+
+if TYPE_CHECKING:
+    from dubcli.reproduce.stage import ReproduceSummary
+    from dubcli.reproduce.steps import State
+
+EPILOG = (
+    "Examples: [bold]dubav reproduce paper.toml --list[/bold] (what is done, what is missing, how long it takes); "
+    "[bold]dubav reproduce paper.toml[/bold] (do it; the same command goes on after a stop); "
+    "[bold]dubav reproduce paper.toml --emit slurm jobs/[/bold] (write the jobs of a cluster)"
+)
+
+
+def reproduce(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="The plan, such as examples/paper.toml.")],
+    list_steps: Annotated[
+        bool, typer.Option("--list", "--dry-run", help="Show what is done, missing and left, and how long; do nothing.")
+    ] = False,
+    only: Annotated[
+        Optional[list[str]], typer.Option("--only", metavar="STEP", help="This step alone. May be repeated.")
+    ] = None,
+    gpus: Annotated[
+        Optional[int],
+        typer.Option("--gpus", metavar="N", help="GPUs of this machine, in place of the plan's; 0 is the CPU."),
+    ] = None,
+    emit: Annotated[
+        tuple[str, Path],
+        typer.Option(
+            "--emit", metavar="slurm DIR", help="Write the jobs of a cluster into DIR; do nothing.", show_default=False
+        ),
+    ] = ("", Path()),
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> int:
+    """Do the whole study of a plan: clip cache, models, probes, tables; again and again until all is done.
+
+    What is done is not done again, whatever stopped it; a changed plan redoes what it changes. What a person has to
+    bring (films, data sets) is named with where to get it, and everything that can be done without is done. Everything
+    is written below the plan's folder OUT; the tables are in OUT/report.
+    """
+    from dubcli.cli.console import make_progress
+    from dubcli.errors import UserError
+    from dubcli.reproduce import read_plan
+    from dubcli.reproduce.stage import outline
+    from dubcli.reproduce.stage import reproduce as run
+
+    read = read_plan(plan)
+    wanted, folder = emit
+    if wanted:
+        if wanted != "slurm":
+            raise UserError(f"--emit writes jobs for slurm, not {wanted}; give --emit slurm DIR")
+        from dubcli.reproduce.slurm import emit_slurm
+
+        for path in emit_slurm(read, outline(read), folder):
+            print(path)
+        print(f"submit them with: bash {folder / 'submit.sh'}")
+        return 0
+    if list_steps:
+        return _list(read, outline(read), gpus, json)
+    summary = run(read, make_progress(quiet=quiet or json), only=only or (), gpus=gpus)
+    _show(summary, json)
+    if summary.stopped_by == 2:
+        return 130
+    return 0 if only and not summary.failed and summary.stopped_by is None else summary.exit_status
+
+
+def _list(plan: Any, states: list[State], gpus: int | None, as_json: bool) -> int:
+    from dubcli.cli.console import print_json, print_table
+    from dubcli.reproduce.estimate import estimate, measured_training
+    from dubcli.reproduce.stage import lacking
+
+    takes = estimate(plan, states, measured_training(plan, plan.pretrain.gpus if gpus is None else gpus))
+    if as_json:
+        rows = [{"step": s.step.name, "state": s.state, "why": s.why} for s in states]
+        left = {"seconds": takes.seconds, "not_measured": dict(takes.unknown)}
+        print_json({"steps": rows, "missing": lacking(states), "left": left})
+        return 0
+    print_table(str(plan.path), ("step", "state", ""), [_line(state) for state in states])
+    for what, steps in lacking(states).items():
+        print(f"missing: {what} ({len(steps)} steps wait for it)")
+    counts = ", ".join(
+        f"{sum(s.state == name for s in states)} {name}" for name in dict.fromkeys(s.state for s in states)
+    )
+    print(f"{len(states)} steps: {counts}")
+    print(f"left: {takes}")
+    return 0
+
+
+def _line(state: State) -> tuple[str, str, str]:
+    why = state.why if state.state != "missing" else state.why.split(";")[0]
+    return state.step.name, state.state, why
+
+
+def _show(summary: ReproduceSummary, as_json: bool) -> None:
+    from dubcli.cli.console import print_json, warn
+    from dubcli.reproduce.stage import lacking
+
+    missing = lacking(summary.states)
+    if as_json:
+        print_json(
+            {
+                "ran": summary.ran,
+                "failed": summary.failed,
+                "missing": missing,
+                "steps": {state.step.name: state.state for state in summary.states},
+                "page": summary.page,
+            }
+        )
+        return
+    for name, reason in summary.failed.items():
+        warn(f"failed: {name}: {reason}")
+    for what, steps in missing.items():
+        warn(f"missing: {what} ({len(steps)} steps wait for it)")
+    print(f"{summary.done} of {len(summary.states)} steps done, {len(summary.ran)} of them now")
+    if summary.stopped_by is not None:
+        print("stopped; the same command goes on from there")
+    if summary.page is not None:
+        print(f"tables: {summary.page}")

@@ -1,0 +1,292 @@
+"""A plan of two models and two tasks: what is listed, done, gone on with, done again, and how its jobs look."""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+
+from dubcli.cli.app import app
+from dubcli.errors import UserError
+from dubcli.reproduce import read_plan, reproduce
+from dubcli.reproduce.stage import outline
+from helpers.caches import make_cache
+from probe.layouts import esc50
+from probe.test_defaults import tut18
+
+PLAN = """
+out = "study"
+[films]
+cache = "cache"
+[pretrain]
+variants = ["mono", "es"]
+preset = "tiny"
+epochs = {epochs}
+batch_size = 2
+k = 2
+gpus = 0
+val_fraction = 0.0
+loader_workers = 0
+save_minutes = 100.0
+[probe]
+tasks = ["esc50", "tut18", "vggsound"]
+epoch_tasks = ["esc50"]
+epochs = [1, 2]
+max_steps = 5
+device = "cpu"
+protocols = {{ esc50 = "logreg" }}
+[probe.data]
+esc50 = "sets/esc50"
+tut18 = "sets/tut18"
+{more}
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def write(folder, *, epochs=2, more=""):
+    path = folder / "plan.toml"
+    path.write_text(PLAN.format(epochs=epochs, more=more))
+    return path
+
+
+class Told:
+    def __init__(self):
+        self.messages = []
+
+    def start(self, *_, **__):
+        pass
+
+    update = finish = start
+
+    def message(self, text):
+        self.messages.append(text)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The plan, what was listed before, and what it told when it was done."""
+    folder = tmp_path_factory.mktemp("paper")
+    make_cache(folder / "cache", films=2, clips=2, languages=("en", "es"))
+    esc50(folder / "sets" / "esc50")
+    tut18(folder / "sets" / "tut18")
+    plan = read_plan(write(folder))
+    before = outline(plan)
+    told = Told()
+    return folder, before, reproduce(plan, told), told
+
+
+def names(states, state):
+    return [found.step.name for found in states if found.state == state]
+
+
+def test_the_list_before_anything_is_done(study):
+    _, before, _, _ = study
+    assert names(before, "to do") == ["pretrain/mono", "pretrain/es", "probe/esc50/random", "probe/tut18/random"]
+    assert names(before, "missing") == ["probe/vggsound/random", "probe/vggsound/mono", "probe/vggsound/es"]
+    waiting = names(before, "waits")
+    assert waiting == [
+        "probe/esc50/mono", "probe/esc50/es", "probe/tut18/mono", "probe/tut18/es",
+        "probe/esc50/mono-epoch-01", "probe/esc50/es-epoch-01",
+    ]  # fmt: skip
+    (why,) = {state.why for state in before if state.state == "missing"}
+    assert "VGGSound" in why
+    assert "robots.ox.ac.uk" in why
+
+
+def test_everything_that_can_be_done_is_done(study):
+    folder, _, summary, _ = study
+    assert not summary.failed
+    assert len(summary.ran) == summary.done == 10
+    assert summary.exit_status == 1  # a data set is missing
+    out = folder / "study"
+    assert {path.name for path in (out / "runs").iterdir()} == {"mono", "es"}
+    assert {path.stem for path in (out / "results" / "esc50").glob("*.json")} == {
+        "random-seed0-tiny", "mono-ckpt", "es-ckpt", "mono-epoch-01", "es-epoch-01",
+    }  # fmt: skip
+    assert json.loads((out / "results" / "esc50" / "mono-ckpt.json").read_text())["protocol"]["name"] == "logreg"
+    report = (out / "report" / "report.md").read_text()
+    for title in ("Table 1", "Table A1", "Table A3", "Table B4", "Figure B1", "Paired tests"):
+        assert title in report
+    tests = (out / "report" / "comparisons.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in tests[1:]] == ["esc50", "tut18"]
+    assert "epochs-esc50" in report  # figure C2
+
+
+def test_what_is_done_is_not_done_again(study):
+    folder, _, _, _ = study
+    told = Told()
+    again = reproduce(read_plan(write(folder)), told)
+    assert again.ran == []
+    assert told.messages == []
+    (folder / "study" / "results" / "tut18" / "es-ckpt.json").unlink()
+    assert reproduce(read_plan(write(folder)), told).ran == ["probe/tut18/es"]
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as end:
+        app(["reproduce", *map(str, arguments)])
+    return end.value.code or 0
+
+
+def test_a_changed_plan_redoes_what_it_changes_and_says_so(study, tmp_path, capsys):
+    folder, _, _, _ = study
+    copy = tmp_path / "paper"
+    shutil.copytree(folder, copy)
+    plan = write(copy, epochs=2)
+    plan.write_text(plan.read_text().replace('protocols = { esc50 = "logreg" }', 'protocols = { esc50 = "knn" }'))
+    told = Told()
+    summary = reproduce(read_plan(plan), told)
+    assert summary.ran == [f"probe/esc50/{name}" for name in
+                           ("random", "mono", "es", "mono-epoch-01", "es-epoch-01")]  # fmt: skip
+    assert "probe/esc50/mono: protocol was logreg, now knn; it is done again" in told.messages
+    found = json.loads((copy / "study" / "results" / "esc50" / "mono-ckpt.json").read_text())
+    assert found["protocol"]["name"] == "knn"
+    assert "knn" in (copy / "study" / "report" / "results.csv").read_text()
+
+    plan.write_text(plan.read_text().replace("batch_size = 2", "batch_size = 2\nlearning_rate = 0.0001"))
+    assert run(plan, "--list", "--json") == 0
+    listed = {row["step"]: row for row in json.loads(capsys.readouterr().out)["steps"]}
+    assert listed["pretrain/mono"]["why"] == "learning_rate was 0.001, now 0.0001"
+    assert listed["probe/esc50/mono"]["state"] == "waits"
+    assert listed["probe/tut18/random"]["state"] == "done"
+    assert run(plan, "--only", "pretrain/mono", "--quiet") == 0
+    assert (copy / "study" / "superseded" / "mono-1" / "ckpt.pt").is_file()
+    config = json.loads((copy / "study" / "runs" / "mono" / "config.json").read_text())
+    assert config["learning_rate"] == 0.0001
+
+
+def test_films_that_come_later_make_the_models_anew(study, tmp_path):
+    folder, _, _, _ = study
+    copy = tmp_path / "paper"
+    shutil.copytree(folder, copy)
+    shutil.rmtree(copy / "cache")
+    make_cache(copy / "cache", films=3, clips=2, languages=("en", "es"))
+    states = {state.step.name: state for state in outline(read_plan(write(copy)))}
+    assert states["pretrain/es"].state == "changed"
+    assert states["pretrain/es"].why.startswith("film_set was ")
+    assert states["probe/esc50/random"].state == "done"
+
+
+@pytest.mark.parametrize("interrupted", ["error", "ctrl-c"])
+def test_interrupted_it_goes_on(study, tmp_path, monkeypatch, capsys, interrupted):
+    folder, _, _, _ = study
+    copy = tmp_path / "paper"
+    shutil.copytree(folder, copy)
+    for path in (copy / "study" / "results" / "esc50").glob("mono-*"):
+        path.unlink()
+    from dubcli.probe import stage
+
+    def fails(*_):
+        raise KeyboardInterrupt if interrupted == "ctrl-c" else ZeroDivisionError("in a head")
+
+    kept = stage.run_protocol
+    monkeypatch.setattr(stage, "run_protocol", fails)
+    plan = write(copy)
+    assert run(plan, "--quiet") == (130 if interrupted == "ctrl-c" else 1)
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    if interrupted == "error":
+        assert "failed: probe/esc50/mono: unexpected ZeroDivisionError: in a head (its traceback is in" in err
+        assert "failed: probe/esc50/mono-epoch-01" in err
+    monkeypatch.setattr(stage, "run_protocol", kept)
+    assert reproduce(read_plan(plan)).ran == ["probe/esc50/mono", "probe/esc50/mono-epoch-01"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("[probe.data]", "[prob.data]"), "there is no prob; did you mean probe?"),
+        (("epochs = 2", "epohcs = 2"), r"\[pretrain\]: there is no epohcs; did you mean epochs"),
+        (('"esc50", "tut18"', '"esc5", "tut18"'), "there is no task 'esc5'; did you mean esc50"),
+        (("epochs = 2", 'epochs = "2"'), r"\[pretrain\]: epochs is '2'; give a value such as 10"),
+        (('"mono", "es"]', '"mono", "mono"]'), r"variants is \['mono', 'mono'\]; name some, each once"),
+        (('out = "study"', 'out = "study'), "cannot be read as TOML"),
+        (("[films]", '[report]\nagainst = ["ess"]\n[films]'), "against names ess, no variant of the plan"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_plan_is_said_in_one_line(tmp_path, capsys, change, words):
+    plan = write(tmp_path)
+    assert change[0] in plan.read_text()
+    plan.write_text(plan.read_text().replace(*change, 1))
+    with pytest.raises(UserError, match=words.replace("?", r"\?")):
+        read_plan(plan)
+    assert run(plan, "--list") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_unknown_steps_and_clusters_are_refused(study, capsys):
+    folder, _, _, _ = study
+    plan = write(folder)
+    assert run(plan, "--only", "pretrain/mon") == 2
+    assert "the plan has no step pretrain/mon; did you mean pretrain/mono" in capsys.readouterr().err
+    assert run(plan, "--emit", "pbs", folder / "jobs") == 2
+    assert "not pbs; give --emit slurm DIR" in capsys.readouterr().err
+
+
+def test_slurm_jobs_name_the_steps_that_are_left(study, tmp_path, capsys):
+    folder, _, _, _ = study
+    plan = write(folder, more='[slurm]\npartition = "gpu"\nlines = ["--exclude=n1"]')
+    shutil.copy(plan, tmp_path / "plan.toml")
+    for name in ("cache", "sets"):
+        (tmp_path / name).symlink_to(folder / name)
+    assert run(tmp_path / "plan.toml", "--emit", "slurm", tmp_path / "jobs") == 0
+    jobs = tmp_path / "jobs"
+    assert (jobs / "pretrain.txt").read_text().split() == ["pretrain/mono", "pretrain/es"]
+    assert len((jobs / "probe.txt").read_text().split()) == 8
+    script = (jobs / "pretrain.sbatch").read_text()
+    assert "#SBATCH --partition=gpu" in script
+    assert "#SBATCH --exclude=n1" in script
+    for path in jobs.glob("*.s*"):
+        subprocess.run(["bash", "-n", path], check=True)
+    # a cluster of one process: what is submitted is run, array by array
+    order = []
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    fake = bin / "sbatch"
+    fake.write_text(f'#!/bin/bash\necho "$@" >> {tmp_path}/submitted\necho $RANDOM\n')
+    fake.chmod(0o755)
+    subprocess.run(["bash", jobs / "submit.sh"], check=True, env={"PATH": f"{bin}:/usr/bin:/bin"}, capture_output=True)
+    order = (tmp_path / "submitted").read_text().splitlines()
+    assert [line.split()[-1] for line in order] == ["pretrain.sbatch", "probe.sbatch", "report.sbatch"]
+    assert "--array=1-2 " in order[0]
+    assert "--dependency=afterany:" in order[1]
+
+
+def test_an_array_task_does_its_step_and_waits_in_the_queue_when_its_time_is_over(tmp_path):
+    """The script itself, with a dubav that takes long and a queue that notes what it is told."""
+    from dubcli.reproduce.slurm import _script
+
+    plan = read_plan(write(tmp_path))
+    (tmp_path / "probe.txt").write_text("probe/a/b\nprobe/c/d\n")
+    (tmp_path / "probe.sbatch").write_text(_script(plan, "probe", tmp_path))
+    for name, text in {
+        "dubav": f'echo "$@" >> {tmp_path}/called; trap "sleep 0.3; exit 1" USR1; '
+        "for i in $(seq 200); do sleep 0.05; done",
+        "scontrol": f'echo "$@" >> {tmp_path}/told',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_JOB_ID": "77"}
+    job = subprocess.Popen(["bash", tmp_path / "probe.sbatch"], env=variables)
+    wait_for(lambda: (tmp_path / "called").exists())
+    job.send_signal(signal.SIGUSR1)
+    assert job.wait(20) == 0
+    assert "--only probe/c/d --gpus 1" in (tmp_path / "called").read_text()
+    assert (tmp_path / "told").read_text().split() == ["requeue", "77_2"]
+
+
+def wait_for(there):
+    end = time.monotonic() + 20
+    while not there() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert there()

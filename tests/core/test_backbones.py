@@ -10,7 +10,7 @@ from torch import nn
 
 from dubcli.core.backbones import BUILT_IN, BackboneSpec, build_backbone
 from dubcli.core.checkpoint import load_trained, model_entries, save_checkpoint
-from dubcli.core.models import PRESETS, DubModel, ModelSizes, build_projection
+from dubcli.core.models import PRESETS, DubModel, ModelSizes, Projection, build_projection
 from dubcli.core.variants import parse_variant
 from dubcli.errors import UserError
 from dubcli.export import export
@@ -207,3 +207,37 @@ def test_a_width_that_is_not_what_the_backbone_says_is_refused():
         build(audio=Liar()).embed_audio(torch.zeros(3, 2, 96, 280))
     with pytest.raises(UserError, match="says no feature_size"):
         build(audio=Silent())
+
+
+def test_pool_in_windows_is_pytorchvideos_default():
+    from pytorchvideo.models.resnet import create_acoustic_resnet
+
+    torch.manual_seed(0)
+    theirs = create_acoustic_resnet(input_channel=2, model_num_class=1024, dropout_rate=0.0, stem_dim_out=2).eval()
+    spec = BackboneSpec(name="acoustic_resnet50", options={"pool": "windows"})
+    ours = build_backbone("audio", spec, "crop32").eval()
+    ours.load_state_dict(theirs.state_dict())
+    mels = torch.randn(2, 2, 96, 280)
+    expected = theirs(mels.transpose(2, 3).unsqueeze(3))
+    assert torch.allclose(ours(mels), expected, atol=1e-5)
+    plain = build_backbone("audio", BackboneSpec(name="acoustic_resnet50"), "crop32").eval()
+    plain.load_state_dict(theirs.state_dict())
+    assert not torch.allclose(plain(mels), expected, atol=1e-3)
+    assert ours(mels[..., :92]).shape == (2, 1024)  # a second: fewer frames than a window has
+    with pytest.raises(UserError, match="pool is 'window'; give global or windows"):
+        build_backbone("audio", BackboneSpec(name="acoustic_resnet50", options={"pool": "window"}), "crop32")
+
+
+def test_heads_of_another_form_come_back(tmp_path):
+    form = Projection(hidden=32, size=16, norm="none")
+    model = DubModel(efj(), "crop32", projection=form)
+    assert [type(part).__name__ for part in model.heads["video"]] == ["Linear", "ReLU", "Linear"]
+    assert model.heads["video"][0].bias is not None
+    save_checkpoint(tmp_path / "run" / "ckpt.pt", model_entries(model, mel_mean=0.0, mel_std=1.0, config={}))
+    loaded = load_trained(tmp_path / "run")
+    export(tmp_path / "run", tmp_path / "out")
+    for found in (loaded, load_trained(tmp_path / "out")):
+        assert found.model.projection == form
+        assert found.model.heads["primary"](torch.zeros(2, 1024)).shape == (2, 16)
+    with pytest.raises(ValueError, match="batch or none"):
+        Projection(norm="layer")

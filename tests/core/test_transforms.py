@@ -6,15 +6,13 @@ import torch
 from torchvision.transforms import v2
 
 from dubcli.core.models import PRESETS
+from dubcli.core.randaugment import _OPERATIONS, apply_operation, draw_operation
 from dubcli.core.transforms import (
-    _OPERATIONS,
     MaskAugmentation,
     VideoAugmentation,
     VideoDraw,
-    apply_operation,
     augment_videos,
     draw_masks,
-    draw_operation,
     draw_video,
     eval_video,
     keyed_generator,
@@ -88,7 +86,7 @@ def test_operations_are_torchvisions():
         magnitude = 0.0 if values is None else float(values[9])
         assert signed == _OPERATIONS[name][2]
         for sign in (1, -1) if signed else (1,):
-            ours = draw_operation((index + 0.5) / 14, 0.25 if sign < 0 else 0.75, VideoAugmentation())
+            ours = draw_operation((index + 0.5) / 14, 0.25 if sign < 0 else 0.75, 9)
             assert ours[0] == name
             expected = reference._apply_image_or_video_transform(
                 images, name, sign * magnitude, interpolation=reference.interpolation, fill=reference._fill
@@ -103,7 +101,7 @@ def test_each_image_of_a_batch_is_treated_for_itself(name):
     batch = torch.stack([clip(64, 64, seed=seed) for seed in range(3)])
     batch[1] //= 3  # so that per-image statistics differ
     index = list(_OPERATIONS).index(name)
-    operation = draw_operation((index + 0.5) / 14, 0.9, VideoAugmentation(magnitude=20))
+    operation = draw_operation((index + 0.5) / 14, 0.9, 20)
     together = apply_operation(batch, *operation)
     for item in range(3):
         for frame in range(2):
@@ -211,3 +209,13 @@ def test_normalise_mels():
     result = normalise_mels(mels, -6.0, 5.0)
     assert result.dtype == torch.float32
     assert torch.allclose(result, torch.tensor([[-1.56, 1.2]]), atol=2e-3)
+
+
+def test_several_masks_are_the_union_of_single_ones():
+    ones = torch.ones(50, 2, 96, 280)
+    draws = draw_masks(0, 0, range(50), "primary", count=2)
+    assert torch.equal(draws[:, :6], draw_masks(0, 0, range(50), "primary"))
+    masked = mask_spectrograms(ones, draws, MaskAugmentation(count=2)) == 0
+    single = [mask_spectrograms(ones, part) == 0 for part in (draws[:, :6], draws[:, 6:])]
+    assert torch.equal(masked, single[0] | single[1])
+    assert masked.float().mean() > 1.5 * single[0].float().mean()

@@ -52,16 +52,16 @@ def env(check: Check) -> None:
 
 def augment(check: Check) -> None:
     """Every operation of RandAugment and the resize against the CPU, in grey levels; what waits for the device."""
-    from dubcli.core import transforms
+    from dubcli.core import randaugment, transforms
 
     generator = torch.Generator().manual_seed(1)
     frames = torch.randint(0, 256, (16, 3, 180, 320), generator=generator, dtype=torch.uint8)
     frames = torch.nn.functional.avg_pool2d(frames.float(), 5, 1, 2).to(torch.uint8)
     moved = frames.to(check.device)
     pairs = {"resize": (transforms.resize(frames, 281, 499), transforms.resize(moved, 281, 499))}
-    for name, (first, last, _) in transforms._OPERATIONS.items():
+    for name, (first, last, _) in randaugment._OPERATIONS.items():
         value = 4.0 if name == "Posterize" else first + (last - first) * 0.3
-        pairs[name] = transforms.apply_operation(frames, name, value), transforms.apply_operation(moved, name, value)
+        pairs[name] = randaugment.apply_operation(frames, name, value), randaugment.apply_operation(moved, name, value)
     for name, (wanted, found) in pairs.items():
         off = (wanted.int() - found.cpu().int()).abs()
         share = float((off > 1).double().mean())

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from dubcli.core.models import DubModel, preset_sizes
+from dubcli.core.randaugment import _pixel_sources
 from dubcli.core.tracks import Track
-from dubcli.core.transforms import VideoAugmentation, _pixel_sources, draw_masks, draw_video
+from dubcli.core.transforms import VideoAugmentation, draw_masks, draw_video
 from dubcli.core.variants import parse_variant
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.loader import Batch, Request

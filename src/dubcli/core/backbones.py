@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+import torch.fx
 import torchvision
 from torch import Tensor, nn
 
@@ -33,6 +35,7 @@ with warnings.catch_warnings():
 
 MODALITIES = ("audio", "video")
 PAPER_FEATURES = 1024
+AUDIO_POOLS = ("global", "windows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,25 +67,46 @@ class BackboneSpec:
 DEFAULT_BACKBONES = {"audio": BackboneSpec(name="acoustic_resnet50"), "video": BackboneSpec(name="x3d_m")}
 
 
+class WindowPool(nn.Module):
+    """The mean of every window of ``kernel_size``, or of all there is along an axis that is shorter."""
+
+    def __init__(self, kernel_size: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> None:
+        super().__init__()
+        self.kernel_size, self.stride, self.padding = tuple(kernel_size), tuple(stride), tuple(padding)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(batch, channels, frames, 1, mels) -> the same axes, shorter."""
+        return window_means(maps, self.kernel_size, self.stride, self.padding)
+
+
+@torch.fx.wrap  # asks for shapes, which tracing has none of
+def window_means(maps: Tensor, kernel_size: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> Tensor:
+    """``WindowPool``'s: maps of (batch, channels, frames, 1, mels)."""
+    window = [min(size, there) for size, there in zip(kernel_size, maps.shape[2:], strict=True)]
+    return nn.functional.avg_pool3d(maps, window, stride=list(stride), padding=list(padding))
+
+
 class AcousticResNet50(nn.Module):
     """pytorchvideo's Acoustic ResNet-50 (Xiao et al. 2020): (batch, 2, 96, frames) -> (batch, 1024).
 
-    Its last linear layer is part of the backbone (``model_num_class`` 1024, no activation). Takes any number of frames:
-    the head averages over all time and frequency, where the builder's default pool averages windows of 4 x 2 first,
-    which weighs the edges less.
+    Its last linear layer is part of the backbone (``model_num_class`` 1024, no activation). Takes any number of frames.
+    ``pool``: ``global`` averages over all time and frequency; ``windows`` is the builder's default, windows of 4 x 2 at
+    every place (as much of 4 as a short sound has), averaged in turn, which weighs the edges less. Raises UserError.
     """
 
     feature_size = PAPER_FEATURES
 
-    def __init__(self, preset: str = "paper", dropout: float = 0.0) -> None:
+    def __init__(self, preset: str = "paper", dropout: float = 0.0, pool: str = "global") -> None:
         super().__init__()
+        if pool not in AUDIO_POOLS:
+            raise UserError(f"pool is {pool!r}; give {' or '.join(AUDIO_POOLS)}")
         network: nn.Module = create_acoustic_resnet(
             input_channel=2,
             model_depth=50,
             model_num_class=PAPER_FEATURES,
             dropout_rate=dropout,
             stem_dim_out=preset_sizes(preset).audio_stem,
-            head_pool=nn.AdaptiveAvgPool3d,
+            head_pool=nn.AdaptiveAvgPool3d if pool == "global" else WindowPool,
         )
         self.blocks: nn.ModuleList = with_plain_integers(network).blocks  # type: ignore[assignment]
 

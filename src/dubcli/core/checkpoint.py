@@ -6,6 +6,7 @@ import os
 import random
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def model_entries(model: DubModel, *, mel_mean: float, mel_std: float, config: M
         "variant": model.variant.to_dict(),
         "preset": model.preset,
         "backbones": {modality: spec.to_dict() for modality, spec in model.backbones.items()},
+        "projection": asdict(model.projection),
         "sample_rate": model.variant.sample_rate,
         "mel_mean": float(mel_mean),
         "mel_std": float(mel_std),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,13 @@ def describe(trained: TrainedModel) -> dict[str, Any]:
         "variant": trained.variant.to_dict(),
         "preset": trained.preset,
         "backbones": {modality: spec.to_dict() for modality, spec in trained.model.backbones.items()},
+        "projection": asdict(trained.model.projection),
         "sample_rate": trained.sample_rate,
         "mel_mean": trained.mel_mean,
         "mel_std": trained.mel_std,
         "content_hash": trained.content_hash,
+        "epochs": trained.epochs,
+        "film_set": trained.film_set,
         "training": trained.config,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -15,30 +16,43 @@ from dubcli.core.variants import Variant
 from dubcli.errors import UserError
 
 __all__ = [
-    "FRAMES", "PRESETS", "DubModel", "ModelSizes", "count_parameters", "freeze", "normalise_pixels",
+    "FRAMES", "PRESETS", "DubModel", "ModelSizes", "Projection", "count_parameters", "freeze", "normalise_pixels",
     "preset_sizes", "unfreeze",
 ]  # fmt: skip
 
-PROJECTION_HIDDEN = 512
-PROJECTION = 128
+PROJECTION_NORMS = ("batch", "none")
 PIXEL_MEAN = 0.45
 PIXEL_STD = 0.225
 
 M = TypeVar("M", bound=nn.Module)
 
 
-def build_projection(features: int) -> nn.Sequential:
-    """MLP of the contrastive loss: (batch, features) -> (batch, 128), a hidden layer of 512 with BatchNorm as SimCLR.
+@dataclass(frozen=True, kw_only=True)
+class Projection:
+    """Form of the projection heads: an MLP of one hidden layer of ``hidden`` units, with BatchNorm or without.
 
     The paper says no more than "MLP". Without the normalisation all clips of a modality project onto nearly one
     direction at first (cosine 0.97 to 0.99); with negatives of both modalities the loss then closes the gap between
-    the modalities by mapping everything to one point, and stays at chance.
+    the modalities by mapping everything to one point, and stays at chance. Raises ValueError.
     """
+
+    hidden: int = 512
+    size: int = 128
+    norm: str = "batch"
+
+    def __post_init__(self) -> None:
+        if min(self.hidden, self.size) < 1 or self.norm not in PROJECTION_NORMS:
+            raise ValueError(f"a projection has 1 unit or more and {' or '.join(PROJECTION_NORMS)} as norm")
+
+
+def build_projection(features: int, form: Projection = Projection()) -> nn.Sequential:
+    """MLP of the contrastive loss: (batch, features) -> (batch, form.size), as SimCLR's."""
+    normalised = form.norm == "batch"
     return nn.Sequential(
-        nn.Linear(features, PROJECTION_HIDDEN, bias=False),
-        nn.BatchNorm1d(PROJECTION_HIDDEN),
+        nn.Linear(features, form.hidden, bias=not normalised),
+        *([nn.BatchNorm1d(form.hidden)] if normalised else []),
         nn.ReLU(inplace=True),
-        nn.Linear(PROJECTION_HIDDEN, PROJECTION),
+        nn.Linear(form.hidden, form.size),
     )
 
 
@@ -59,6 +73,7 @@ class DubModel(nn.Module):
         preset: sizes of the built-in backbones, and the crop.
         dropout: before the features.
         backbones: of ``audio`` and ``video``, the modules or how to make them; the paper's where one is not named.
+        projection: the heads' form.
 
     Raises:
         UserError: as ``build_backbone``.
@@ -71,10 +86,12 @@ class DubModel(nn.Module):
         dropout: float = 0.0,
         backbones: Mapping[str, BackboneSpec | nn.Module] | None = None,
         *,
+        projection: Projection = Projection(),
         asked: str = "",
     ) -> None:
         super().__init__()
         self.variant = variant
+        self.projection = projection
         self.preset = preset
         self.backbones: dict[str, BackboneSpec] = {}
         wanted = {**DEFAULT_BACKBONES, **(backbones or {})}
@@ -82,7 +99,7 @@ class DubModel(nn.Module):
         self.video = self._backbone("video", wanted, dropout, asked) if variant.uses_video else None
         self.audio = self._backbone("audio", wanted, dropout, asked)
         widths = {name: self.feature_sizes["video" if name == "video" else "audio"] for name in variant.heads}
-        self.heads = nn.ModuleDict({name: build_projection(width) for name, width in widths.items()})
+        self.heads = nn.ModuleDict({name: build_projection(width, projection) for name, width in widths.items()})
 
     def _backbone(
         self, modality: str, wanted: Mapping[str, BackboneSpec | nn.Module], dropout: float, asked: str
@@ -127,7 +144,7 @@ class DubModel(nn.Module):
         return features
 
     def forward(self, video: Tensor | None, primary: Tensor, secondary: Tensor | None = None) -> dict[str, Tensor]:
-        """Projections by head name, each (batch, 128).
+        """Projections by head name, each (batch, projection.size).
 
         video: as ``embed_video``, None for audio-only variants. primary, secondary: as ``embed_audio``; secondary is
         None for ``sep``. Raises ValueError when the inputs are not those of the variant.

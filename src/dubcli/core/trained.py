@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dubcli.core.backbones import BackboneSpec
-from dubcli.core.models import DubModel, freeze, preset_sizes
+from dubcli.core.models import DubModel, Projection, freeze, preset_sizes
 from dubcli.core.tracks import Track
 from dubcli.core.variants import Variant, make_variant, variant_from_dict
 from dubcli.errors import UserError
@@ -60,8 +60,9 @@ def trained_of(
     specs = {
         modality: BackboneSpec.from_dict(spec) for modality, spec in fields.get("backbones", {}).items()
     }  # format 1 names none
+    projection = Projection(**fields.get("projection", {}))  # older checkpoints have the default form
     model = DubModel(variant_from_dict(fields["variant"]), fields["preset"], backbones={**specs, **(backbones or {})},
-                     asked=asked)  # fmt: skip
+                     projection=projection, asked=asked)  # fmt: skip
     for modality, spec in specs.items():
         if model.backbones[modality].name != spec.name:
             found = model.backbones[modality].name
@@ -85,6 +86,8 @@ def trained_of(
 
 def _whole_epochs(fields: Mapping[str, Any]) -> int | None:
     """The place in the sampler's order tells; ``epoch-NN.pt`` has none, since it is written at an epoch's end."""
+    if "epochs" in fields:  # of an exported folder
+        return None if fields["epochs"] is None else int(fields["epochs"])
     whole = int(fields.get("sampler", {}).get("step", 0)) == 0
     return int(fields["epoch"]) or None if "epoch" in fields and whole else None
 

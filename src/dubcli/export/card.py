@@ -8,7 +8,7 @@ from torch import nn
 
 from dubcli import __version__
 from dubcli.core.backbones import BUILT_IN, BackboneSpec
-from dubcli.core.models import PROJECTION, count_parameters, preset_sizes
+from dubcli.core.models import count_parameters, preset_sizes
 from dubcli.core.tracks import NOSPEECH
 from dubcli.core.trained import TrainedModel
 
@@ -100,7 +100,7 @@ def _parts(trained: TrainedModel, crop: int) -> list[str]:
         rows.append((f"{modality} backbone {_described(model.backbones[modality])}", module, shape, sizes[modality]))
     for name, head in model.heads.items():
         features = sizes["video" if name == "video" else "audio"]
-        rows.append((f"projection head {name}", head, f"(batch, {features})", PROJECTION))
+        rows.append((f"projection head {name}", head, f"(batch, {features})", model.projection.size))
     return [f"| {name} | {count_parameters(part):,} | {shape} | {size} |" for name, part, shape, size in rows]
 
 

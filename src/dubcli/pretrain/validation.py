@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dubcli.core import distributed
 from dubcli.core.loss import nt_xent
-from dubcli.core.models import PROJECTION, DubModel
+from dubcli.core.models import DubModel
 from dubcli.core.tracks import Track
 from dubcli.core.transforms import eval_video
 from dubcli.core.variants import Variant
@@ -175,7 +175,7 @@ def _embed(
     return {
         name: torch.cat(rows).float()
         if rows
-        else torch.zeros(0, width if name.startswith("feature/") else PROJECTION, device=stepper.device)
+        else torch.zeros(0, width if name.startswith("feature/") else model.projection.size, device=stepper.device)
         for name, rows in found.items()
     }
 

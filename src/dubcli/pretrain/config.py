@@ -15,12 +15,14 @@ from typing import Any
 
 from dubcli.core.machine import PRECISION_HELP, parse_precision
 from dubcli.errors import UserError
+from dubcli.media.languages import check_languages
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+OWN_FILMS = "own"
 SAMPLINGS = ("groups", "one-film")
 
 
@@ -108,6 +110,9 @@ class PretrainConfig:
         self._require("temperature", self.temperature >= 0.003, "give 0.003 or more")
         self._require("negatives", self.negatives in ("both", "cross"), "give both or cross")
         object.__setattr__(self, "precision", parse_precision(self.precision))
+        if self.films_with not in ("", OWN_FILMS):  # one spelling, so that the same films compare equal
+            languages = check_languages(tuple(filter(None, self.films_with.split(","))))
+            object.__setattr__(self, "films_with", ",".join(languages))
         self._require("sampling", self.sampling in SAMPLINGS, f"give {' or '.join(SAMPLINGS)}")
         self._require("dropout", 0 <= self.dropout < 1, "give 0 to below 1")
         self._require("mask_probability", 0 <= self.mask_probability <= 1, "give 0 to 1")

@@ -46,6 +46,8 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
         "hours to train on": round(films.train.hours, 3),
         "films held out": len(films.held_out.movies),
         "films that lack a track": films.lacking,
+        "film set": films.film_set,
+        "other films": films.note or "none",
         "languages": ", ".join(films.variant.languages),
         "tracks": ", ".join(map(str, films.variant.tracks)),
         "parameters": count_parameters(trainer.model),

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,11 +19,22 @@ from dubcli.core.atomic import atomic_write, read_json, remove_leftovers, write_
 from dubcli.core.checkpoint import load_checkpoint, save_checkpoint
 from dubcli.core.same import require_same
 from dubcli.errors import UserError
-from dubcli.pretrain.config import PretrainConfig
+from dubcli.pretrain.config import OWN_FILMS, PretrainConfig
 
 CONFIG_FILE, METRICS_FILE, CHECKPOINT_FILE = "config.json", "metrics.jsonl", "ckpt.pt"
 LOCK_FILE = ".lock"
 _OURS = (CONFIG_FILE, METRICS_FILE, CHECKPOINT_FILE, "tensorboard")
+
+
+def as_begun(config: PretrainConfig, *, fresh: bool) -> PretrainConfig:
+    """The config with the films of the run in its folder, where there is one and nobody says other films.
+
+    A run of an earlier version goes on with the films that its variant needed.
+    """
+    file = config.folder / CONFIG_FILE
+    if fresh or config.films_with or not file.is_file():
+        return config
+    return replace(config, films_with=str(read_json(file).get("films_with", OWN_FILMS)))
 
 
 class RunFolder:
@@ -113,7 +125,8 @@ class RunFolder:
         file = self.path / CONFIG_FILE
         if not file.exists():
             return
-        saved = read_json(file)
+        # what an earlier version did not record it did as the defaults say, but for the films
+        saved = {**PretrainConfig().results(), "films_with": OWN_FILMS, **read_json(file)}
         wanted = {**config.results(), "world_size": world_size}
         advice = "give the same to go on, another --out, or --fresh to start over"
         require_same(saved, wanted, f"the run in {self.path} has", advice, now="this one", new_names_differ=False)

@@ -28,7 +28,7 @@ from dubcli.pretrain.loader import BadClip, Batch, BlankClips, ClipDataset, Requ
 from dubcli.pretrain.loading import Loading, choose_loading, load
 from dubcli.pretrain.model import Given, recorded
 from dubcli.pretrain.pace import Tally, learning_rate_at
-from dubcli.pretrain.run_folder import RunFolder
+from dubcli.pretrain.run_folder import RunFolder, as_begun
 from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
 from dubcli.pretrain.training_films import TrainingFilms, mel_statistics, read_training_films
@@ -67,6 +67,7 @@ def train(
     over. Raises UserError where nothing can be trained, the folder holds a run with another config, or the loss is
     no number.
     """
+    config = as_begun(config, fresh=fresh)
     films = read_training_films(config.cache, config.variant, config.val_fraction, config.films_with)
     trainer = Trainer(config, films, machine.choose_device(device), progress, model)
     with StopRequests() as stop:
@@ -153,7 +154,7 @@ class Trainer:
         if state is not None:
             self._restore(state)
         self.loading = self.choose_loading()
-        for text in (self.loading.note, self.learner.note):
+        for text in (self.films.note, self.loading.note, self.learner.note):
             if text:
                 self.progress.message(text)
         distributed.on_main(self._begin)
@@ -232,6 +233,11 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         if "optimizer" not in state:
             raise UserError(f"{self.folder.checkpoint} holds a model but no training state; use --fresh to start over")
+        if state.get("film_set", self.films.film_set) != self.films.film_set:
+            raise UserError(
+                f"the films of the run in {self.folder.path} have changed since (its set was {state['film_set']}, now "
+                f"{self.films.film_set}); give the cache it had, another --out, or --fresh to start over"
+            )
         self.learner.restore(state)
         self.sampler.load_state_dict(state["sampler"])
         restore_rng(state["rng"][distributed.rank()])

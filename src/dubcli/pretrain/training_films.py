@@ -16,8 +16,8 @@ from dubcli.cache.reader import Cache, Movie
 from dubcli.core.tracks import FULL, KINDS, Track
 from dubcli.core.variants import Variant, parse_variant
 from dubcli.errors import UserError
+from dubcli.pretrain.config import OWN_FILMS
 
-OWN_FILMS = "own"
 VAL_FRACTION = 0.05
 VAL_FROM_FILMS = 20
 _STATISTICS_CLIPS = 512

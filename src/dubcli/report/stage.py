@@ -15,6 +15,7 @@ from dubcli.report import plots as drawing
 from dubcli.report import tables as making
 from dubcli.report.collect import Collected, Run, collect
 from dubcli.report.config import ReportConfig
+from dubcli.report.film_sets import flagged
 from dubcli.report.page import page
 from dubcli.report.plots import Plot
 from dubcli.report.tables import Table
@@ -85,7 +86,7 @@ def report(
 def _tables(found: Collected, config: ReportConfig, more: Sequence[Table]) -> list[Table]:
     minutes = making.durations(movie for cache in found.caches for movie in cache.movies)
     tables: list[Table | None] = [
-        *making.score_tables(found.results, with_paper=config.paper),
+        *flagged(making.score_tables(found.results, with_paper=config.paper), found.results),
         making.table_d6(found.results, with_paper=config.paper),
         *more,
         making.table_b4(found.caches, with_paper=config.paper),

@@ -154,7 +154,7 @@ _TABLES = ("films", "separate", "pretrain", "probe", "nospeech", "report", "slur
 _OWN_PREP = ("languages", "cache")
 _OWN_SEPARATE = ("cache", "files", "out", "lang", "stems", "file_format")
 _OWN_PRETRAIN = ("variant", "cache", "out", "seed")
-_OWN_PROBE = ("data", "out", "features", "protocol", "data_variant", "shots", "draws", "modalities", "again")
+_OWN_PROBE = ("data", "out", "features", "protocol", "data_kind", "shots", "draws", "modalities", "again")
 
 
 def read_plan(path: str | Path) -> Plan:

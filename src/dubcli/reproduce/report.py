@@ -51,7 +51,7 @@ def comparison_table(plan: Plan, done: Sequence[State], progress: Progress) -> l
     files: dict[tuple[str, str, int], Path] = {}
     for state in done:
         step, model, mark = state.step, state.step.model, state.mark
-        last = step.kind == "probe" and step.data_variant == "speech" and model is not None and model.epoch is None
+        last = step.kind == "probe" and step.data_kind == "speech" and model is not None and model.epoch is None
         if last and model is not None and mark is not None and mark.outputs:
             files[step.task, model.variant, model.seed] = mark.outputs[0]
     rows = []

@@ -54,7 +54,7 @@ class Step:
     missing: str = ""
     model: Model | None = None
     task: str = ""
-    data_variant: str = "speech"
+    data_kind: str = "speech"
 
     @property
     def kind(self) -> str:
@@ -215,9 +215,9 @@ class StepList:
     def _probe(self, task: str, model: Model, *, nospeech: bool = False) -> Step:
         task = find_task(task).name
         plan = self.plan
-        variant = "speech"
+        kind = "speech"
         if nospeech and plan.nospeech is not None:
-            variant = "nospeech" if plan.nospeech.removed_from == "both" else "nospeech-test"
+            kind = "nospeech" if plan.nospeech.removed_from == "both" else "nospeech-test"
         needs = [f"nospeech/{task}"] if nospeech else []
         trained: Any = {"seed": model.seed, "preset": plan.probing.get("preset") or self._option("preset")}
         known = True
@@ -231,13 +231,13 @@ class StepList:
             "epoch": model.epoch,
             "task": task,
             "data": self._named(task),
-            "data_variant": variant,
+            "data_kind": kind,
             "protocol": self._protocol(task),
             **{name: value for name, value in plan.probing.items() if name not in _SPEED_ONLY},
         }
-        name = f"probe/{task}{'' if variant == 'speech' else f'-{variant}'}/{model.label}"
+        name = f"probe/{task}{'' if kind == 'speech' else f'-{kind}'}/{model.label}"
         return Step(name=name, recipe=recipe if known else None, needs=tuple(needs), missing=self._lacking(task),
-                    model=model, task=task, data_variant=variant)  # fmt: skip
+                    model=model, task=task, data_kind=kind)  # fmt: skip
 
     def _option(self, name: str) -> Any:
         """Of pretraining, the same for all models."""

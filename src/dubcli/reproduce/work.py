@@ -119,7 +119,7 @@ def _probe(doing: Doing) -> list[Path]:
         data=data_place(plan, step.task),
         out=plan.out / "results",
         protocol={**plan.probe.protocols}.get(step.task),
-        data_variant=step.data_variant,
+        data_kind=step.data_kind,
         again=doing.changed,
         **{"preset": str(step.recipe["model"]["preset"]) if step.model.variant == RANDOM and step.recipe else "paper",
            **options},

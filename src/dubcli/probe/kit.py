@@ -59,13 +59,14 @@ def read_kit(folder: Path) -> tuple[TaskData, np.ndarray]:
         arrays.append(array if checked is None else checked)
         clips.extend(Clip(path=folder / split / name, labels=labels) for name, labels in listed)
         parts.extend(split for _ in listed)
-    metrics, unknown = hear.known_metrics(metadata)
+    classes = hear.read_vocabulary(folder)
+    metrics, unknown = hear.known_metrics(metadata, classes)
     data = TaskData(
         name=str(metadata["task_name"]),
         kind=str(metadata["prediction_type"]),
         folder=folder,
         layout="embeddings of hear-eval-kit",
-        classes=(hear.read_vocabulary(folder),),
+        classes=(classes,),
         clips=tuple(clips),
         splits=hear.fold_splits(splits, parts, folder),
         metrics=metrics,

@@ -3,13 +3,15 @@
 What a task of one's own is made of is here: see docs/extending.md.
 """
 
-from dubcli.probe.tasks.data import Clip, ClipSplit, Reader, Task, TaskData, labelled_task, visible
+from dubcli.probe.tasks.data import Clip, ClipSplit, Reader, Task, TaskData, labelled_task
+from dubcli.probe.tasks.files import Files, sounds, visible
 from dubcli.probe.tasks.splits import by_fold, by_part, by_seed
 from dubcli.probe.tasks.tables import read_rows, read_table
 
 __all__ = [
     "Clip",
     "ClipSplit",
+    "Files",
     "Reader",
     "Task",
     "TaskData",
@@ -19,5 +21,6 @@ __all__ = [
     "labelled_task",
     "read_rows",
     "read_table",
+    "sounds",
     "visible",
 ]

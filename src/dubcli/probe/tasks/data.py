@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dubcli.errors import UserError
-from dubcli.media.kinds import is_hidden
+from dubcli.probe.tasks.files import has, seen
 
 KINDS = ("multiclass", "multilabel", "multioutput")
 AUDIO = ("audio",)
@@ -101,12 +101,11 @@ class Reader:
 
     def recognises(self, folder: Path) -> bool:
         """Whether this is a folder of this layout, by what is in it and whatever its name."""
-        others = any(next(visible(folder, pattern), None) is not None for pattern in self.not_with)
-        return not others and not self.missing(folder)
+        return not any(has(folder, pattern) for pattern in self.not_with) and not self.missing(folder)
 
     def missing(self, folder: Path) -> list[str]:
         """The patterns that nothing matches: none where ``folder`` has this layout."""
-        return [pattern for pattern in self.requires if next(visible(folder, pattern), None) is None]
+        return [pattern for pattern in self.requires if not has(folder, pattern)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,13 +154,6 @@ class Task:
         return f"get it from {self.source}" if self.source else f"its layout: {'; '.join(self.layouts)}"
 
 
-def visible(folder: Path, pattern: str) -> Iterator[Path]:
-    """What matches a glob pattern, sorted, without hidden names: macOS leaves a ``._x.wav`` beside each ``x.wav``."""
-    for path in sorted(folder.glob(pattern)):
-        if not any(is_hidden(name) for name in path.relative_to(folder).parts):
-            yield path
-
-
 def labelled_task(
     folder: Path, clips: Iterable[Clip], split: Callable[[Sequence[Clip]], tuple[ClipSplit, ...]], **facts: Any
 ) -> TaskData:
@@ -174,15 +166,28 @@ def labelled_task(
         facts: of ``TaskData``, where they are not its defaults.
 
     Raises:
-        UserError: as ``check_labels`` does.
+        UserError: there are no clips, or two that say different things of one; and as ``check_labels`` does.
     """
-    ordered = in_fixed_order(clips)
+    ordered = in_fixed_order(_distinct(clips))
+    if not ordered:
+        raise UserError(f"{folder} holds no clips of this layout; {seen(folder)}")
     if "classes" not in facts:
         outputs = [[label for clip in ordered for label in clip.labels]]
         if facts.get("kind") == "multioutput":
             outputs = [list(column) for column in zip(*(clip.labels for clip in ordered), strict=True)]
         facts["classes"] = tuple(map(sorted_classes, outputs))
     return check_labels(TaskData(folder=folder, clips=ordered, splits=split(ordered), **facts))
+
+
+def _distinct(clips: Iterable[Clip]) -> Iterable[Clip]:
+    """The clips, each once. Raises UserError where one is listed with two labels or in two parts."""
+    known: dict[tuple[Path, float], Clip] = {}
+    for clip in clips:
+        before = known.setdefault((clip.path, clip.start_seconds), clip)
+        if before != clip:
+            one, other = (f"{' '.join(each.labels)!r} {each.part}".strip() for each in (before, clip))
+            raise UserError(f"{clip.path} is listed twice, as {one} and as {other}; get the dataset's list again")
+    return known.values()
 
 
 def in_fixed_order(clips: Iterable[Clip]) -> tuple[Clip, ...]:

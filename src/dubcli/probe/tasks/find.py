@@ -10,8 +10,12 @@ from pathlib import Path
 from dubcli.errors import UserError
 from dubcli.probe.tasks import hear
 from dubcli.probe.tasks.data import Reader, Task, TaskData
+from dubcli.probe.tasks.files import seen
 
 DATA_VARIABLE = "DUBAV_DATA"
+_DEPTH = 3
+_FEW = 16
+"""How deep a dataset is looked for, and in folders of how many folders."""
 
 
 def load_task(task: Task, data: Path | None) -> TaskData:
@@ -91,13 +95,24 @@ def _recognise(task: Task, root: Path) -> tuple[Reader, Path] | None:
 
 
 def _candidates(task: Task, root: Path) -> Iterator[Path]:
+    """Where a layout may begin: ``root``, what has the task's name, then what lies below, the least deep first.
+
+    Archives unpack into folders within folders; those with many are a dataset's own and are not gone into.
+    """
     yield root
     yield from (root / name for name in task.folders if (root / name).is_dir())
-    yield from _below(root)
+    level = [root]
+    for _ in range(_DEPTH):
+        wrappers = (_below(folder) for folder in level)
+        level = [path for below in wrappers if level == [root] or len(below) <= _FEW for path in below]
+        yield from level
 
 
 def _below(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] not in "._"]
+    try:
+        return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] not in "._"]
+    except OSError:
+        return []  # a folder that nobody may read holds no dataset
 
 
 def _where_to_get_it(task: Task, roots: list[Path]) -> str:
@@ -109,22 +124,18 @@ def _where_to_get_it(task: Task, roots: list[Path]) -> str:
             "its folder with --data"
         )
     nearest, lacking = _nearest_layout(task, roots)
-    if nearest is not None:
-        return f"{nearest} lacks {', '.join(lacking)} of {task.title}'s layout; {task.where}"
-    return (
-        f"{', '.join(map(str, roots))} holds none of the layouts of {task.title}: {'; '.join(task.layouts)}; "
-        f"{task.where}"
-    )
+    layouts = "; ".join(task.layouts)
+    return f"{nearest} lacks {', '.join(lacking)} of {task.title}'s layout ({layouts}): {seen(nearest)}; {task.where}"
 
 
-def _nearest_layout(task: Task, roots: list[Path]) -> tuple[Path | None, list[str]]:
-    """The folder that has most of a layout but not all, and what it lacks."""
-    best: tuple[float, Path | None, list[str]] = (0.0, None, [])
+def _nearest_layout(task: Task, roots: list[Path]) -> tuple[Path, list[str]]:
+    """The folder that has most of a layout, and what it lacks."""
+    best = (0.0, roots[0], list(task.readers[0].requires) if task.readers else [hear.METADATA])
     for root in roots:
         for folder in _candidates(task, root):
             for reader in task.readers:
                 lacking = reader.missing(folder)
                 share = 1 - len(lacking) / len(reader.requires)
-                if share > best[0]:
+                if lacking and share > best[0]:
                     best = (share, folder, lacking)
     return best[1], best[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dubcli.probe.tasks.data import Clip, Reader, TaskData, labelled_task
+from dubcli.probe.tasks.files import Files, located
 from dubcli.probe.tasks.splits import PARTS, by_part
 from dubcli.probe.tasks.tables import read_table
 
@@ -14,18 +15,13 @@ OUTPUTS = ("action", "object", "location")
 
 def read(folder: Path) -> TaskData:
     """Three labels per clip, correct only if all three are (paper table B5); the published speakers' splits."""
+    files = Files(folder)
     clips = [
-        Clip(path=folder / row["path"], labels=tuple(row[output] for output in OUTPUTS), part=part)
+        Clip(path=files.find(row["path"]), labels=tuple(row[output] for output in OUTPUTS), part=part)
         for part in PARTS
-        for row in read_table(folder / "data" / f"{part}_data.csv", "path", *OUTPUTS)
+        for row in read_table(located(folder, f"data/{part}_data.csv"), "path", *OUTPUTS)
     ]
     return labelled_task(folder, clips, by_part, kind="multioutput", metrics=("top1_acc",))
 
 
-READERS = (
-    Reader(
-        layout=LAYOUT,
-        requires=("data/train_data.csv", "data/valid_data.csv", "data/test_data.csv", "wavs"),
-        read=read,
-    ),
-)
+READERS = (Reader(layout=LAYOUT, requires=tuple(f"data/{part}_data.csv" for part in PARTS), read=read),)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from dubcli.probe.tasks.data import MAP_FIRST, Clip, Reader, TaskData, labelled_task
+from dubcli.probe.tasks.files import Files, located
 from dubcli.probe.tasks.splits import by_part
 from dubcli.probe.tasks.tables import read_rows, read_table
 
 LAYOUT = "FSD50K (FSD50K.ground_truth/, FSD50K.dev_audio/, FSD50K.eval_audio/)"
+COPIED = "FSD50K as copies have it (labels/, clips/dev/, clips/eval/)"
 
 # Longer than 30 s because of wrong metadata in Freesound; HEAR leaves these 12 out of the training set.
 TOO_LONG = frozenset({
@@ -17,36 +20,35 @@ TOO_LONG = frozenset({
 })  # fmt: skip
 
 
-def read(folder: Path) -> TaskData:
+def read(folder: Path, *, truth: str, dev: str, evaluation: str) -> TaskData:
     """The published train, val and eval sets with several labels per clip, without 12 clips as in HEAR."""
-    truth = folder / "FSD50K.ground_truth"
+    files, tables = Files(folder), located(folder, truth)
+
+    def clip(place: str, row: dict[str, str], part: str) -> Clip:
+        path = files.find(f"{place}/{row['fname']}.wav", within=place.rpartition("/")[2])
+        return Clip(path=path, labels=tuple(row["labels"].split(",")), part=part)
+
     clips = [
-        _clip(folder / "FSD50K.dev_audio", row, {"val": "valid"}.get(row["split"], row["split"]))
-        for row in read_table(truth / "dev.csv", "fname", "labels", "split")
+        clip(dev, row, {"val": "valid"}.get(row["split"], row["split"]))
+        for row in read_table(located(tables, "dev.csv"), "fname", "labels", "split")
         if row["fname"] not in TOO_LONG
     ]
-    clips += [
-        _clip(folder / "FSD50K.eval_audio", row, "test") for row in read_table(truth / "eval.csv", "fname", "labels")
-    ]
-    vocabulary = truth / "vocabulary.csv"
-    classes = {"classes": (tuple(row[1] for row in read_rows(vocabulary)),)} if vocabulary.exists() else {}
+    clips += [clip(evaluation, row, "test") for row in read_table(located(tables, "eval.csv"), "fname", "labels")]
+    vocabulary = located(tables, "vocabulary.csv")
+    named = tuple(row[1] for row in read_rows(vocabulary) if len(row) > 1) if vocabulary.exists() else ()
+    classes = {"classes": (named,)} if named else {}
     note = f"without the {len(TOO_LONG)} over-long training clips that HEAR leaves out"
     return labelled_task(folder, clips, by_part, kind="multilabel", metrics=MAP_FIRST, notes=(note,), **classes)
 
 
-def _clip(audio: Path, row: dict[str, str], part: str) -> Clip:
-    return Clip(path=audio / f"{row['fname']}.wav", labels=tuple(row["labels"].split(",")), part=part)
-
-
-READERS = (
+READERS = tuple(
     Reader(
-        layout=LAYOUT,
-        requires=(
-            "FSD50K.ground_truth/dev.csv",
-            "FSD50K.ground_truth/eval.csv",
-            "FSD50K.dev_audio",
-            "FSD50K.eval_audio",
-        ),
-        read=read,
-    ),
+        layout=layout,
+        requires=(f"{truth}/dev.csv", f"{truth}/eval.csv"),
+        read=partial(read, truth=truth, dev=dev, evaluation=evaluation),
+    )
+    for layout, truth, dev, evaluation in (
+        (LAYOUT, "FSD50K.ground_truth", "FSD50K.dev_audio", "FSD50K.eval_audio"),
+        (COPIED, "labels", "clips/dev", "clips/eval"),
+    )
 )

@@ -10,9 +10,20 @@ from typing import Any
 
 from dubcli.core.atomic import read_json
 from dubcli.errors import UserError
-from dubcli.probe.tasks.data import METRICS, ORDER_SEED, TOP1_FIRST, Clip, ClipSplit, Reader, TaskData, check_labels
+from dubcli.probe.tasks.data import (
+    MAP_FIRST,
+    METRICS,
+    ORDER_SEED,
+    TOP1_FIRST,
+    Clip,
+    ClipSplit,
+    Reader,
+    TaskData,
+    check_labels,
+)
+from dubcli.probe.tasks.files import visible
 from dubcli.probe.tasks.splits import kfold
-from dubcli.probe.tasks.tables import read_table
+from dubcli.probe.tasks.tables import read_table, whole_number
 
 LAYOUT = "HEAR task folder"
 METADATA = "task_metadata.json"
@@ -35,7 +46,8 @@ def read(folder: Path) -> TaskData:
             clips.append(Clip(path=audio / split / name, labels=labels))
             parts.append(split)
     notes = [f"mode {metadata['mode']}, not full"] if metadata.get("mode", "full") not in ("full", "5h") else []
-    metrics, unknown = known_metrics(metadata)
+    classes = read_vocabulary(folder)
+    metrics, unknown = known_metrics(metadata, classes)
     notes += unknown
     if audio.name != str(PREFERRED_RATE):
         notes.append(f"the sounds are at {audio.name} Hz, the paper's at {PREFERRED_RATE}")
@@ -45,7 +57,7 @@ def read(folder: Path) -> TaskData:
             kind=str(metadata["prediction_type"]),
             folder=folder,
             layout=LAYOUT,
-            classes=(read_vocabulary(folder),),
+            classes=(classes,),
             clips=tuple(clips),
             splits=fold_splits(splits, parts, folder),
             metrics=metrics,
@@ -59,9 +71,21 @@ READER = Reader(layout=f"{LAYOUT} ({METADATA}, labelvocabulary.csv)", requires=(
 
 def folders_in(root: Path) -> list[tuple[Path, dict[str, Any]]]:
     """HEAR task folders with their metadata: ``root`` itself, in it, in its ``tasks/``, or in ``*/tasks/``."""
-    patterns = (METADATA, f"*/{METADATA}", f"tasks/*/{METADATA}", f"*/tasks/*/{METADATA}")
-    found = {path.parent: path for pattern in patterns for path in sorted(root.glob(pattern))}
-    return [(folder, read_json(path)) for folder, path in found.items()]
+    patterns = (METADATA, f"*/{METADATA}", f"tasks/*/{METADATA}", f"*/tasks/*/{METADATA}", f"*/*/tasks/*/{METADATA}")
+    found = dict.fromkeys(path.parent for pattern in patterns for path in visible(root, pattern))
+    return [(folder, _metadata(folder)) for folder in found]
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    """What a folder says that it is; where that cannot be read, what its name says: its task alone then stops."""
+    try:
+        content = read_json(folder / METADATA)
+    except UserError:
+        content = None
+    if isinstance(content, dict):
+        return content
+    name, _, mode = folder.name.rpartition("-")
+    return {"task_name": name.split("-")[0], "mode": mode}
 
 
 def only_folder(root: Path) -> Path | None:
@@ -73,6 +97,8 @@ def only_folder(root: Path) -> Path | None:
 def read_metadata(folder: Path) -> dict[str, Any]:
     """``task_metadata.json``, with the keys that a probe needs. Raises UserError for a task that is not per scene."""
     metadata = read_json(folder / METADATA)
+    if not isinstance(metadata, dict):
+        raise UserError(f"{folder / METADATA} is no JSON object; unpack the HEAR archive again")
     lacking = [key for key in ("task_name", "prediction_type", "evaluation") if key not in metadata]
     if lacking:
         raise UserError(f"{folder / METADATA} has no {', '.join(lacking)}; unpack the HEAR archive again")
@@ -81,24 +107,31 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     return dict(metadata)
 
 
-def known_metrics(metadata: dict[str, Any]) -> tuple[tuple[str, ...], list[str]]:
-    """The task's metrics that are computed here, in its order, and a note of the others."""
-    named = [str(name) for name in metadata["evaluation"]]
-    known = tuple(name for name in named if name in METRICS)
-    unknown = [name for name in named if name not in METRICS]
-    notes = [f"metrics that are not computed here: {', '.join(unknown)}"] if unknown else []
-    return known or TOP1_FIRST[:1], notes
+def known_metrics(metadata: dict[str, Any], classes: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """The task's metrics that are computed here, in its order, and a note of the others with what decides then.
+
+    Chroma is of MIDI notes: where classes are none it is not computed.
+    """
+    given = metadata["evaluation"]
+    named = list(dict.fromkeys(map(str, given if isinstance(given, list) else [given] if given else [])))
+    notes_are_classes = all(name.isdecimal() for name in classes)
+    known = tuple(name for name in named if name in METRICS and (name != "chroma_acc" or notes_are_classes))
+    unknown = [name for name in named if name not in known]
+    known = known or (MAP_FIRST if metadata["prediction_type"] == "multilabel" else TOP1_FIRST)[:1]
+    notes = [f"metrics that are not computed here: {', '.join(unknown)}; {known[0]} decides"] if unknown else []
+    return known, notes
 
 
 def read_vocabulary(folder: Path) -> tuple[str, ...]:
     """The labels of ``labelvocabulary.csv`` in the order of their numbers."""
-    rows = sorted(read_table(folder / "labelvocabulary.csv", "idx", "label"), key=lambda row: int(row["idx"]))
-    return tuple(row["label"] for row in rows)
+    path = folder / "labelvocabulary.csv"
+    label_of = {whole_number(row["idx"], path, "idx"): row["label"] for row in read_table(path, "idx", "label")}
+    return tuple(label_of[number] for number in sorted(label_of))
 
 
 def split_names(folder: Path, metadata: dict[str, Any]) -> tuple[str, ...]:
     """The splits that the metadata names, else those that lie there. Raises UserError for one without its JSON file."""
-    named = [str(name) for name in metadata.get("splits", ())]
+    named = [str(name) for name in metadata.get("splits") or ()]
     if not named:
         three = ("train", "valid", "test")
         there = sorted(path.stem for path in folder.glob("*.json") if re.fullmatch(r"fold\d+", path.stem))

@@ -14,7 +14,13 @@ PARTS = ("train", "valid", "test")
 
 
 def by_part(clips: Sequence[Clip], name: str = "test") -> tuple[ClipSplit, ...]:
-    """The one split of a dataset whose clips say whether they train, validate or test."""
+    """The one split of a dataset whose clips say whether they train, validate or test.
+
+    Raises UserError for a clip that says something else.
+    """
+    strange = next((clip for clip in clips if clip.part not in PARTS), None)
+    if strange is not None:
+        raise UserError(f"{strange.path} is in {strange.part!r}, which is none of {', '.join(PARTS)}")
     train, valid, test = (tuple(i for i, clip in enumerate(clips) if clip.part == part) for part in PARTS)
     return (ClipSplit(name=name, train=train, valid=valid, test=test),)
 

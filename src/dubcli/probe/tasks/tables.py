@@ -8,18 +8,33 @@ from pathlib import Path
 
 from dubcli.errors import UserError
 
+_DELIMITERS = (",", ";", "\t")
+
 
 def read_table(path: Path, *columns: str, delimiter: str = ",") -> Iterator[dict[str, str]]:
-    """The rows of a table with a header line. Raises UserError when it cannot be read or lacks one of ``columns``."""
-    rows = read_rows(path, delimiter)
-    header = next(rows, [])
+    """The rows of a published table with a header line, also where it was saved again with other delimiters.
+
+    Raises UserError when it cannot be read, lacks one of ``columns``, or a row has nothing (or NaN) in one of them.
+    """
+    signs = (delimiter, *(sign for sign in _DELIMITERS if sign != delimiter))
+    headers = {sign: next(read_rows(path, sign), []) for sign in signs}
+    sign = next((sign for sign in signs if set(columns) <= set(headers[sign])), delimiter)
+    header = headers[sign]
     lacking = [column for column in columns if column not in header]
     if lacking:
         raise UserError(f"{path} has no column {', '.join(lacking)} (it has {', '.join(header) or 'nothing'})")
-    for number, row in enumerate(rows, start=2):
-        if len(row) < len(header):
-            raise UserError(f"{path}, line {number}: {len(row)} cells instead of {len(header)}")
-        yield dict(zip(header, row, strict=False))
+    for number, cells in enumerate(read_rows(path, sign), start=1):
+        if number == 1:
+            continue
+        if len(cells) < len(header):
+            raise UserError(f"{path}, line {number}: {len(cells)} cells instead of {len(header)}")
+        row = dict(zip(header, cells, strict=False))
+        blank = [column for column in columns if is_blank(row[column])]
+        if blank:
+            raise UserError(
+                f"{path}, line {number} has no {blank[0]} ({row[blank[0]]!r}); get the dataset's list again"
+            )
+        yield row
 
 
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[list[str]]:
@@ -40,3 +55,21 @@ def read_lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def is_blank(cell: str) -> bool:
+    """Whether a cell says nothing: empty, or NaN as libraries write a lacking value."""
+    return cell.strip().lower() in ("", "nan")
+
+
+def whole_number(cell: str, path: Path, what: str) -> int:
+    """A cell as a number that is not below 0; ``5.0`` is what libraries make of 5. Raises UserError for others."""
+    try:
+        number = float(cell)
+    except ValueError:
+        number = -1.0
+    if not (number >= 0 and number.is_integer()):
+        raise UserError(
+            f"{path} holds the {what} {cell[:40]!r}, which is no whole number; get the dataset's list again"
+        )
+    return int(number)

@@ -7,29 +7,29 @@ from pathlib import Path
 
 from dubcli.errors import UserError
 from dubcli.probe.tasks.data import Clip, Reader, TaskData, labelled_task, sorted_classes
+from dubcli.probe.tasks.files import Files, located
 from dubcli.probe.tasks.splits import by_part
 from dubcli.probe.tasks.tables import read_rows, read_table
 
 LAYOUT = "DCASE 2018 task 1A (meta.csv, evaluation_setup/, audio/)"
+_TESTED = "fold1_[et][ev]*.txt"
 
 
 def read(folder: Path) -> TaskData:
     """The published development split: evaluation_setup/fold1_train.txt trains, fold1_evaluate.txt (or _test) tests."""
-    setup = folder / "evaluation_setup"
+    setup, meta, files = located(folder, "evaluation_setup"), located(folder, "meta.csv"), Files(folder)
     label_of = {
-        row["filename"]: row["scene_label"]
-        for row in read_table(folder / "meta.csv", "filename", "scene_label", delimiter="\t")
+        row["filename"]: row["scene_label"] for row in read_table(meta, "filename", "scene_label", delimiter="\t")
     }
-    evaluate = setup / "fold1_evaluate.txt"
-    train = _names(setup / "fold1_train.txt")
-    test = _names(evaluate if evaluate.exists() else setup / "fold1_test.txt")
-    strange = [name for name in (*train, *test) if name not in label_of]
-    if strange:
-        raise UserError(f"{setup} names {strange[0]} and {len(strange) - 1} more that {folder / 'meta.csv'} does not")
-    clips = [
-        Clip(path=folder / name, labels=(label_of[name],), part=part)
-        for name, part in {**dict.fromkeys(train, "train"), **dict.fromkeys(test, "test")}.items()
+    listed = [
+        (name, part)
+        for part, table in (("train", "fold1_train.txt"), ("test", _TESTED))
+        for name in _names(located(setup, table))
     ]
+    strange = [name for name, _ in listed if name not in label_of]
+    if strange:
+        raise UserError(f"{setup} names {strange[0]} and {len(strange) - 1} more that {meta} does not")
+    clips = [Clip(path=files.find(name), labels=(label_of[name],), part=part) for name, part in listed]
     classes = (sorted_classes(label_of.values()),)
     return labelled_task(folder, clips, partial(by_part, name="fold1"), classes=classes, metrics=("top1_acc",))
 
@@ -41,7 +41,7 @@ def _names(path: Path) -> list[str]:
 READERS = (
     Reader(
         layout=LAYOUT,
-        requires=("meta.csv", "evaluation_setup/fold1_train.txt", "evaluation_setup/fold1_[et]*.txt", "audio"),
+        requires=("meta.csv", "evaluation_setup/fold1_train.txt", f"evaluation_setup/{_TESTED}"),
         read=read,
     ),
 )

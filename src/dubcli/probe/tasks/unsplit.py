@@ -5,73 +5,90 @@ CREMA-D, GTZAN music/speech, LibriCount and VoxLingua.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from dubcli.errors import UserError
-from dubcli.probe.tasks.data import Clip, Reader, TaskData, labelled_task, visible
+from dubcli.probe.tasks.data import Clip, Reader, TaskData, labelled_task
+from dubcli.probe.tasks.files import ANY_SOUND, sounds, visible
 from dubcli.probe.tasks.splits import by_seed
 from dubcli.probe.tasks.tables import read_table
 
 VOXLINGUA_LANGUAGES = 10
 
 
-def _task(folder: Path, *, find: Callable[[Path], Sequence[Clip]], folds: int, note: str) -> TaskData:
-    notes = tuple(filter(None, (f"{folds} seeded folds, not HEAR's", note)))
-    return labelled_task(folder, find(folder), by_seed(folds), official=False, notes=notes)
+EMOTIONS = frozenset(("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"))
+_SHOWN = 3
 
 
-def _crema_d(folder: Path) -> list[Clip]:
-    clips = []
-    for path in visible(folder, "AudioWAV/*.wav"):
-        fields = path.stem.split("_")
-        if len(fields) != 4:
-            raise UserError(f"{path} is not named <actor>_<sentence>_<emotion>_<level>.wav as CREMA-D's files are")
-        clips.append(Clip(path=path, labels=(fields[2],)))
-    return clips
+@dataclass(frozen=True)
+class _Found:
+    """Clips, and the sounds beside them that are none."""
+
+    clips: list[Clip]
+    strange: list[Path] = field(default_factory=list)
 
 
-def _two_folders(folder: Path, *, suffix: str) -> list[Clip]:
-    return [
-        Clip(path=path, labels=(label,))
-        for label in ("music", "speech")
-        for path in visible(folder, f"{label}{suffix}/*.wav")
-    ]
+def _task(folder: Path, *, find: Callable[[Path], _Found], folds: int, note: str) -> TaskData:
+    found = find(folder)
+    notes = [f"{folds} seeded folds, not HEAR's", note]
+    if found.strange:
+        names = ", ".join(path.name for path in found.strange[:_SHOWN])
+        notes.append(f"{len(found.strange)} sounds are not named as the dataset's are, and left out, such as {names}")
+    return labelled_task(folder, found.clips, by_seed(folds), official=False, notes=tuple(filter(None, notes)))
 
 
-def _libricount(folder: Path) -> list[Clip]:
+def _named(paths: Sequence[Path], name: str, label: Callable[[str], str]) -> _Found:
+    """Clips whose label is made of what the group of a pattern finds in their names without suffix."""
+    matches = [(path, re.fullmatch(name, path.stem, re.IGNORECASE)) for path in paths]
+    clips = [Clip(path=path, labels=(label(match[1]),)) for path, match in matches if match]
+    return _Found(clips, [path for path, match in matches if not match])
+
+
+def _crema_d(folder: Path, *, place: str) -> _Found:
+    return _named(sounds(folder, f"{place}/*"), rf"[^_]+_[^_]+_({'|'.join(EMOTIONS)})_[^_]+", str.upper)
+
+
+def _two_folders(folder: Path, *, suffix: str) -> _Found:
+    return _Found(
+        [
+            Clip(path=path, labels=(label,))
+            for label in ("music", "speech")
+            for path in sounds(folder, f"{label}{suffix}/*")
+        ]
+    )
+
+
+def _libricount(folder: Path) -> _Found:
     """The count stands before the underscore of ``k_<hash>.wav``."""
-    clips = []
-    for path in visible(folder, "[0-9]*_*.wav"):
-        count = path.name.split("_")[0]
-        if not count.isdecimal():
-            raise UserError(f"{path} is not named <number of speakers>_<hash>.wav as LibriCount's files are")
-        clips.append(Clip(path=path, labels=(str(int(count)),)))
-    return clips
+    return _named(sounds(folder, "*"), r"(\d+)_[^_]+", lambda count: str(int(count)))
 
 
-def _voxlingua(folder: Path) -> list[Clip]:
+def _voxlingua(folder: Path) -> _Found:
     """The ten languages with most files, the earlier name first among equals, as HEAR takes them."""
-    clips = [Clip(path=path, labels=(path.parent.name,)) for path in visible(folder, "[a-z]*/*.wav")]
+    clips = [Clip(path=path, labels=(path.parent.name,)) for path in sounds(folder, "[a-z]*/*")]
     count = Counter(clip.labels[0] for clip in clips)
     top = sorted(count, key=lambda language: (-count[language], language))[:VOXLINGUA_LANGUAGES]
-    return [clip for clip in clips if clip.labels[0] in top]
+    return _Found([clip for clip in clips if clip.labels[0] in top])
 
 
-def _labelled(folder: Path) -> list[Clip]:
+def _labelled(folder: Path) -> _Found:
     """``*_labels.csv`` (filename, label) of the sounds in ``audio/`` beside it: TFDS datasets as HEAR unpacks them."""
-    return [
-        Clip(path=table.parent / "audio" / row["filename"], labels=(row["label"],))
-        for pattern in ("*_labels.csv", "*/*_labels.csv")
-        for table in visible(folder, pattern)
-        for row in read_table(table, "filename", "label")
-    ]
+    return _Found(
+        [
+            Clip(path=table.parent / "audio" / row["filename"], labels=(row["label"],))
+            for pattern in ("*_labels.csv", "*/*_labels.csv")
+            for table in visible(folder, pattern)
+            for row in read_table(table, "filename", "label")
+        ]
+    )
 
 
 def _reader(
-    find: Callable[[Path], list[Clip]],
+    find: Callable[[Path], _Found],
     *,
     folds: int,
     layout: str,
@@ -87,8 +104,9 @@ _SAME_ACTORS = "clips of one actor are in several folds, as in HEAR"
 _TFDS = "TFDS set as HEAR unpacks it (*_labels.csv, audio/)"
 
 CREMA_D = (
-    _reader(_crema_d, folds=5, layout="CREMA-D (AudioWAV/<actor>_<sentence>_<emotion>_<level>.wav)",
-            requires=("AudioWAV/*_*_*_*.wav",), note=_SAME_ACTORS),
+    *(_reader(partial(_crema_d, place=place), folds=5, requires=(f"{place}/*_*_*_*{ANY_SOUND}",), note=_SAME_ACTORS,
+              layout="CREMA-D (AudioWAV/<actor>_<sentence>_<emotion>_<level>.wav)")
+      for place in ("AudioWAV", "AudioMP3")),
     _reader(_labelled, folds=5, layout=_TFDS, requires=("*_labels.csv", "audio/*crema*"),
             note=_SAME_ACTORS),
     _reader(_labelled, folds=5, layout=_TFDS, requires=("*/*_labels.csv", "*/audio/*crema*"),
@@ -96,17 +114,21 @@ CREMA_D = (
 )  # fmt: skip
 GTZAN = (
     _reader(partial(_two_folders, suffix="_wav"), folds=10,
-            layout="GTZAN music/speech (music_wav/, speech_wav/)", requires=("music_wav/*.wav", "speech_wav/*.wav")),
+            layout="GTZAN music/speech (music_wav/, speech_wav/)",
+            requires=(f"music_wav/*{ANY_SOUND}", f"speech_wav/*{ANY_SOUND}")),
     _reader(partial(_two_folders, suffix=""), folds=10,
-            layout="GTZAN music/speech (music/, speech/)", requires=("music/*.wav", "speech/*.wav")),
+            layout="GTZAN music/speech (music/, speech/)", requires=(f"music/*{ANY_SOUND}", f"speech/*{ANY_SOUND}")),
     _reader(_labelled, folds=10, layout=_TFDS,
             requires=("*_labels.csv", "audio/*gtzan*")),
 )  # fmt: skip
 LIBRICOUNT = (
     _reader(_libricount, folds=5, layout="LibriCount (test/<speakers>_<hash>.wav)",
-            requires=("[0-9]*_*.wav", "[0-9]*_*.json")),
+            requires=(f"[0-9]*_*{ANY_SOUND}", "[0-9]*_*.json")),
+    _reader(_libricount, folds=5, layout="LibriCount (test/<speakers>_<hash>.wav)",
+            requires=(f"[0-9]*_{'[0-9a-f]' * 6}{ANY_SOUND}",)),
 )  # fmt: skip
 VOXLINGUA = (
     _reader(_voxlingua, folds=5, layout="VoxLingua107 dev set (<language>/*.wav)",
-            requires=("[a-z][a-z]/*.wav",), not_with=("[a-z][a-z][a-z][a-z]*/*.wav",)),  # words such as go, no, up
+            requires=(f"[a-z][a-z]/*{ANY_SOUND}",),
+            not_with=(f"[a-z][a-z][a-z][a-z]*/*{ANY_SOUND}",)),  # words such as go, no, up
 )  # fmt: skip

@@ -2,45 +2,89 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from dubcli.errors import UserError
 from dubcli.media.kinds import FILM, SOUND, walk
 from dubcli.probe.tasks.data import Clip, Reader, TaskData, labelled_task
-from dubcli.probe.tasks.splits import by_part
-from dubcli.probe.tasks.tables import read_rows
+from dubcli.probe.tasks.files import located
+from dubcli.probe.tasks.splits import PARTS, by_part
+from dubcli.probe.tasks.tables import is_blank, read_rows, whole_number
 
 LAYOUT = "VGGSound (vggsound.csv, <id>_<start>.mp4)"
+SECONDS = 10
+
+Key = tuple[str, int]
+"""A clip: YouTube's id and the second at which it starts."""
 
 
-def read(folder: Path) -> TaskData:
+def read(folder: Path, *, table: str) -> TaskData:
     """The published train and test sets. The clips may lie in any folder below; many have left YouTube since 2020."""
-    table = next(path for path in (folder / "vggsound.csv", folder / "data" / "vggsound.csv") if path.is_file())
-    where = _files(folder)
-    clips = []
-    for row in read_rows(table):
-        if len(row) != 4 or not row[1].isdecimal():
-            raise UserError(f"{table} holds {','.join(row)[:80]!r}; a row is id,start,label,split")
-        video, start, label, part = row
-        names = _names(video, int(start))
-        path = next((where[name] for name in names if name in where), folder / "video" / f"{names[0]}.mp4")
-        clips.append(Clip(path=path, labels=(label,), part=part))
+    rows = _rows(located(folder, table))
+    where = _files(folder, list(rows))
+    clips = [
+        Clip(path=where.get(key, folder / "video" / f"{key[0]}_{key[1]:06d}.mp4"), labels=(label,), part=part)
+        for key, (label, part) in rows.items()
+    ]
     return labelled_task(folder, clips, by_part, may_lack_files=True)
 
 
-def _names(video: str, start: int) -> tuple[str, ...]:
-    """The names that VGGSound's authors and common downloaders give to a clip of 10 s, without suffixes."""
-    milliseconds = f"{video}_{1000 * start}_{1000 * (start + 10)}"
-    return (f"{video}_{start:06d}", f"{video}_{start}", f"{video}_{start}_{start + 10}", milliseconds, video)
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Clips by their names without suffixes; a video before the sound taken out of it, whatever their folders."""
-    found: dict[str, Path] = {}
-    clips = [one for one in walk(folder) if one.kind in (FILM, SOUND)]
-    for path in (Path(one.path) for one in sorted(clips, key=lambda one: (one.kind != FILM, one.path))):
-        found.setdefault(path.stem, path)
+def _rows(path: Path) -> dict[Key, tuple[str, str]]:
+    """What the list says of each clip: its label and its part."""
+    found: dict[Key, tuple[str, str]] = {}
+    for number, row in enumerate(read_rows(path), start=1):
+        if number == 1 and len(row) == 4 and not re.search(r"\d", row[1]):
+            continue  # a header, which copies have
+        part = {"val": "valid"}.get(row[3].lower(), row[3].lower()) if len(row) == 4 else ""
+        if part not in PARTS or any(map(is_blank, row)):
+            raise UserError(f"{path} holds {','.join(row)[:80]!r}; a row is id,start,label,split")
+        key = (row[0], whole_number(row[1], path, "start"))
+        if found.setdefault(key, (row[2], part)) != (row[2], part):
+            raise UserError(f"{path} lists {key[0]} at {key[1]} s twice, as {row[2]!r} and as {found[key][0]!r}")
     return found
 
 
-READERS = tuple(Reader(layout=LAYOUT, requires=(name,), read=read) for name in ("vggsound.csv", "data/vggsound.csv"))
+def _files(folder: Path, keys: list[Key]) -> dict[Key, Path]:
+    """Where the clips are: a video before the sound taken out of it, then by name, then the least deep."""
+    known, starts = set(keys), Counter(video for video, _ in keys)
+    only = {video: start for video, start in keys if starts[video] == 1}
+    found: dict[Key, tuple[tuple[object, ...], Path]] = {}
+    for one in walk(folder):
+        if one.kind not in (FILM, SOUND):
+            continue
+        path = Path(one.path)
+        named = _meant(path.stem, known, only)
+        if named is not None:
+            key, form = named
+            rating = (one.kind != FILM, form, len(path.parts), one.path)
+            if key not in found or rating < found[key][0]:
+                found[key] = (rating, path)
+    return {key: path for key, (_, path) in found.items()}
+
+
+def _meant(stem: str, known: set[Key], only: dict[str, int]) -> tuple[Key, int] | None:
+    """The clip that a file's name without suffix means, as VGGSound's authors and common downloaders name them.
+
+    ``<id>_<start>`` and ``<id>_<start>_<end>`` in seconds or milliseconds, with zeros before them or not, and the id
+    alone where the list has one clip of that video. Ids hold ``_``, ``-`` and digits themselves. The second value
+    orders the forms.
+    """
+    for form, pieces in enumerate((1, 2)):
+        video, *times = stem.rsplit("_", pieces)
+        if len(times) != pieces or not all(re.fullmatch(r"\d+(\.\d+)?", time) for time in times):
+            continue
+        start, length = float(times[0]), float(times[-1]) - float(times[0])
+        for scale in (1, 1000):
+            key = (video, int(start // scale))
+            if start % scale == 0 and key in known and (pieces == 1 or length == SECONDS * scale):
+                return key, form + 2 * (scale == 1000)
+    return ((stem, only[stem]), 4) if stem in only else None
+
+
+READERS = tuple(
+    Reader(layout=LAYOUT, requires=(table,), read=partial(read, table=table))
+    for table in ("vggsound.csv", "data/vggsound.csv")
+)

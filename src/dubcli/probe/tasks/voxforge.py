@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dubcli.probe.tasks.data import Clip, ClipSplit, Reader, TaskData, labelled_task, visible
+from dubcli.media.kinds import SOUND, walk
+from dubcli.probe.tasks.data import Clip, ClipSplit, Reader, TaskData, labelled_task
+from dubcli.probe.tasks.files import ANY_SOUND
 from dubcli.probe.tasks.splits import by_part, seeded_parts
 
 LAYOUT = "VoxForge (<language>/<speaker>-<date>-<code>/wav/*.wav)"
+_SUBMISSIONS = ("*/*", "*/*-*-*/*", "*/Trunk/Audio/Main/*/*", "*/Main/*/*", "*/Original/*/*")
+"""Where submissions lie: by language; unpacked in a folder of their own each; as the server has them."""
+_FORMATS = ("wav", "flac")
+"""Of a sound in both the first counts."""
 
 
 def read(folder: Path) -> TaskData:
@@ -18,13 +24,19 @@ def read(folder: Path) -> TaskData:
 
     Submissions of "anonymous" are speakers of their own, since nothing says who recorded two of them.
     """
-    clips = [
-        Clip(path=path, labels=(path.relative_to(folder).parts[0],))
-        for pattern in ("*/*/wav/*.wav", "*/*/flac/*.flac")
-        for path in visible(folder, pattern)
-    ]
+    clips: dict[tuple[Path, str], Clip] = {}
+    for path in sorted(_recordings(folder), key=lambda path: (path.parent.name.lower() != "wav", str(path))):
+        language = path.relative_to(folder).parts[0]
+        clips.setdefault((path.parents[1], path.stem), Clip(path=path, labels=(language,)))
     note = "a seeded split by speaker; none is published"
-    return labelled_task(folder, clips, _by_speaker, metrics=("top1_acc",), official=False, notes=(note,))
+    return labelled_task(folder, clips.values(), _by_speaker, metrics=("top1_acc",), official=False, notes=(note,))
+
+
+def _recordings(folder: Path) -> Iterator[Path]:
+    """The sounds of all submissions, as deep as they may lie."""
+    for path in (Path(one.path) for one in walk(folder) if one.kind == SOUND):
+        if path.parent.name.lower() in _FORMATS and len(path.relative_to(folder).parts) > 3:
+            yield path
 
 
 def _by_speaker(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
@@ -39,7 +51,12 @@ def speaker(submission: str) -> str:
     return submission if name.lower().startswith("anonymous") else name
 
 
-READERS = (
-    Reader(layout=LAYOUT, requires=("*/*/wav/*.wav",), read=read),
-    Reader(layout=LAYOUT, requires=("*/*/flac/*.flac",), read=read),
+READERS = tuple(
+    Reader(
+        layout=LAYOUT,
+        requires=(f"{submissions}/{kind}/*{ANY_SOUND}",),
+        read=read,
+    )
+    for submissions in _SUBMISSIONS
+    for kind in _FORMATS
 )

@@ -243,7 +243,7 @@ def test_an_empty_fold_and_an_untrained_class(tmp_path):
         path.unlink()
     with pytest.raises(UserError, match="fold00 of esc50 has no validation clips"):
         check_parts(without_missing(data, allow=True))
-    folder_task(tmp_path / "own", labels=("a",))
+    folder_task(tmp_path / "own", labels=("a", "c"))
     folder_task(tmp_path / "own", parts=("test",), labels=("b",))
     (note,) = check_parts(load_task(FOLDER, tmp_path / "own")).notes
     assert "tested but absent from training: b (classes: 1)" in note

@@ -11,14 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from dubcli.errors import UserError
+from dubcli.errors import InputError, UserError
 from dubcli.media.kinds import SOUND, kind_of
+from dubcli.media.streams import open_media
 from dubcli.probe.tasks.data import Clip, TaskData, restrict
+from dubcli.probe.tasks.files import seen
 
 SHOWN = 3
 """How many names a message gives before it says how many more there are."""
 
 _PIECE = 64 * 1024
+_POINTER = b"version https://git-lfs"
+_LARGEST_POINTER = 1024
+_LOOKED_INTO = 24
+"""So many clips, spread over a dataset, show whether it has sound or pictures at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +36,25 @@ class Leak:
 
 
 def without_missing(data: TaskData, *, allow: bool) -> TaskData:
-    """The task without the clips whose file is not there. Raises UserError unless ``allow``, or VGGSound."""
-    there = {path: path.is_file() for path in {clip.path for clip in data.clips}}
-    missing = {number: "missing" for number, clip in enumerate(data.clips) if not there[clip.path]}
-    return _leave_out(data, missing, "missing", allow=allow or data.may_lack_files)
+    """The task without the clips whose file is not there or empty. Raises UserError unless ``allow``, or VGGSound."""
+    lacking = {path: why for path in {clip.path for clip in data.clips} if (why := _why_unusable(path))}
+    missing = {number: lacking[clip.path] for number, clip in enumerate(data.clips) if clip.path in lacking}
+    what = "missing" if set(lacking.values()) <= {"missing"} else "missing or empty"
+    return _leave_out(data, missing, what, allow=allow or data.may_lack_files)
+
+
+def _why_unusable(path: Path) -> str:
+    """What a look at a clip's file tells before it is opened: missing, empty, only a name of what git-lfs would get."""
+    if not path.is_file():
+        return "missing"
+    size = path.stat().st_size
+    if not size:
+        return "empty"
+    if size < _LARGEST_POINTER:
+        with open(path, "rb") as file:
+            if file.read(len(_POINTER)) == _POINTER:
+                return "a pointer of Git LFS: run git lfs pull"
+    return ""
 
 
 def without_failed(
@@ -58,16 +79,13 @@ def check_parts(data: TaskData) -> TaskData:
     Raises UserError for a split with an empty part, and where all clips have the same label: nothing can be learnt.
     """
     notes = []
-    if data.clips and len({clip.labels for clip in data.clips}) < 2:
-        only = " ".join(data.clips[0].labels) or "none"
-        raise UserError(
-            f"all {len(data.clips)} clips of {data.name} have the same label ({only}) in {data.folder}; "
-            "a head needs at least two classes"
-        )
+    _need_two_classes(data, range(len(data.clips)), f"clips of {data.name}")
     for split in data.splits:
         for part, numbers in (("training", split.train), ("test", split.test)):
             if not numbers:
                 raise UserError(f"{split.name} of {data.name} has no {part} clips ({data.folder}); nothing to measure")
+        for part, numbers in (("training", split.train), ("validation", split.valid), ("test", split.test)):
+            _need_two_classes(data, numbers, f"{part} clips of {split.name} of {data.name}")
         if not split.valid and any(other.valid for other in data.splits):
             raise UserError(f"{split.name} of {data.name} has no validation clips ({data.folder})")
         absent = sorted(_labels(data, (*split.test, *split.valid)) - _labels(data, split.train))
@@ -76,14 +94,53 @@ def check_parts(data: TaskData) -> TaskData:
     return data.with_notes(*(note for note in notes if note not in data.notes))
 
 
+def _need_two_classes(data: TaskData, numbers: Collection[int], which: str) -> None:
+    """Raises UserError where clips have all the same label: a head learns nothing, and a test of it says nothing."""
+    several = data.kind == "multilabel"
+    labels = {tuple(sorted(data.clips[number].labels)) if several else data.clips[number].labels for number in numbers}
+    if len(labels) == 1:
+        only = " ".join(labels.pop()) or "none"
+        raise UserError(
+            f"all {len(numbers)} {which} have the same label ({only}) in {data.folder}; "
+            "a head needs at least two classes"
+        )
+
+
 def check_modalities(data: TaskData, modalities: Collection[str]) -> None:
-    """Raises UserError for video features of clips that are all sounds, or that are parts of files."""
+    """Raises UserError for sound or pictures that the clips lack, and for video features of parts of files.
+
+    Names tell which clips are sounds. Whether videos have sound and pictures is seen in some of them, spread over all.
+    """
+    films = [clip.path for clip in data.clips if kind_of(clip.path) != SOUND]
+    some_sound = len(films) < len(data.clips)
+    for modality in modalities if films else ():
+        if modality == "video" or not some_sound:
+            _check_streams(data, films[:: -(-len(films) // _LOOKED_INTO)], modality)
     if "video" not in modalities:
         return
     if all(kind_of(clip.path) == SOUND for clip in data.clips):
         raise UserError(f"the {len(data.clips)} clips of {data.name} are sounds; they have no video: --modality audio")
     if not all(clip.whole for clip in data.clips):
         raise UserError(f"clips of {data.name} are parts of files (start, duration); cut videos into files first")
+
+
+def _check_streams(data: TaskData, films: Sequence[Path], modality: str) -> None:
+    """Raises UserError when none of these videos has the modality; one that cannot be opened is told of later."""
+    lacking = []
+    for path in films:
+        try:
+            with open_media(path) as container:
+                streams = container.streams.audio if modality == "audio" else container.streams.video
+        except InputError:
+            return
+        if streams:
+            return
+        lacking.append(path)
+    what, other = ("sound", "video") if modality == "audio" else ("picture", "audio")
+    raise UserError(
+        f"the videos of {data.name} have no {what} ({len(lacking)} of {len(data.clips)} looked into, such as "
+        f"{_relative(lacking[0], data.folder)}): --modality {other}"
+    )
 
 
 def find_leaks(data: TaskData) -> list[Leak]:
@@ -117,7 +174,7 @@ def _leave_out(data: TaskData, numbers: Mapping[int, str], what: str, *, allow: 
     ]
     text = f"{len(numbers)} of {len(data.clips)} clips of {data.name} are {what}: {some(reasons)}"
     if len(numbers) == len(data.clips):
-        raise UserError(f"{text}; {data.folder} does not hold the dataset's files")
+        raise UserError(f"{text}; {data.folder} does not hold the dataset's files: {seen(data.folder)}")
     if not allow:
         raise UserError(f"{text} (in {data.folder}); get the whole dataset, or go on without them: --allow-missing")
     return restrict(data, set(range(len(data.clips))) - set(numbers)).with_notes(text)

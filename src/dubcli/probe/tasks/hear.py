@@ -108,7 +108,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def known_metrics(metadata: dict[str, Any], classes: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """The task's metrics that are computed here, in its order, and a note of the others with what decides then.
+    """The task's metrics that are computed here, in its order, and a note of the others.
 
     Chroma is of MIDI notes: where classes are none it is not computed.
     """
@@ -117,9 +117,10 @@ def known_metrics(metadata: dict[str, Any], classes: Sequence[str]) -> tuple[tup
     notes_are_classes = all(name.isdecimal() for name in classes)
     known = tuple(name for name in named if name in METRICS and (name != "chroma_acc" or notes_are_classes))
     unknown = [name for name in named if name not in known]
-    known = known or (MAP_FIRST if metadata["prediction_type"] == "multilabel" else TOP1_FIRST)[:1]
-    notes = [f"metrics that are not computed here: {', '.join(unknown)}; {known[0]} decides"] if unknown else []
-    return known, notes
+    default = (MAP_FIRST if metadata["prediction_type"] == "multilabel" else TOP1_FIRST)[:1]
+    instead = "" if known else f"; {default[0]} is taken"
+    notes = [f"metrics that are not computed here: {', '.join(unknown)}{instead}"] if unknown else []
+    return known or default, notes
 
 
 def read_vocabulary(folder: Path) -> tuple[str, ...]:

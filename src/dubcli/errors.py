@@ -26,7 +26,7 @@ def first_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean esc50?"`` for a word near one or a few of those known, else nothing: the middle of an error."""
+    """``" (did you mean esc50?)"`` for a word near some of those known, else nothing: the middle of an error."""
     by_lower = {name.lower(): name for name in known}
     near = [by_lower[found] for found in difflib.get_close_matches(word.lower(), by_lower, 3)]
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    return f" (did you mean {' or '.join(near)}?)" if near else ""

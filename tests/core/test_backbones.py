@@ -182,8 +182,8 @@ class Liar(nn.Module):
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        (BackboneSpec(name="resnet81"), "--audio-backbone is 'resnet81'; did you mean resnet18"),
-        (BackboneSpec(name="own_backbone:MellNet"), "has no MellNet; did you mean MelNet"),
+        (BackboneSpec(name="resnet81"), "--audio-backbone is 'resnet81' (did you mean resnet18"),
+        (BackboneSpec(name="own_backbone:MellNet"), "has no MellNet (did you mean MelNet"),
         (BackboneSpec(name="own_backbone:MelNet", options={"widht": 3}), "unexpected keyword argument 'widht'"),
         (BackboneSpec(name="fractions:Fraction"), "is a Fraction, no torch.nn.Module"),
         (BackboneSpec(name="torch.nn:ReLU"), "says no feature_size"),

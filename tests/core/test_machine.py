@@ -89,7 +89,7 @@ def test_words_of_precision(text, word):
     ("text", "near"), [("bf61", "bf16"), ("float61", "float16"), ("fp23", "fp32"), ("bloat16", "bfloat16")]
 )
 def test_misspelt_precision_names_the_nearest_word(text, near):
-    with pytest.raises(UserError, match=f"--precision is '{text}'; did you mean {near}.*auto, bf16, fp16, fp32"):
+    with pytest.raises(UserError, match=f"--precision is '{text}' \\(did you mean {near}.*auto, bf16, fp16, fp32"):
         parse_precision(text)
     with pytest.raises(UserError, match="give one of auto, bf16, fp16, fp32"):
         parse_precision("xyz")

@@ -47,7 +47,7 @@ def test_an_entry_point_is_a_name_and_a_built_in_name_comes_first(here, monkeypa
     assert plugins.names("dubcli.tasks", {"tut18": 2, "esc50": 1}) == ["tut18", "esc50", "mine"]
     assert plugins.names("dubcli.protocols") == []
     with pytest.raises(
-        UserError, match=r"^task is 'mien'; did you mean mine\?; give one of esc50, mine, or MODULE:NAME"
+        UserError, match=r"^task is 'mien' \(did you mean mine\?\); give one of esc50, mine, or MODULE:NAME"
     ):
         plugins.load("dubcli.tasks", "mien", {"esc50": 1}, asked="task")
 
@@ -55,7 +55,7 @@ def test_an_entry_point_is_a_name_and_a_built_in_name_comes_first(here, monkeypa
 def test_a_broken_entry_point_names_its_package(here, monkeypatch):
     install(here, "dubcli.tasks", "mine = plug_good:thin")
     monkeypatch.syspath_prepend(here)
-    with pytest.raises(UserError, match=r"^task mine of the package plugpack: plug_good has no thin; did you mean th"):
+    with pytest.raises(UserError, match=r"^task mine of the package plugpack: plug_good has no thin \(did you mean th"):
         plugins.load("dubcli.tasks", "mine", asked="task")
 
 
@@ -64,10 +64,10 @@ def test_a_broken_entry_point_names_its_package(here, monkeypatch):
     [
         (
             "plug_god:thing",
-            r"there is no module plug_god; did you mean plug_good.*; install it, or stand in its folder",
+            r"there is no module plug_god \(did you mean plug_good.*; install it, or stand in its folder",
         ),
-        ("plug_good:thng", r"plug_good has no thng; did you mean thing\?"),
-        ("plug_good:Inner.thng", r"plug_good has no Inner.thng; did you mean thing\?"),
+        ("plug_good:thng", r"plug_good has no thng \(did you mean thing\?\)"),
+        ("plug_good:Inner.thng", r"plug_good has no Inner.thng \(did you mean thing\?\)"),
         ("plug_good:thing.real.x", "plug_good has no thing.real.x"),
         ("plug_syntax:thing", r"cannot be imported: SyntaxError: .* \(plug_syntax.py, line 2\)"),
         ("plug_raises:thing", r"cannot be imported: RuntimeError: no weights here \(plug_raises.py, line 2\)"),
@@ -87,5 +87,5 @@ def test_mistakes_are_one_line(here, spec, said):
 
 
 def test_near_names_whatever_their_case():
-    assert did_you_mean("ESC5O", ["esc50", "tut18"]) == "; did you mean esc50?"
+    assert did_you_mean("ESC5O", ["esc50", "tut18"]) == " (did you mean esc50?)"
     assert did_you_mean("zzz", ["esc50"]) == ""

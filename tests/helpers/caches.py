@@ -9,6 +9,11 @@ from dubcli.cache import layout
 from dubcli.cache.writer import added_mel, new_movie, open_cache, update_movie
 from dubcli.core.tracks import NOSPEECH, Track
 
+_TAGS = (
+    "en,es,fr,ja,de,it,pt,nl,sv,da,fi,pl,cs,hu,ro,bg,el,tr,ar,he,hi,th,ko,zh,ru,uk,vi,id,ms,ta,te,bn,ur,fa,sw,ca,eu,gl"
+)
+TAGS = [*_TAGS.split(","), "hr", "et"]  # of 40 languages
+
 
 def make_cache(folder, *, films=3, clips=6, languages=("en", "es", "fr", "ja"), size=(64, 36), nospeech=False, seed=0):
     """A cache of ``films`` movies of ``clips`` clips each. Sound and picture of a clip go together, weakly."""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dubcli.cache.reader import Cache
-from dubcli.ls import TitleRow, TrackRow, language_subsets
+from dubcli.ls import Listing, TitleRow, TrackRow
+from helpers.caches import TAGS, make_cache
 from helpers.containers import Track, make_film
 from helpers.prepping import command_here, prepare_here
 
@@ -152,12 +153,19 @@ def test_subsets_count_titles_that_have_all_languages_and_the_primary():
         title(["fr"], 9),
         title(["en"], 5, problem="broken"),
     ]
-    rows = language_subsets(titles, "en")
-    assert rows == [("en", 2, 3.0), ("en+fr", 2, 3.0), ("en+es", 1, 1.0), ("en+es+fr", 1, 1.0)]
+    rows = Listing(tuple(titles), "en").subsets.rows
+    assert [("+".join(row.languages), row.titles, row.hours) for row in rows] == [
+        ("en", 2, 3.0),
+        ("en+fr", 2, 3.0),
+        ("en+es", 1, 1.0),
+        ("en+es+fr", 1, 1.0),
+    ]
 
 
-def test_many_languages_make_no_endless_table():
-    names = [f"{a}{b}" for a in "abcde" for b in "xyz"]
-    rows = language_subsets([title(["en", *names], 1)] * 2, "en")
-    assert len(rows) <= 64
-    assert rows[0] == ("en", 2, 2.0)
+def test_a_cache_of_40_languages_is_listed(dubav, tmp_path):
+    """2^39 sets of them; the table has the pairs and all of them together, and says so."""
+    cache = make_cache(tmp_path / "cache", films=2, clips=1, languages=TAGS)
+    result = json.loads(dubav("ls", cache, "--json").stdout)
+    assert not result["subsets_complete"]
+    assert [row["titles"] for row in result["subsets"]] == [2] * (1 + 39 + 1)
+    assert "Not every set" in dubav("ls", cache).stdout

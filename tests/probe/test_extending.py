@@ -97,7 +97,7 @@ def test_a_protocol_of_ones_own(command, tmp_path):
         ("wrong:P", r"wrong:P gave predictions of shapes \[\(2, 2\)\] for test; wanted are \[\(12, 2\)\]"),
         ("wrong:N", "wrong:N gave predictions of 0 splits; there are 1"),
         ("wrong:np", "is a module; give a dubcli.probe.protocols.Protocol"),
-        ("logregg", r"--protocol is 'logregg'; did you mean logreg\?; give one of hear, linear"),
+        ("logregg", r"--protocol is 'logregg' \(did you mean logreg\?\); give one of hear, linear"),
     ):
         status, _, err = command(*arguments, "--protocol", name, "--again")
         assert status == 2

@@ -94,11 +94,11 @@ def test_every_row_that_cannot_be_used_is_counted_and_named(tmp_path):
     [
         (
             ["pth,label,split", "1.wav,a,train"],
-            r"has no column path \(its first line holds: pth, label, split\); did you",
+            r"has no column path \(its first line holds: pth, label, split\) \(did you",
         ),
         (
             ["path,lable", "1.wav,a"],
-            r"no column label or labels \(its first line holds: path, lable\); did you mean lable",
+            r"no column label or labels \(its first line holds: path, lable\) \(did you mean lable",
         ),
         (["path,label,split,fold", "1.wav,a,train,1"], "has both split and fold; leave one out"),
         (["path,label,labels", "1.wav,a,a"], "has both label and labels"),

@@ -15,6 +15,7 @@ from dubcli.report.collect import collect
 from dubcli.report.paper import KINDS_1, KINDS_2, TABLE_1, TABLE_2, VARIANTS
 from dubcli.report.plots import confusion
 from dubcli.report.tables import mark, score_tables, table_b4
+from helpers.caches import TAGS, make_cache
 from report.conftest import write_result
 
 
@@ -80,6 +81,16 @@ def test_language_subsets(project):
     table = table_b4(collect([project / "cache"]).caches, with_paper=True)
     assert [[cell.text for cell in row] for row in table.rows] == [["EN+FR", "1", "0.00"]]
     assert table.rows[0][1].paper == "1767"
+
+
+def test_language_subsets_of_25_languages(tmp_path):
+    """2^24 sets would be rows of this table."""
+    cache = make_cache(tmp_path / "cache", films=1, clips=1, languages=TAGS[:25])
+    summary = report([cache], tmp_path / "out", ReportConfig(gallery=0))
+    assert "tableB4" in summary.tables
+    lines = (tmp_path / "out" / "tableB4.csv").read_text().splitlines()
+    assert len(lines) == 1 + 24 + 1  # the head, the pairs, and all that the title has
+    assert "Not every set" in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_confusion_counts_predictions(project):

@@ -50,19 +50,13 @@ def ls(
 def _as_dict(listing: Listing) -> dict[str, object]:
     from dataclasses import asdict
 
-    from dubcli.ls.title import language_subsets
-
-    subsets = [
-        {"languages": name.split("+"), "titles": titles, "hours": round(hours, 4)}
-        for name, titles, hours in language_subsets(listing.titles, listing.primary)
-    ]
+    subsets = listing.subsets
+    rows = [{**asdict(row), "hours": round(row.hours, 4)} for row in subsets.rows]
     titles = [{**asdict(title), "hours": title.hours} for title in listing.titles]
-    return {"primary": listing.primary, "titles": titles, "subsets": subsets}
+    return {"primary": listing.primary, "titles": titles, "subsets": rows, "subsets_complete": subsets.complete}
 
 
 def _show(listing: Listing, *, check: bool) -> None:
-    from dubcli.ls.title import language_subsets
-
     languages = list(dict.fromkeys(language for title in listing.titles for language in title.languages))
     rows = []
     for title in listing.titles:
@@ -73,10 +67,12 @@ def _show(listing: Listing, *, check: bool) -> None:
         tracks = [cells.get(language, "-") for language in languages]
         rows.append((title.title, _clock(title.duration_seconds), title.video, *tracks, title.problem or title.note))
     console.print_table(None, ("title", "h:mm:ss", "video", *languages, "note"), rows)
-    subsets = language_subsets(listing.titles, listing.primary)
-    if len(subsets) > 1:
-        table = [(name.upper().replace("+", " + "), titles, f"{hours:.2f}") for name, titles, hours in subsets]
+    subsets = listing.subsets
+    if len(subsets.rows) > 1:
+        table = [(" + ".join(row.languages).upper(), row.titles, f"{row.hours:.2f}") for row in subsets.rows]
         console.print_table("titles and hours by languages", ("languages", "titles", "hours"), table)
+        if subsets.note:
+            print(subsets.note)
     for finding in listing.findings:
         print(finding)
     if check and not listing.findings:

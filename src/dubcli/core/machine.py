@@ -6,7 +6,6 @@ this module's vocabulary for its help.
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dubcli.errors import UserError, first_line
+from dubcli.errors import UserError, did_you_mean, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -38,9 +37,8 @@ def parse_precision(text: str) -> str:
     word = text.strip().lower()
     word = _LONG_NAMES.get(word, word)
     if word not in PRECISIONS:
-        near = difflib.get_close_matches(word, [*PRECISIONS, *_LONG_NAMES], 1)
-        meant = f"did you mean {near[0]}? there are" if near else "give one of"
-        raise UserError(f"--precision is {text!r}; {meant} {', '.join(PRECISIONS)}")
+        near = did_you_mean(word, [*PRECISIONS, *_LONG_NAMES])
+        raise UserError(f"--precision is {text!r}{near}; give one of {', '.join(PRECISIONS)}")
     return word
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from dubcli.cache.check import check_movie
 from dubcli.cache.layout import CACHE_FILE
 from dubcli.cache.reader import Cache, Movie
+from dubcli.core.subsets import LanguageSubsets, language_subsets
 from dubcli.core.tracks import NOSPEECH
 from dubcli.errors import InputError
 from dubcli.jobs.progress import SILENT, Progress
@@ -26,6 +27,12 @@ class Listing:
 
     titles: tuple[TitleRow, ...]
     primary: str
+
+    @property
+    def subsets(self) -> LanguageSubsets:
+        """Titles and hours of the languages that titles have together, as in table B4."""
+        usable = [(title.languages, title.hours) for title in self.titles if title.problem is None]
+        return language_subsets(usable, self.primary)
 
     @property
     def findings(self) -> list[str]:

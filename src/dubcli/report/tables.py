@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dubcli.cache.reader import Cache, Movie
+from dubcli.core.subsets import language_subsets
 from dubcli.report import paper
 from dubcli.report.collect import Result
 
@@ -163,27 +163,24 @@ def table_d6(results: Sequence[Result], *, with_paper: bool) -> Table | None:
 
 
 def table_b4(caches: Sequence[Cache], *, with_paper: bool) -> Table | None:
-    """Titles and hours that have the primary language and every subset of the others."""
+    """Titles and hours of the primary language with each set of others that some title has."""
     movies = [movie for cache in caches for movie in cache.movies]
     if not movies:
         return None
-    primary = movies[0].primary
-    others = sorted({language for movie in movies for language in movie.languages} - {primary})
+    subsets = language_subsets([(movie.languages, movie.hours) for movie in movies], movies[0].primary)
     rows = []
-    for size in range(1, len(others) + 1):
-        for chosen in itertools.combinations(others, size):
-            needed = (primary, *chosen)
-            having = [movie for movie in movies if all(movie.has(language) for language in needed)]
-            hours = sum(movie.hours for movie in having)
-            printed = paper.TABLE_B4.get(needed) if with_paper else None
+    for row in subsets.rows:
+        if len(row.languages) > 1:
+            printed = paper.TABLE_B4.get(row.languages) if with_paper else None
             rows.append(
                 (
-                    Cell("+".join(language.upper() for language in needed)),
-                    Cell(str(len(having)), len(having), "", str(printed[0]) if printed else ""),
-                    Cell(f"{hours:.2f}", hours, "", f"{printed[1]:g}k" if printed else ""),
+                    Cell("+".join(row.languages).upper()),
+                    Cell(str(row.titles), row.titles, "", str(printed[0]) if printed else ""),
+                    Cell(f"{row.hours:.2f}", row.hours, "", f"{printed[1]:g}k" if printed else ""),
                 )
             )
-    return Table("tableB4", "Table B4: language subsets", ("languages", "titles", "video-hours"), tuple(rows))
+    columns = ("languages", "titles", "video-hours")
+    return Table("tableB4", "Table B4: language subsets", columns, tuple(rows), subsets.note)
 
 
 def durations(movies: Iterable[Movie]) -> list[float]:

@@ -107,16 +107,19 @@ class _Sample:
 
 def _compare(info: MediaInfo, device: int, threads: int, *, must_be_faster: bool) -> str | None:
     """Why the film is better left to the CPU; None where the GPU's pictures are its own and come sooner."""
+    ours, failure = _Sample(), ""
     try:
         with nvdec.open_on_gpu(info.path, device) as container:
             ours = _sample(container, info, time.perf_counter)
     except GpuDecodeError as error:
-        return f"the GPU does not decode it: {error}"
+        failure = str(error)
     with open_media(info.path) as container:
         # what a core works, whoever else uses it; the films beside this one have cores of their own
         cpu = _sample(container, info, time.thread_time)
-    if cpu.problems:
+    if cpu.problems:  # first: what a GPU says of a damaged film does not tell whose fault it is
         return f"damaged: {cpu.problems[0]}"
+    if failure:
+        return f"the GPU does not decode it: {failure}"
     if ours.pictures != cpu.pictures:
         return "the GPU's pictures are not the CPU's"
     if must_be_faster and ours.seconds >= cpu.seconds / threads:

@@ -16,7 +16,7 @@ from dubcli.probe.checks import Leak, check_parts, find_leaks, without_missing
 from dubcli.probe.config import ProbeConfig
 from dubcli.probe.tasks.data import Task, TaskData
 from dubcli.probe.tasks.find import load_task
-from dubcli.probe.tasks.splits import carve_validation
+from dubcli.probe.tasks.splits import carve_validation, name_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def with_validation(data: TaskData) -> TaskData:
     """The task with a seeded tenth of the training clips for validation where the dataset publishes none."""
     if all(split.valid for split in data.splits):
         return data
-    keys = [f"{clip.path.name} {clip.start_seconds}" for clip in data.clips]
+    keys = [f"{name_of(clip)} {clip.start_seconds}" for clip in data.clips]
     labels = [" ".join(clip.labels) for clip in data.clips]
     splits = []
     for split in data.splits:

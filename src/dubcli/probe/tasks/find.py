@@ -133,7 +133,7 @@ def _nearest_layout(task: Task, roots: list[Path]) -> tuple[Path, list[str]]:
     best = (0.0, roots[0], list(task.readers[0].requires) if task.readers else [hear.METADATA])
     for root in roots:
         for folder in _candidates(task, root):
-            for reader in task.readers:
+            for reader in (one for one in task.readers if not one.requires[0].startswith("../")):
                 lacking = reader.missing(folder)
                 share = 1 - len(lacking) / len(reader.requires)
                 if lacking and share > best[0]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from dubcli.errors import UserError
+from dubcli.media.kinds import SOUND, kind_of
 from dubcli.probe.tasks.data import Clip, ClipSplit, sorted_classes
 
 SPLIT_SEED = 0
@@ -33,9 +34,12 @@ def by_fold(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
     return kfold([[i for i, clip in enumerate(clips) if clip.part == name] for name in names], names)
 
 
-def by_seed(
-    count: int, key: Callable[[Clip], str] = lambda clip: clip.path.name
-) -> Callable[..., tuple[ClipSplit, ...]]:
+def name_of(clip: Clip) -> str:
+    """A clip's file name, to draw by: of a sound as a WAV file, so that copies in other formats are drawn alike."""
+    return f"{clip.path.stem}.wav" if kind_of(clip.path) == SOUND else clip.path.name
+
+
+def by_seed(count: int, key: Callable[[Clip], str] = name_of) -> Callable[..., tuple[ClipSplit, ...]]:
     """For clips without published parts: ``seeded_kfold`` of ``count`` folds by the clips' keys and labels."""
 
     def split(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:

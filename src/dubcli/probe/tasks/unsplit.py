@@ -130,5 +130,5 @@ LIBRICOUNT = (
 VOXLINGUA = (
     _reader(_voxlingua, folds=5, layout="VoxLingua107 dev set (<language>/*.wav)",
             requires=(f"[a-z][a-z]/*{ANY_SOUND}",),
-            not_with=(f"[a-z][a-z][a-z][a-z]*/*{ANY_SOUND}",)),  # words such as go, no, up
+            not_with=(f"[a-z][a-z][a-z][a-z]*/*{ANY_SOUND}", f"_*_/*{ANY_SOUND}")),  # words such as go, no, up
 )  # fmt: skip

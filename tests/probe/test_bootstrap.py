@@ -1,13 +1,14 @@
-"""Bootstrap intervals and the comparison of two results."""
+"""How sure scores and their differences are."""
 
+import itertools
 import json
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score
 
-from dubcli.errors import UserError
-from dubcli.probe.bootstrap import _mean_average_precision, _top1, compare, interval
+from dubcli.probe.bootstrap import _mean_average_precision, _top1, difference, interval
 from dubcli.probe.metrics import per_class, score
 from dubcli.probe.problem import Problem, Split
 from dubcli.probe.protocols import ProbeScores, SplitScores
@@ -29,19 +30,19 @@ def problem(kind="multiclass"):
     )  # fmt: skip
 
 
-def result(made, path, *, noise, seed=0, ties=False):
+def result(made, path, *, noise=1.0, seed=0, ties=False, scores=None, clips=()):
     random = np.random.default_rng(seed)
     one_hot = made.labels if made.kind == "multilabel" else np.eye(CLASSES)[made.labels]
-    predictions = (one_hot + noise * random.normal(size=one_hot.shape)).astype(np.float32)
+    predictions = (one_hot + noise * random.normal(size=one_hot.shape)).astype(np.float32) if scores is None else scores
     if ties:
         predictions = predictions.round()
     splits = tuple(
         SplitScores(name=s.name, metrics=score(made, (predictions[s.test],), s.test), test=s.test,
                     predictions=(predictions[s.test],), chosen={}) for s in made.splits
     )  # fmt: skip
-    scores = ProbeScores(protocol={"name": "knn"}, splits=splits)
-    content = {"task": "made", "model": path.stem, "identity": {}, **summary(made, scores)}
-    return save_result(path, content, prediction_arrays(made, scores))
+    probed = ProbeScores(protocol={"name": "knn"}, splits=splits)
+    content = {"task": "made", "model": path.stem, "identity": {}, **summary(made, probed)}
+    return save_result(path, content, prediction_arrays(made, probed, clips))
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
@@ -103,47 +104,105 @@ def test_per_class_is_the_share_found():
     assert [row["test_clips"] for row in rows] == np.bincount(made.labels).tolist()
 
 
-def test_two_results_differ_by_more_than_noise_or_not(tmp_path, dubav):
-    made = problem()
-    result(made, tmp_path / "worse.json", noise=1.5)
-    result(made, tmp_path / "better.json", noise=0.5, seed=1)
-    result(made, tmp_path / "like.json", noise=0.5, seed=3)
-    found = compare(tmp_path / "worse.json", tmp_path / "better.json")
-    assert found.more_than_noise
-    assert found.interval[0] < found.difference < found.interval[1]
-    assert not compare(tmp_path / "better.json", tmp_path / "like.json").more_than_noise
-    done = dubav("probe", "compare", tmp_path / "worse.json", tmp_path / "better.json")
-    assert done.returncode == 0, done.stderr
-    assert "more than noise" in done.stdout
-    assert json.loads(dubav("probe", "compare", tmp_path / "worse.json", tmp_path / "like.json", "--json").stdout)[
-        "more_than_noise"
-    ]
+def answers(*right, clips=None):
+    """Arrays of splits on the same clips (or on those given) where these answers are right."""
+    found = {}
+    for split, own in enumerate(right):
+        scores = np.stack([own, ~np.asarray(own)], axis=1).astype(np.float32)
+        rows = np.arange(len(own)) if clips is None else clips[split]
+        parts = {"rows": rows, "labels": np.zeros(len(own), int), "scores.0": scores}
+        found |= {f"draw{split}.{name}": part for name, part in parts.items()}
+    return found, [f"draw{split}" for split in range(len(right))]
 
 
-def test_paired_draws_see_what_unpaired_would_miss(tmp_path):
-    made = problem()
-    first = result(made, tmp_path / "a.json", noise=1.0)
-    second = result(made, tmp_path / "b.json", noise=1.0)  # the same mistakes
-    low, high = compare(first.path, second.path).interval
-    assert low == high == 0.0
+def drawn(random, clips, draws, spread=0.0):
+    """Answers of a model of share 0.6: clips differ in how hard they are, training sets in how much they teach."""
+    hard = random.beta(0.6, 0.4, clips)
+    return [random.random(clips) < np.clip(hard + random.normal(0, spread), 0, 1) for _ in range(draws)]
 
 
-def test_what_cannot_be_compared_is_refused(tmp_path, dubav):
-    result(problem(), tmp_path / "a.json", noise=1.0)
-    result(problem("multilabel"), tmp_path / "b.json", noise=1.0)
-    with pytest.raises(UserError, match="compare two models on one task"):
-        compare(tmp_path / "a.json", tmp_path / "b.json")
-    other = problem()
-    other.labels[:] = other.labels[::-1]
-    result(other, tmp_path / "c.json", noise=1.0)
-    with pytest.raises(UserError, match="different clips"):
-        compare(tmp_path / "a.json", tmp_path / "c.json")
-    (tmp_path / "a.predictions.npz").unlink()
-    with pytest.raises(UserError, match="a.predictions.npz cannot be read"):
-        compare(tmp_path / "a.json", tmp_path / "c.json")
-    done = dubav("probe", "compare", tmp_path / "a.json")
-    assert done.returncode == 2
-    assert "give two results files" in done.stderr
+@pytest.mark.parametrize(("draws", "spread"), [(1, 0.0), (10, 0.0), (10, 0.06)])
+def test_intervals_hold_the_truth_as_often_as_they_say(draws, spread):
+    """Ten draws of few-shot are tested on the same clips. Drawn apart their interval held the truth in 0.5 of cases."""
+    random = np.random.default_rng(5)
+    held = 0
+    for _ in range(200):
+        low, high = interval("top1_acc", "multiclass", *answers(*drawn(random, 100, draws, spread)))
+        held += low <= 0.6 <= high
+    assert 0.905 <= held / 200 <= 0.99
+
+
+@pytest.mark.parametrize("draws", [1, 10])
+def test_equal_models_are_told_apart_in_one_of_twenty_cases(draws):
+    random = np.random.default_rng(6)
+    apart = 0
+    for _ in range(100):
+        both, splits = zip(*(answers(*drawn(random, 60, draws)) for _ in range(2)), strict=True)
+        found = difference("top1_acc", "multiclass", both, splits[0])
+        apart += found.p_value <= 0.05
+        assert (found.p_value <= 0.05) == (not found.interval[0] <= 0 <= found.interval[1])
+    assert apart / 100 <= 0.11
+
+
+@pytest.mark.parametrize(("better", "worse", "clips"), [(1, 0, 20), (1, 0, 1000), (2, 0, 50), (3, 0, 100), (6, 0, 100),
+                                                        (9, 2, 40), (13, 1, 300), (60, 35, 200)])  # fmt: skip
+def test_with_one_split_the_test_is_mcnemars(better, worse, clips):
+    """One clip of difference was called more than noise."""
+    first, second = np.zeros(clips, bool), np.zeros(clips, bool)
+    second[:better] = first[better : better + worse] = first[-1] = second[-1] = True
+    both = [answers(own)[0] for own in (first, second)]
+    found = difference("top1_acc", "multiclass", both, ["draw0"])
+    expected = binomtest(better, better + worse).pvalue
+    few = better + worse <= 14
+    assert found.p_value == pytest.approx(expected, abs=1e-12 if few else 0.004)
+    assert found.test.startswith("exact") == few
+    assert found.value == pytest.approx((better - worse) / clips)
+    assert found.interval[0] <= found.value <= found.interval[1]
+    assert (found.p_value <= 0.05) == (not found.interval[0] <= 0 <= found.interval[1])
+
+
+def test_folds_of_unequal_size_are_flipped_clip_by_clip():
+    random = np.random.default_rng(7)
+    clips = [np.arange(7), np.arange(7, 12), np.arange(3, 15)]  # the third shares clips with both others
+    right = [[random.random(len(own)) < 0.6 for own in clips] for _ in range(2)]
+    both = [answers(*own, clips=clips)[0] for own in right]
+    found = difference("top1_acc", "multiclass", both, ["draw0", "draw1", "draw2"])
+    each = np.zeros(15)
+    for own, first, second in zip(clips, *right, strict=True):
+        each[own] += (second.astype(float) - first) / len(own) / 3
+    differing = each[each != 0]
+    assert len(differing) <= 14
+    sums = [abs(differing @ signs) for signs in itertools.product((1, -1), repeat=len(differing))]
+    assert found.p_value == np.mean(np.array(sums) >= abs(each.sum()) - 1e-12)
+    assert found.value == pytest.approx(each.sum())
+
+
+def test_an_interval_keeps_its_width_where_all_answers_are_right():
+    low, high = interval("top1_acc", "multiclass", *answers(np.ones(20, bool)))
+    expected = binomtest(20, 20).proportion_ci(method="wilson")
+    assert (low, high) == (pytest.approx(expected.low, abs=0.02), 1.0)
+    low, high = interval("top1_acc", "multiclass", *answers(np.arange(50) < 40))
+    expected = binomtest(40, 50).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.01)
+
+
+def test_average_precision_of_equal_splits_is_as_sure_as_of_one():
+    random = np.random.default_rng(8)
+    labels = (random.random((80, 3)) < 0.4).astype(np.uint8)
+    one = {"rows": np.arange(80), "labels": labels, "scores.0": labels + random.normal(size=(80, 3))}
+    arrays = {f"{split}.{name}": part for split in "abcd" for name, part in one.items()}
+    assert interval("mAP", "multilabel", arrays, "abcd") == interval("mAP", "multilabel", arrays, "a")
+    other = arrays | {f"{split}.scores.0": labels + random.normal(size=(80, 3)) for split in "abcd"}
+    for split in "bcd":
+        other[f"{split}.scores.0"] = other["a.scores.0"]
+    four, single = (difference("mAP", "multilabel", (arrays, other), splits) for splits in ("abcd", "a"))
+    assert four.interval == single.interval
+    assert four.p_value == pytest.approx(single.p_value)
+
+
+def test_a_score_that_is_not_defined_has_no_interval():
+    arrays = {"a.rows": np.arange(4), "a.labels": np.zeros((4, 2), np.uint8), "a.scores.0": np.ones((4, 2))}
+    assert interval("mAP", "multilabel", arrays, ["a"]) is None
 
 
 def test_top1_of_several_outputs_needs_all():

@@ -238,3 +238,33 @@ def test_hears_pitch_tasks_count_octaves_apart_and_together_and_unknown_metrics_
     assert 0.5 <= metrics["pitch_acc"]["mean"] <= 1
     assert result.interval is not None
     assert "metrics that are not computed here: onset_fms" in result.content["data"]["notes"]
+
+
+@pytest.mark.parametrize("protocol", ["knn", "linear"])
+def test_a_perfect_d_prime_is_infinite_and_said_to_be(command, tmp_path, protocol):
+    """Where d' decides and separates a split perfectly, the command ended in a traceback."""
+    home = hear_task(tmp_path / "tasks", folds=3, each=6, evaluation=("d_prime", "top1_acc"))
+    status, out, err = command(
+        "folder", "random", "--data", home, "--preset", "tiny", "--protocol", protocol, "--max-steps", 150
+    )
+    assert status == 0, err
+    assert "d_prime" in out
+    assert " infinite " in out
+    (path,) = (tmp_path / "results" / "esc50").glob("*.json")
+    written = content(path)
+    assert written["mean"] == written["metrics"]["d_prime"]["mean"] == "Infinity"
+    assert written["metrics"]["d_prime"]["infinite_splits"] == 3
+    assert (written["std"], written["interval"]) == (None, None)
+    assert float(written["scores"][0]) == float("inf")
+
+
+def test_a_deciding_metric_that_is_not_defined_is_no_traceback(command, tmp_path):
+    home = hear_task(tmp_path / "tasks", folds=3, each=6, evaluation=("aucroc",))
+    listed = json.loads((home / "fold00.json").read_text())
+    (home / "fold00.json").write_text(json.dumps({name: ["a"] for name in listed}))
+    arguments = ("folder", "random", "--data", home, "--preset", "tiny", "--protocol", "logreg")
+    status, out, err = command(*arguments)
+    assert (status, "undefined" in out) == (0, True), err
+    (path,) = (tmp_path / "results" / "esc50").glob("*.json")
+    assert (content(path)["mean"], content(path)["metrics"]["aucroc"]["undefined_splits"]) == (None, 1)
+    assert command(*arguments)[0] == 0  # read again

@@ -115,7 +115,8 @@ def probe(
 
     Features are made once per model and dataset and kept; heads train by the paper's protocol for the task. Results go
     to OUT/TASK/MODEL.json with the raw predictions beside; what is there already is not computed again. Several models
-    at once are shown together. dubav probe compare A.json B.json says whether two results differ by more than noise.
+    at once are shown together. dubav probe compare A.json B.json says whether two results differ by more than noise;
+    of more files, of each task the first is compared with every other, with p corrected for the number of tests.
     """
     from dubcli.errors import UserError
     from dubcli.probe.config import ProbeConfig, parse_shots
@@ -174,25 +175,50 @@ def _compare(paths: list[Path], json: bool) -> int:
     from dataclasses import asdict
 
     from dubcli.cli.console import print_json
-    from dubcli.errors import UserError
-    from dubcli.probe.bootstrap import compare
+    from dubcli.probe.compare import compare_all
 
-    if len(paths) != 2:
-        raise UserError(
-            "give two results files, as in: dubav probe compare results/esc50/mono-ckpt.json "
-            "results/esc50/efj-ckpt.json"
-        )
-    found = compare(*paths)
+    found = compare_all(paths)
     if json:
-        print_json(asdict(found))
-        return 0
+        print_json(asdict(found[0]) if len(found) == 1 else {"comparisons": [asdict(one) for one in found]})
+    elif len(found) == 1:
+        _show_comparison(found[0])
+    else:
+        _show_comparisons(found)
+    return 0
+
+
+def _show_comparison(found: Any) -> None:
     print(f"{found.task}, {found.metric} on {found.clips} test clips:")
     for model, score in zip(found.models, found.scores, strict=True):
         print(f"  {model}: {score:.4f}")
     low, high = found.interval
     verdict = "more than noise" if found.more_than_noise else "no more than noise"
-    print(f"  difference {found.difference:+.4f}, 95 % of a paired bootstrap in [{low:+.4f}, {high:+.4f}]: {verdict}")
-    return 0
+    print(
+        f"  difference {found.difference:+.4f}, 95 % in [{low:+.4f}, {high:+.4f}], p = {found.p_value:.2g} "
+        f"({found.test}): {verdict}"
+    )
+    for notice in found.notices:
+        print(f"  note: {notice}")
+
+
+def _show_comparisons(found: Any) -> None:
+    from dubcli.cli.console import print_table
+
+    rows = [
+        (one.task, one.modality or "-", one.metric, *one.models, f"{one.difference:+.4f}",
+         f"[{one.interval[0]:+.4f}, {one.interval[1]:+.4f}]", f"{one.p_value:.2g}", f"{one.p_holm:.2g}",
+         "yes" if one.more_than_noise else "no")
+        for one in found
+    ]  # fmt: skip
+    columns = ("task", "M", "metric", "model", "other", "difference", "95 %", "p", "p (Holm)", "more than noise")
+    print_table(None, columns, rows)
+    print(
+        f"{len(found)} tests: of as many between equals about {len(found) / 20:.1f} would have p below 0.05, so p is "
+        "corrected for their number (Holm), and that decides. Intervals are of one test each."
+    )
+    for one in found:
+        for notice in one.notices:
+            print(f"note: {one.task}, {' and '.join(one.models)}: {notice}")
 
 
 def _show_results(results: Any) -> None:
@@ -207,9 +233,11 @@ def _show_results(results: Any) -> None:
 
 
 def _score(result: Any) -> str:
+    from dubcli.core.results import shown
+
     spread = "" if result.std is None else f" ± {result.std:.3f}"
     interval = "" if result.interval is None else f" [{result.interval[0]:.3f}, {result.interval[1]:.3f}]"
-    return f"{result.mean:.3f}{spread}{interval}"
+    return f"{shown(result.mean)}{spread}{interval}"
 
 
 def _show_tasks(config: Any, json: bool) -> int:

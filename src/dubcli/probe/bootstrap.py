@@ -1,155 +1,127 @@
-"""How sure a score is: bootstrap over the test clips, of one result and of the difference of two.
+"""How sure a score is, of one result and of the difference of two.
 
-Test clips are drawn with replacement within each split (Efron 1979) and the mean over splits is taken again; of two
-results on the same clips the same draws are used, so that what both find hard or easy cancels (a paired bootstrap).
-Average precision of a draw is too high on the mean, since a class's few clips come in it more than once: an interval is
-moved by how far the draws' mean is from the score of the clips as they are.
+Chance is in which clips are tested. A clip is drawn as a whole, with all of its answers: splits that share test clips
+(the draws of few-shot, HMDB51's three) are not so many tests. Splits of the same test clips differ in their training
+clips alone; the spread between them is a second source of chance: their mean is as uncertain as Student's t says of so
+many draws.
+
+* top-1, one result: the variance over clips, residuals summed by clip, gives the number of independent clips that it is
+  worth, and that gives Wilson's interval (1927), which keeps its width where all answers are right.
+* top-1, two results: a sign-flip test of the clips' differences (Fisher 1935). If the two are equally good, the answers
+  of either to a clip could as well have been the other's. Where up to 14 clips differ all signs are tried: with one
+  split that is McNemar's exact test. The interval holds the differences that the same test does not reject.
+* mAP: clips are drawn with replacement (Efron 1979), the same ones for both results. Average precision of a draw is too
+  high on the mean, since a class's few clips come in it more than once: an interval is moved by how far the draws' mean
+  is from the score of the clips as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dubcli.core.atomic import read_json
-from dubcli.errors import UserError
 from dubcli.probe.metrics import AveragePrecision, right_answers
 
 Array = np.ndarray[Any, Any]
 Score = Callable[[Array], Array]
 """Weights (draws, clips), how often each clip was drawn -> score of each draw."""
 
+LEVEL = 0.95
 DRAWS = 1000
 _DRAWS_AT_ONCE = 50
-LEVEL = 0.95
+_MOST_ENUMERATED = 14
+_FLIPS = 2**_MOST_ENUMERATED
+_EQUAL = 1e-9
 
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """The second result's score minus the first's. ``interval``: 95 %. ``more_than_noise``: it does not hold 0."""
-
-    task: str
-    metric: str
-    models: tuple[str, str]
-    scores: tuple[float, float]
-    difference: float
-    interval: tuple[float, float]
-    more_than_noise: bool
-    clips: int
+METRICS = ("top1_acc", "pitch_acc", "mAP")
+"""Those that come clip by clip; d' and AUC are of all clips at once."""
 
 
 @dataclass(frozen=True)
-class _Scorer:
-    """One split's test predictions of one model."""
+class Tested:
+    """What one result answered. ``rows``: per split the clips' numbers; ``scorers``: per split its score by weights."""
 
-    score: Score
-    clips: int
+    rows: tuple[Array, ...]
+    scorers: tuple[Score, ...]
 
     @property
-    def plain(self) -> float:
-        """The score of the clips as they are."""
-        return float(self.score(np.ones((1, self.clips)))[0])
+    def scores(self) -> Array:
+        """(splits,): of the clips as they are."""
+        found = [score(np.ones((1, len(rows)))) for rows, score in zip(self.rows, self.scorers, strict=True)]
+        return np.array([value[0] for value in found], dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The second result's mean score minus the first's, its 95 % interval, p two-sided, and of which test."""
+
+    value: float
+    interval: tuple[float, float]
+    p_value: float
+    test: str
 
 
 def interval(metric: str, kind: str, arrays: Mapping[str, Array], splits: Sequence[str]) -> tuple[float, float] | None:
-    """95 % of the mean over ``splits`` of ``metric``; None for a metric that only counts beside others (d', AUC).
+    """95 % of the mean over ``splits`` of ``metric``; None for one that only counts beside others (d', AUC), or that
+    these clips do not define.
 
     ``arrays``: as in ``<model>.predictions.npz``.
     """
-    if metric not in _SCORERS:
+    if metric not in METRICS:
         return None
-    scorers = _scorers(metric, kind, arrays, splits)
-    draws = _mean_over_splits([[scorer] for scorer in scorers])[0]
-    low, high = _middle(draws, float(np.mean([scorer.plain for scorer in scorers])))
-    return max(low, 0.0), min(high, 1.0)
+    one = tested(metric, kind, arrays, splits)
+    if not np.isfinite(one.scores).all():
+        return None
+    low, high = _of_draws(one) if metric == "mAP" else _wilson(one.rows, _right(kind, arrays, splits))
+    return round(max(low, 0.0), 9), round(min(high, 1.0), 9)
 
 
-def compare(first: Path, second: Path) -> Comparison:
-    """Compare two results files of one task on the same test clips. Raises UserError where they are not."""
-    contents = [read_json(path) for path in (first, second)]
-    for path, content in zip((first, second), contents, strict=True):
-        if not {"task", "metric", "splits", "identity"} <= set(content):
-            raise UserError(f"{path} is no results file; give two of results/TASK/MODEL.json")
-    for name in ("task", "metric", "kind"):
-        if contents[0][name] != contents[1][name]:
-            differs = f"{first} has {name} {contents[0][name]}, {second} {contents[1][name]}"
-            raise UserError(f"{differs}; compare two models on one task")
-    metric, kind = contents[0]["metric"], contents[0]["kind"]
-    if metric not in _SCORERS:
-        raise UserError(f"{metric} cannot be compared clip by clip; {', '.join(_SCORERS)} can")
-    names = [[split["name"] for split in content["splits"]] for content in contents]
-    both = [_predictions(path) for path in (first, second)]
-    if names[0] != names[1] or not all(
-        np.array_equal(both[0][f"{split}.{part}"], both[1][f"{split}.{part}"])
-        for split in names[0]
-        for part in ("rows", "labels")
-    ):
-        raise UserError(f"{first} and {second} were tested on different clips; probe both on the same data and splits")
-    scorers = [_scorers(metric, kind, arrays, names[0]) for arrays in both]
-    draws = _mean_over_splits(list(zip(*scorers, strict=True)))
-    scores = [float(np.mean([scorer.plain for scorer in side])) for side in scorers]
-    low, high = _middle(draws[1] - draws[0], scores[1] - scores[0])
-    return Comparison(
-        task=contents[0]["task"],
-        metric=metric,
-        models=(contents[0]["model"], contents[1]["model"]),
-        scores=(scores[0], scores[1]),
-        difference=scores[1] - scores[0],
-        interval=(low, high),
-        more_than_noise=not low <= 0 <= high,
-        clips=sum(scorer.clips for scorer in scorers[0]),
+def difference(metric: str, kind: str, both: Sequence[Mapping[str, Array]], splits: Sequence[str]) -> Difference:
+    """Of two results whose arrays have the same clips in the same order. Scores must be defined on each split."""
+    sides = [tested(metric, kind, arrays, splits) for arrays in both]
+    by_split = sides[1].scores - sides[0].scores
+    value = float(by_split.mean())
+    spread = _spreads(sides[0].rows, by_split)
+    if metric == "mAP":
+        return _difference_of_draws(sides, value, spread)
+    right = [_right(kind, arrays, splits) for arrays in both]
+    per_clip = np.stack(
+        [
+            _by_clip(sides[0].rows, [second - first for first, second in zip(*right, strict=True)]),
+            _by_clip(sides[0].rows, [np.ones(len(rows)) for rows in sides[0].rows]),
+        ]
     )
+    return _sign_flips(value, per_clip, spread)
 
 
-def _predictions(path: Path) -> dict[str, Array]:
-    file = path.with_suffix(".predictions.npz")
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read ({error}); it stands beside its results file") from None
+def tested(metric: str, kind: str, arrays: Mapping[str, Array], splits: Sequence[str]) -> Tested:
+    """The answers in ``arrays``."""
+    make = _mean_average_precision if metric == "mAP" else _top1
+    scorers = [make(kind, arrays[f"{split}.labels"], outputs(arrays, split)) for split in splits]
+    _, number = np.unique(np.concatenate([arrays[f"{split}.rows"] for split in splits]), return_inverse=True)
+    ends = np.cumsum([len(arrays[f"{split}.rows"]) for split in splits])
+    return Tested(tuple(np.split(number, ends[:-1])), tuple(scorers))
 
 
-def _scorers(metric: str, kind: str, arrays: Mapping[str, Array], splits: Sequence[str]) -> list[_Scorer]:
-    made = []
-    for split in splits:
-        outputs = sorted(name for name in arrays if name.startswith(f"{split}.scores."))
-        predictions = tuple(arrays[name] for name in outputs)
-        labels = arrays[f"{split}.labels"]
-        made.append(_Scorer(_SCORERS[metric](kind, labels, predictions), len(labels)))
-    return made
+def outputs(arrays: Mapping[str, Array], split: str) -> tuple[Array, ...]:
+    """The predicted scores of a split, one array per output."""
+    count = sum(name.startswith(f"{split}.scores.") for name in arrays)
+    return tuple(arrays[f"{split}.scores.{number}"] for number in range(count))
 
 
-def _mean_over_splits(scorers: Sequence[Sequence[_Scorer]]) -> Array:
-    """(sides, draws): ``scorers`` holds for each split one scorer per side, which see the same draws."""
-    random = np.random.default_rng(0)
-    sides = len(scorers[0])
-    total = np.zeros((sides, DRAWS))
-    for split in scorers:
-        clips = split[0].clips
-        for low in range(0, DRAWS, _DRAWS_AT_ONCE):
-            weights = random.multinomial(clips, np.full(clips, 1 / clips), _DRAWS_AT_ONCE).astype(np.float64)
-            for side in range(sides):
-                total[side, low : low + _DRAWS_AT_ONCE] += split[side].score(weights)
-    return total / len(scorers)
-
-
-def _middle(draws: Array, plain: float) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) + (plain - draws.mean())
-    return round(float(low), 9), round(float(high), 9)  # a sum of equal shares is 0, not 1e-17
+def _right(kind: str, arrays: Mapping[str, Array], splits: Sequence[str]) -> list[Array]:
+    """Per split 1.0 for each clip whose answer is right, else 0.0."""
+    return [
+        right_answers(arrays[f"{split}.labels"], outputs(arrays, split), kind).astype(np.float64) for split in splits
+    ]
 
 
 def _top1(kind: str, labels: Array, predictions: tuple[Array, ...]) -> Score:
     right = right_answers(labels, predictions, kind).astype(np.float64)
-
-    def score(weights: Array) -> Array:
-        return np.asarray((weights @ right) / weights.sum(axis=1))
-
-    return score
+    return lambda weights: _ratio(weights @ right, weights.sum(axis=1))
 
 
 def _mean_average_precision(kind: str, labels: Array, predictions: tuple[Array, ...]) -> Score:
@@ -157,11 +129,164 @@ def _mean_average_precision(kind: str, labels: Array, predictions: tuple[Array, 
     scores = predictions[0]
     one_hot = labels if kind == "multilabel" else np.eye(scores.shape[1], dtype=np.uint8)[labels]
     by_class = AveragePrecision(one_hot, scores)
-    return lambda weights: np.asarray(np.nanmean(by_class(weights), axis=0))
+
+    def score(weights: Array) -> Array:
+        found = by_class(weights)
+        return _ratio(np.nansum(found, axis=0), (~np.isnan(found)).sum(axis=0))
+
+    return score
 
 
-_SCORERS: dict[str, Callable[[str, Array, tuple[Array, ...]], Score]] = {
-    "top1_acc": _top1,
-    "pitch_acc": _top1,
-    "mAP": _mean_average_precision,
-}
+def _ratio(of: Array, by: Array) -> Array:
+    """NaN where there is nothing to divide by."""
+    return np.asarray(np.divide(of, by, out=np.full(len(by), np.nan), where=by > 0))
+
+
+def _by_clip(rows: Sequence[Array], values: Sequence[Array]) -> Array:
+    """(clips,): what each clip adds to the mean over splits of the splits' means."""
+    found = np.zeros(1 + max(int(own.max()) for own in rows))
+    for own, value in zip(rows, values, strict=True):
+        np.add.at(found, own, value / (len(own) * len(rows)))
+    return found
+
+
+def _spreads(rows: Sequence[Array], scores: Array) -> list[tuple[float, int]]:
+    """(standard error, degrees of freedom) that each group of splits with the same test clips adds to the mean."""
+    groups: dict[bytes, list[float]] = {}
+    for own, score in zip(rows, scores, strict=True):
+        groups.setdefault(np.sort(own).tobytes(), []).append(float(score))
+    return [
+        (float(np.std(group, ddof=1)) * len(group) ** 0.5 / len(rows), len(group) - 1)
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
+def _wilson(rows: Sequence[Array], right: Sequence[Array]) -> tuple[float, float]:
+    """Of the mean over splits of the share of right answers."""
+    from scipy.stats import t
+
+    shares = np.array([answers.mean() for answers in right])
+    share = float(shares.mean())
+    residuals = _by_clip(rows, [answers - own for answers, own in zip(right, shares, strict=True)])
+    clips = len(residuals)
+    sources = [(float((residuals**2).sum()) * clips / max(1, clips - 1), max(1, clips - 1))]
+    sources += [(error**2, freedom) for error, freedom in _spreads(rows, shares)]
+    variance = sum(part for part, _ in sources)
+    worth, freedom = float(clips), float(clips)
+    if variance > 0:
+        worth = min(share * (1 - share) / variance, float(sum(map(len, rows))))
+        freedom = variance**2 / sum(part**2 / own for part, own in sources)  # Satterthwaite's
+    factor = float(t.ppf((1 + LEVEL) / 2, freedom)) ** 2 / worth
+    middle = (share + factor / 2) / (1 + factor)
+    half = (factor * share * (1 - share) + factor**2 / 4) ** 0.5 / (1 + factor)
+    return middle - half, middle + half
+
+
+def _sign_flips(value: float, per_clip: Array, spread: Sequence[tuple[float, int]]) -> Difference:
+    """``per_clip``: (2, clips), each clip's share of the difference and its weight, which sum up to ``value`` and 1.
+
+    Of a difference d that is supposed, the test's statistic is |value - d|, and under flipped signs |a - d b|, where a
+    and b are the sums of the two rows with these signs. So for each flip the d that it does not speak against lie
+    between the two solutions of an equation.
+    """
+    random = np.random.default_rng(0)
+    differing = int((per_clip[0] != 0).sum())
+    exact = differing <= _MOST_ENUMERATED and not spread
+    sums = _flipped(per_clip, random)
+    for error, freedom in spread:
+        sums[0] += error * random.standard_t(freedom, _FLIPS)
+    as_far = int((np.abs(sums[0]) >= abs(value) - _EQUAL).sum())
+    over, of = np.stack([value + sums[0], value - sums[0]]), np.stack([1 + sums[1], 1 - sums[1]])
+    bounded = of > _EQUAL  # all signs as they are, or all flipped, speak against no d
+    ends = np.divide(over, of, out=np.zeros_like(over), where=bounded)
+    below = int((1 - LEVEL) * _FLIPS)
+    low = np.sort(np.where(bounded, ends, -np.inf).min(axis=0))[below]
+    high = np.sort(np.where(bounded, ends, np.inf).max(axis=0))[-1 - below]
+    return Difference(
+        value=value,
+        interval=_rounded(max(float(low), -1.0), min(float(high), 1.0)),
+        p_value=as_far / _FLIPS if exact else (as_far + 1) / (_FLIPS + 1),
+        test=f"{'exact ' if exact else ''}sign-flip test; clips that differ: {differing}",
+    )
+
+
+def _flipped(per_clip: Array, random: np.random.Generator) -> Array:
+    """(2, flips): the sums over clips under all signs of those that differ where they are few, else random signs."""
+    sums = np.zeros((2, _FLIPS))
+    differs = per_clip[0] != 0
+    if differs.sum() <= _MOST_ENUMERATED:
+        flips = np.arange(_FLIPS)
+        for place, clip in enumerate(per_clip[:, differs].T):
+            sums += np.outer(clip, 1 - 2 * (flips >> place & 1))
+        per_clip = per_clip[:, ~differs]
+    alike, counts = np.unique(per_clip, axis=1, return_counts=True)
+    for clip, count in zip(alike.T, counts, strict=True):
+        sums += np.outer(clip, 2 * random.binomial(count, 0.5, _FLIPS) - count)
+    return sums
+
+
+def _of_draws(one: Tested) -> tuple[float, float]:
+    draws = _means([one], _spreads(one.rows, one.scores))[0]
+    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) + (one.scores.mean() - np.nanmean(draws))
+    return float(low), float(high)
+
+
+def _difference_of_draws(sides: Sequence[Tested], value: float, spread: Sequence[tuple[float, int]]) -> Difference:
+    from scipy.stats import norm
+
+    draws = _means(sides, ())
+    error = float((np.nanvar(draws[1] - draws[0]) + sum(own**2 for own, _ in spread)) ** 0.5)
+    if error <= _EQUAL:  # no clip speaks against any other: nothing is known but what these few say
+        return Difference(
+            value=value, interval=_rounded(min(value, 0.0), max(value, 0.0)), p_value=1.0, test="paired bootstrap"
+        )
+    half = float(norm.ppf((1 + LEVEL) / 2)) * error
+    return Difference(
+        value=value,
+        interval=_rounded(value - half, value + half),
+        p_value=float(2 * norm.sf(abs(value) / error)),
+        test="paired bootstrap",
+    )
+
+
+def _means(sides: Sequence[Tested], spread: Sequence[tuple[float, int]]) -> Array:
+    """(sides, draws): means over splits of clips drawn with replacement, the same for all sides.
+
+    Clips are drawn among those of the splits that share any, so that folds keep their sizes.
+    """
+    random = np.random.default_rng(0)
+    rows = sides[0].rows
+    total = np.zeros((len(sides), DRAWS))
+    found = np.zeros((len(sides), DRAWS))
+    for group in _sharing(rows):
+        clips, number = np.unique(np.concatenate([rows[split] for split in group]), return_inverse=True)
+        places = np.split(number, np.cumsum([len(rows[split]) for split in group])[:-1])
+        for low in range(0, DRAWS, _DRAWS_AT_ONCE):
+            part = slice(low, low + _DRAWS_AT_ONCE)
+            weights = random.multinomial(len(clips), np.full(len(clips), 1 / len(clips)), _DRAWS_AT_ONCE)
+            for split, own in zip(group, places, strict=True):
+                for side, answers in enumerate(sides):
+                    scores = answers.scorers[split](weights[:, own].astype(np.float64))
+                    total[side, part] += np.nan_to_num(scores)
+                    found[side, part] += ~np.isnan(scores)
+    for error, freedom in spread:
+        total += len(rows) * error * random.standard_t(freedom, DRAWS)
+    return np.divide(total, found, out=np.full_like(total, np.nan), where=found > 0)
+
+
+def _sharing(rows: Sequence[Array]) -> list[list[int]]:
+    """The splits' numbers, those together that share test clips, directly or by others."""
+    groups: list[tuple[set[int], list[int]]] = []
+    for split, own in enumerate(rows):
+        clips, members = set(own.tolist()), [split]
+        for group in [group for group in groups if group[0] & clips]:
+            groups.remove(group)
+            clips, members = clips | group[0], group[1] + members
+        groups.append((clips, members))
+    return [sorted(members) for _, members in groups]
+
+
+def _rounded(low: float, high: float) -> tuple[float, float]:
+    """A sum of equal shares is 0, not 1e-17."""
+    return round(low, 9) + 0.0, round(high, 9) + 0.0

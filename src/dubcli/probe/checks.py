@@ -169,7 +169,7 @@ def _leave_out(data: TaskData, numbers: Mapping[int, str], what: str, *, allow: 
     if not numbers:
         return data
     reasons = [
-        _relative(data.clips[number].path, data.folder) + ("" if reason == what else f" ({reason})")
+        data.place(data.clips[number]) + ("" if reason == what else f" ({reason})")
         for number, reason in sorted(numbers.items(), key=lambda item: str(data.clips[item[0]].path))
     ]
     text = f"{len(numbers)} of {len(data.clips)} clips of {data.name} are {what}: {some(reasons)}"
@@ -218,7 +218,3 @@ def _all(path: Path) -> bytes:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.digest()
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

@@ -14,7 +14,8 @@ def few_shot(data: TaskData, shots: int, draws: int, seed: int) -> TaskData:
     """The task with each split replaced by ``draws`` splits that train on ``shots`` clips per class.
 
     Validation and test stay whole. A clip with several labels counts for each of them. Draws are functions of the seed
-    and the clips' paths, so that every model gets the same ones. Raises UserError when a class has fewer clips.
+    and the clips' paths in the folder, so that every model gets the same ones. Raises UserError when a class has fewer
+    clips.
     """
     splits = tuple(
         replace(split, name=f"{split.name}-draw{draw}", train=_draw(data, split, shots, f"{seed}-{shots}-{draw}"))
@@ -38,6 +39,6 @@ def _draw(data: TaskData, split: ClipSplit, shots: int, draw: str) -> tuple[int,
                 f"--shots {shots}: {split.name} of {data.name} has {len(numbers)} training clips of "
                 f"{' '.join(label)!r}; ask for fewer"
             )
-        ordered = sorted(numbers, key=lambda number: hashed(f"{draw} {data.clips[number].path.name}", 0))
+        ordered = sorted(numbers, key=lambda number: hashed(f"{draw} {data.key(data.clips[number])}", 0))
         chosen.update(ordered[:shots])
     return tuple(number for number in split.train if number in chosen)

@@ -16,7 +16,7 @@ from dubcli.probe.checks import Leak, check_parts, find_leaks, without_missing
 from dubcli.probe.config import ProbeConfig
 from dubcli.probe.tasks.data import Task, TaskData
 from dubcli.probe.tasks.find import load_task
-from dubcli.probe.tasks.splits import carve_validation, name_of
+from dubcli.probe.tasks.splits import carve_validation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def with_validation(data: TaskData) -> TaskData:
     """The task with a seeded tenth of the training clips for validation where the dataset publishes none."""
     if all(split.valid for split in data.splits):
         return data
-    keys = [f"{name_of(clip)} {clip.start_seconds}" for clip in data.clips]
+    keys = [data.key(clip) for clip in data.clips]
     labels = [" ".join(clip.labels) for clip in data.clips]
     splits = []
     for split in data.splits:
@@ -108,8 +108,7 @@ def fingerprint(data: TaskData) -> str:
     """A digest of the clips' names, labels and splits, wherever the folder lies."""
     digest = hashlib.sha256()
     for clip in data.clips:
-        name = clip.path.relative_to(data.folder) if clip.path.is_relative_to(data.folder) else clip.path
-        digest.update(json.dumps([str(name), clip.start_seconds, clip.labels]).encode())
+        digest.update(json.dumps([data.place(clip), clip.start_seconds, clip.labels]).encode())
     for split in data.splits:
         digest.update(json.dumps([split.name, split.train, split.valid, split.test]).encode())
     return digest.hexdigest()[:16]

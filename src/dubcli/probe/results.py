@@ -1,8 +1,8 @@
-"""Results files: ``results/<task>/<model>.json`` and ``<model>.predictions.npz`` beside it."""
+"""Results files: ``results/<task>/<model>.json`` and ``<model>.predictions.npz`` beside it (``core.results``)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from dubcli.core.atomic import atomic_write, read_json, strict, write_json
+from dubcli.core.results import FORMAT, named, number
 from dubcli.core.same import require_same
 from dubcli.probe.bootstrap import interval
 from dubcli.probe.metrics import per_class
 from dubcli.probe.problem import Problem
 from dubcli.probe.protocols import ProbeScores
-
-FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +47,8 @@ class ProbeResult:
 
     @property
     def mean(self) -> float:
-        """Mean of ``metric`` over the splits."""
-        return float(self.content["mean"])
+        """Mean of ``metric`` over the splits: infinite where one is (d' of a perfect split), NaN where one has none."""
+        return number(self.content["mean"])
 
     @property
     def std(self) -> float | None:
@@ -78,12 +77,12 @@ def summary(problem: Problem, scores: ProbeScores) -> dict[str, Any]:
     metrics = {}
     for name in problem.metrics:
         values = np.array([split.metrics[name] for split in scores.splits], dtype=np.float64)
-        finite = values[np.isfinite(values)]
         metrics[name] = {
-            "mean": finite.mean() if len(finite) == len(values) else None,
-            "std": finite.std(ddof=1) if len(finite) == len(values) > 1 else None,
-            "scores": values.tolist(),
-            "undefined_splits": len(values) - len(finite),
+            "mean": named(_mean(values)),
+            "std": values.std(ddof=1) if len(values) > 1 and np.isfinite(values).all() else None,
+            "scores": [named(value) for value in values],
+            "undefined_splits": int(np.isnan(values).sum()),
+            "infinite_splits": int(np.isinf(values).sum()),
         }
     first = metrics[problem.metrics[0]]
     names = [split.name for split in scores.splits]
@@ -96,13 +95,23 @@ def summary(problem: Problem, scores: ProbeScores) -> dict[str, Any]:
         "metrics": metrics,
         "per_class": _pooled_classes(problem, scores),
         "splits": [
-            {"name": split.name, "metrics": split.metrics, "test_clips": len(split.test), "chosen": split.chosen}
+            {
+                "name": split.name,
+                "metrics": {name: named(value) for name, value in split.metrics.items()},
+                "test_clips": len(split.test),
+                "chosen": split.chosen,
+            }
             for split in scores.splits
         ],
         "protocol": scores.protocol,
         "kind": problem.kind,
         "classes": problem.classes,
     }
+
+
+def _mean(values: np.ndarray[Any, Any]) -> float:
+    with np.errstate(invalid="ignore"):  # of infinite d' of both signs
+        return float(values.mean())
 
 
 def _pooled_classes(problem: Problem, scores: ProbeScores) -> list[dict[str, Any]]:
@@ -112,9 +121,11 @@ def _pooled_classes(problem: Problem, scores: ProbeScores) -> list[dict[str, Any
     return per_class(problem, tuple(np.concatenate(parts) for parts in outputs), rows)
 
 
-def prediction_arrays(problem: Problem, scores: ProbeScores) -> dict[str, np.ndarray[Any, Any]]:
-    """Per split the test rows, their labels and the predicted scores, one array per output."""
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
+def prediction_arrays(
+    problem: Problem, scores: ProbeScores, clips: Sequence[str] = ()
+) -> dict[str, np.ndarray[Any, Any]]:
+    """The names of all clips, per split the test rows, their labels and the predicted scores, one array per output."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {"clips": np.array(clips, dtype=np.str_)} if clips else {}
     for split in scores.splits:
         arrays[f"{split.name}.rows"] = split.test
         arrays[f"{split.name}.labels"] = problem.labels[split.test]

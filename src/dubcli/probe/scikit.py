@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +17,10 @@ from dubcli.probe.training import Fitted, Training
 Array = np.ndarray[Any, Any]
 Fit = Callable[[Array, Array, float, Problem, int], Callable[[Array], tuple[Array, ...]]]
 """(features, labels, value, problem, seed) -> features to scores, one array per output."""
+
+_COLUMNS_AT_ONCE = 256  # float64 of all features at once would be several times their memory
+_ROUNDING = 8 * float(np.finfo(np.float32).eps)
+"""What varies by no more than this share of its size varies by float32's rounding alone."""
 
 
 def run_logreg(problem: Problem, training: Training, values: tuple[float, ...]) -> list[Fitted]:
@@ -41,17 +46,36 @@ def _each_split(problem: Problem, training: Training, choose: Callable[[Problem,
 
 def _choose(problem: Problem, split: Split, seed: int, *, fit: Fit, name: str, values: tuple[float, ...]) -> Fitted:
     """The value with the best first metric on validation; it is tested as it was trained, without validation rows."""
-    mean = problem.features[split.train].mean(axis=0)
-    std = problem.features[split.train].std(axis=0) + 1e-8
-    scaled = (problem.features - mean) / std
+    scaled = standardised(problem.features, split.train)
     best: tuple[float, float, Any] | None = None
     for value in values:
         predict = fit(scaled[split.train], problem.labels[split.train], value, problem, seed)
         found = score(problem, predict(scaled[split.valid]), split.valid)[problem.metrics[0]]
-        if best is None or found > best[0]:
+        if best is None or found > best[0] or math.isnan(best[0]):  # not every metric is defined on few clips
             best = (found, value, predict)
     assert best is not None
     return best[2](scaled[split.test]), {name: best[1], "validation": best[0]}
+
+
+def standardised(features: Array, train: Array) -> Array:
+    """``features`` (clips, dim) of any finite scale in standard deviations from the mean of rows ``train``, float32.
+
+    A feature that those rows do not vary in tells nothing of them and becomes 0, whatever it is in other rows: divided
+    by next to nothing it would drown all others. For the same reason no row is taken to be further out than a training
+    row can be, which is the square root of their number.
+    """
+    out = np.empty(features.shape, dtype=np.float32)
+    furthest = math.sqrt(len(train))
+    for low in range(0, features.shape[1], _COLUMNS_AT_ONCE):
+        columns = features[:, low : low + _COLUMNS_AT_ONCE].astype(np.float64)
+        size = np.abs(columns[train]).max(axis=0)
+        columns /= np.where(size > 0, size, 1)
+        known = columns[train]
+        varies = np.ptp(known, axis=0) > _ROUNDING
+        columns -= known.mean(axis=0)
+        columns /= np.where(varies, known.std(axis=0), np.inf)
+        out[:, low : low + _COLUMNS_AT_ONCE] = columns.clip(-furthest, furthest)
+    return out
 
 
 def _logreg(features: Array, labels: Array, c: float, problem: Problem, seed: int) -> Callable[[Array], Any]:

@@ -236,7 +236,7 @@ def _measure(
             "python": platform.python_version(),
         },
     }
-    return save_result(path, content, prediction_arrays(problem, scores))
+    return save_result(path, content, prediction_arrays(problem, scores, [*map(data.key, data.clips)]))
 
 
 def to_problem(data: TaskData, array: np.ndarray) -> Problem:

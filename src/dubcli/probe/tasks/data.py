@@ -86,6 +86,15 @@ class TaskData:
         """The same with more notes."""
         return replace(self, notes=(*self.notes, *notes))
 
+    def place(self, clip: Clip) -> str:
+        """The clip's path in the folder, wherever the folder lies: file names alone come again (VoxForge's a0001)."""
+        inside = clip.path.is_relative_to(self.folder)
+        return (clip.path.relative_to(self.folder) if inside else clip.path).as_posix()
+
+    def key(self, clip: Clip) -> str:
+        """What tells the clip from all others: its place, and where in the file it begins unless it is all of it."""
+        return self.place(clip) if clip.whole else f"{self.place(clip)} {clip.start_seconds:g}+{clip.seconds or 0:g}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:

@@ -19,7 +19,7 @@ def voxforge(root):
 
 
 def drawn(data):
-    return [[data.place(data.clips[number]) for number in split.train] for split in data.splits]
+    return [[data.place(data.clips[number].path) for number in split.train] for split in data.splits]
 
 
 def test_draws_are_of_clips_not_of_names():

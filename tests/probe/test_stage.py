@@ -259,9 +259,9 @@ def test_a_perfect_d_prime_is_infinite_and_said_to_be(command, tmp_path, protoco
 
 
 def test_a_deciding_metric_that_is_not_defined_is_no_traceback(command, tmp_path):
-    home = hear_task(tmp_path / "tasks", folds=3, each=6, evaluation=("aucroc",))
-    listed = json.loads((home / "fold00.json").read_text())
-    (home / "fold00.json").write_text(json.dumps({name: ["a"] for name in listed}))
+    home = hear_task(tmp_path / "tasks", folds=3, each=6, evaluation=("aucroc",), labels=("a", "b", "c"))
+    listed = json.loads((home / "fold00.json").read_text())  # without c
+    (home / "fold00.json").write_text(json.dumps({name: ["ab"[place % 2]] for place, name in enumerate(listed)}))
     arguments = ("folder", "random", "--data", home, "--preset", "tiny", "--protocol", "logreg")
     status, out, err = command(*arguments)
     assert (status, "undefined" in out) == (0, True), err

@@ -139,7 +139,7 @@ def _check_streams(data: TaskData, films: Sequence[Path], modality: str) -> None
     what, other = ("sound", "video") if modality == "audio" else ("picture", "audio")
     raise UserError(
         f"the videos of {data.name} have no {what} ({len(lacking)} of {len(data.clips)} looked into, such as "
-        f"{_relative(lacking[0], data.folder)}): --modality {other}"
+        f"{data.place(lacking[0])}): --modality {other}"
     )
 
 
@@ -169,7 +169,7 @@ def _leave_out(data: TaskData, numbers: Mapping[int, str], what: str, *, allow: 
     if not numbers:
         return data
     reasons = [
-        data.place(data.clips[number]) + ("" if reason == what else f" ({reason})")
+        data.place(data.clips[number].path) + ("" if reason == what else f" ({reason})")
         for number, reason in sorted(numbers.items(), key=lambda item: str(data.clips[item[0]].path))
     ]
     text = f"{len(numbers)} of {len(data.clips)} clips of {data.name} are {what}: {some(reasons)}"

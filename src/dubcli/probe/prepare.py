@@ -108,7 +108,7 @@ def fingerprint(data: TaskData) -> str:
     """A digest of the clips' names, labels and splits, wherever the folder lies."""
     digest = hashlib.sha256()
     for clip in data.clips:
-        digest.update(json.dumps([data.place(clip), clip.start_seconds, clip.labels]).encode())
+        digest.update(json.dumps([data.place(clip.path), clip.start_seconds, clip.labels]).encode())
     for split in data.splits:
         digest.update(json.dumps([split.name, split.train, split.valid, split.test]).encode())
     return digest.hexdigest()[:16]

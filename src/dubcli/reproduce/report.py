@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from dubcli.core.atomic import read_json
+from dubcli.core.results import modality_of
 from dubcli.errors import UserError
 from dubcli.jobs.progress import Progress
-from dubcli.probe.bootstrap import Comparison, compare
+from dubcli.probe.compare import Comparison, compare, corrected
 from dubcli.report import ReportConfig, report
 from dubcli.report.tables import Cell, Table
 from dubcli.reproduce.marks import Marks, digest, plain
@@ -48,38 +50,42 @@ def draw_report(plan: Plan, done: Sequence[State], marks: Marks, progress: Progr
 
 def comparison_table(plan: Plan, done: Sequence[State], progress: Progress) -> list[Table]:
     """Every model against those of ``[report] against``, of equal seeds, on the test clips of every task."""
-    files: dict[tuple[str, str, int], Path] = {}
+    files: dict[tuple[str, str, str, int], Path] = {}
     for state in done:
         step, model, mark = state.step, state.step.model, state.mark
         last = step.kind == "probe" and step.data_kind == "speech" and model is not None and model.epoch is None
-        if last and model is not None and mark is not None and mark.outputs:
-            files[step.task, model.variant, model.seed] = mark.outputs[0]
-    rows = []
-    for task, first, second, seed in _pairs(plan, files):
+        if last and model is not None and mark is not None:
+            for path in mark.outputs:
+                files[step.task, modality_of(read_json(path)), model.variant, model.seed] = path
+    found, named = [], []
+    for task, modality, first, second, seed in _pairs(plan, files):
         try:
-            found = compare(files[task, first, _seed(first, seed)], files[task, second, seed])
+            found.append(compare(files[task, modality, first, _seed(first, seed)], files[task, modality, second, seed]))
+            named.append((first, second, seed))
         except UserError as error:
             progress.message(f"{task}, {second} against {first}: {error}")
-            continue
-        rows.append(_row(found, first, second, seed))
-    if not rows:
+    if not found:
         return []
     title = "Paired tests between the models, on the same test clips"
-    columns = ("task", "metric", "model", "against", "seed", "difference", "from", "to", "more than noise")
+    columns = (
+        "task", "M", "metric", "model", "against", "seed", "difference", "from", "to", "p", "p (Holm)",
+        "more than noise",
+    )  # fmt: skip
     note = (
-        f"Differences with 95 % of a paired bootstrap over test clips; {len(rows)} tests, of which about "
-        f"{len(rows) / 20:.0f} would show a difference where there is none."
+        f"Differences with 95 % intervals of one test each. Of {len(found)} tests about {len(found) / 20:.1f} would "
+        "have p below 0.05 were all models equal, so p is corrected for their number (Holm), and that decides."
     )
-    return [Table("comparisons", title, columns, tuple(rows), note)]
+    rows = tuple(_row(one, *names) for one, names in zip(corrected(found), named, strict=True))
+    return [Table("comparisons", title, columns, rows, note)]
 
 
-def _pairs(plan: Plan, files: Iterable[tuple[str, str, int]]) -> list[tuple[str, str, str, int]]:
+def _pairs(plan: Plan, files: Iterable[tuple[str, str, str, int]]) -> list[tuple[str, str, str, str, int]]:
     there = list(files)
     return [
-        (task, first, second, seed)
+        (task, modality, first, second, seed)
         for first in plan.report.against
-        for task, second, seed in there
-        if second not in (first, RANDOM) and (task, first, _seed(first, seed)) in there
+        for task, modality, second, seed in there
+        if second not in (first, RANDOM) and (task, modality, first, _seed(first, seed)) in there
     ]
 
 
@@ -91,6 +97,7 @@ def _row(found: Comparison, first: str, second: str, seed: int) -> tuple[Cell, .
     low, high = found.interval
     return (
         Cell(found.task),
+        Cell(found.modality),
         Cell(found.metric),
         Cell(second),
         Cell(first),
@@ -98,5 +105,7 @@ def _row(found: Comparison, first: str, second: str, seed: int) -> tuple[Cell, .
         Cell(f"{found.difference:+.4f}", found.difference),
         Cell(f"{low:+.4f}", low),
         Cell(f"{high:+.4f}", high),
+        Cell(f"{found.p_value:.2g}", found.p_value),
+        Cell(f"{found.p_holm:.2g}", found.p_holm),
         Cell("yes" if found.more_than_noise else "no"),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.errors import UserError
+from dubcli.media.kinds import SOUND, kind_of
 from dubcli.probe.tasks.files import has, seen
 
 KINDS = ("multiclass", "multilabel", "multioutput")
@@ -46,6 +47,11 @@ class Clip:
     def whole(self) -> bool:
         """Whether it is all of its file."""
         return self.seconds is None and self.start_seconds == 0
+
+
+def name_of(clip: Clip) -> str:
+    """A clip's file name, to draw by: of a sound as a WAV file, so that copies in other formats are drawn alike."""
+    return f"{clip.path.stem}.wav" if kind_of(clip.path) == SOUND else clip.path.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +92,15 @@ class TaskData:
         """The same with more notes."""
         return replace(self, notes=(*self.notes, *notes))
 
-    def place(self, clip: Clip) -> str:
-        """The clip's path in the folder, wherever the folder lies: file names alone come again (VoxForge's a0001)."""
-        inside = clip.path.is_relative_to(self.folder)
-        return (clip.path.relative_to(self.folder) if inside else clip.path).as_posix()
+    def place(self, path: Path) -> str:
+        """A clip's path in the folder, wherever the folder lies: file names alone come again (VoxForge's a0001)."""
+        return (path.relative_to(self.folder) if path.is_relative_to(self.folder) else path).as_posix()
 
     def key(self, clip: Clip) -> str:
-        """What tells the clip from all others: its place, and where in the file it begins unless it is all of it."""
-        return self.place(clip) if clip.whole else f"{self.place(clip)} {clip.start_seconds:g}+{clip.seconds or 0:g}"
+        """What tells the clip from all others, to draw and to pair by: its place, and where in the file it begins unless
+        it is all of it."""
+        place = self.place(clip.path.with_name(name_of(clip)))
+        return place if clip.whole else f"{place} {clip.start_seconds:g}+{clip.seconds or 0:g}"
 
 
 @dataclass(frozen=True, kw_only=True)

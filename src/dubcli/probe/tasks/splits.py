@@ -7,8 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from dubcli.errors import UserError
-from dubcli.media.kinds import SOUND, kind_of
-from dubcli.probe.tasks.data import Clip, ClipSplit, sorted_classes
+from dubcli.probe.tasks.data import Clip, ClipSplit, name_of, sorted_classes
 
 SPLIT_SEED = 0
 PARTS = ("train", "valid", "test")
@@ -32,11 +31,6 @@ def by_fold(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
     if len(names) < 3:
         raise UserError(f"there are {len(names)} folds ({', '.join(names)}); k-fold probing needs at least 3")
     return kfold([[i for i, clip in enumerate(clips) if clip.part == name] for name in names], names)
-
-
-def name_of(clip: Clip) -> str:
-    """A clip's file name, to draw by: of a sound as a WAV file, so that copies in other formats are drawn alike."""
-    return f"{clip.path.stem}.wav" if kind_of(clip.path) == SOUND else clip.path.name
 
 
 def by_seed(count: int, key: Callable[[Clip], str] = name_of) -> Callable[..., tuple[ClipSplit, ...]]:

@@ -97,8 +97,7 @@ class TaskData:
         return (path.relative_to(self.folder) if path.is_relative_to(self.folder) else path).as_posix()
 
     def key(self, clip: Clip) -> str:
-        """What tells the clip from all others, to draw and to pair by: its place, and where in the file it begins unless
-        it is all of it."""
+        """What tells the clip from all others, to draw and to pair by: its place, and which part of the file it is."""
         place = self.place(clip.path.with_name(name_of(clip)))
         return place if clip.whole else f"{place} {clip.start_seconds:g}+{clip.seconds or 0:g}"
 

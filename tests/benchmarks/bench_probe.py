@@ -2,6 +2,7 @@ r"""The probe's heads in one pass against one head at a time with PyTorch Lightn
 
     flock /tmp/bench.lock taskset -c 0,1 python tests/benchmarks/bench_probe.py \
         [linear hear hares] [--full] [--fast] [--rounds N] [--cpu-time] [--one-metric]
+    python tests/benchmarks/bench_probe.py hear --device cuda
 
 Needs `pip install '.[bench]'`. Problems: ESC-50's shape (2000 x 1024, 5 folds, 50 classes) and FSD50K's with fewer rows
 (multilabel, 5000 x 1024, 200 classes), classes that overlap so that accuracy is near 60 %. Both sides do the same work
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--one-metric", action="store_true")
+    parser.add_argument("--device", default="cpu", help="of both sides")
     arguments = parser.parse_args()
     if arguments.cpu_time:
         global clock
@@ -59,20 +61,26 @@ def main() -> None:
         torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    print(f"{torch.get_num_threads()} threads; products of 1024 x 1024: float32 {matrix_rate() / 1e9:.0f} GFLOP/s")
-    more = {"fast": arguments.fast, "rounds": arguments.rounds, "one_metric": arguments.one_metric}
+    rate = matrix_rate(arguments.device) / 1e9
+    print(f"{torch.get_num_threads()} threads; products of 1024 x 1024: float32 {rate:.0f} GFLOP/s")
+    more = {
+        "fast": arguments.fast,
+        "rounds": arguments.rounds,
+        "one_metric": arguments.one_metric,
+        "device": arguments.device,
+    }
     ratios = []
     if "linear" in arguments.parts:
         for problem in (esc50_like(), fsd50k_like()):
             recipe = LINEAR if arguments.full else replace(LINEAR, max_epochs=LINEAR_EPOCHS)
-            ratios.append(compare("linear", problem, recipe, **more))
+            ratios.append(compare("linear", problem, recipe, **more)[0])
     if "hear" in arguments.parts:
         recipe = HEAR if arguments.full else replace(HEAR, max_epochs=HEAR_EPOCHS)
-        ratios.append(compare("hear", esc50_like(), recipe, **more))
+        ratios.append(compare("hear", esc50_like(), recipe, **more)[0])
     if "hares" in arguments.parts:
         ten = esc50_like(classes=10, folds=1)
         begun = clock()
-        run_heads(ten, HARES, Training(device="cpu"))
+        run_heads(ten, HARES, Training(device=arguments.device))
         print(f"hares: {HARES.steps} steps of a 10-class task in {clock() - begun:.0f} s")
     for line in ratios:
         print(line)
@@ -114,19 +122,22 @@ def _problem(name: str, features: Any, labels: Any, kind: str, classes: int, spl
     )
 
 
-def compare(name: str, problem: Problem, recipe: EpochRecipe, *, fast: bool, rounds: int, one_metric: bool) -> str:
-    """Both sides on one problem, in turns; the line with the ratio."""
+def compare(
+    name: str, problem: Problem, recipe: EpochRecipe, *, device: str = "cpu", fast: bool = False, rounds: int = 1,
+    one_metric: bool = False,
+) -> tuple[str, float]:  # fmt: skip
+    """Both sides on one problem, in turns; the line with the ratio, and its median."""
     ratios, shares, per_epoch = [], [], []
     if one_metric:
         problem = replace(problem, metrics=problem.metrics[:1])
     for _ in range(rounds):
-        rate = matrix_rate(fast)
+        rate = matrix_rate(device, fast)
         begun = clock()
-        ours = run_heads(problem, recipe, Training(device="cpu", fast=fast))
+        ours = run_heads(problem, recipe, Training(device=device, fast=fast))
         our_seconds = clock() - begun
-        rate = (rate + matrix_rate(fast)) / 2
+        rate = (rate + matrix_rate(device, fast)) / 2
         begun = clock()
-        theirs, their_epochs = reference(problem, recipe)
+        theirs, their_epochs = reference(problem, recipe, device)
         ratios.append((clock() - begun) / our_seconds)
         trained = [(entry["point"], entry["epochs"]) for entry in ours[0][1]["grid"]]
         trained += [(chosen["point"], chosen["epochs"]) for _, chosen in ours[1:]]
@@ -139,7 +150,8 @@ def compare(name: str, problem: Problem, recipe: EpochRecipe, *, fast: bool, rou
     print(f"{name} {problem.name}: head-epochs ours {our_epochs}, lightning {their_epochs}; ours has products at "
           f"{spread(shares, '.0%')} of the rate measured for {'bfloat16' if fast else 'float32'}")  # fmt: skip
     per_epoch_text = f"per epoch of a head {spread(per_epoch, '.1f')}"
-    return f"{name} {problem.name}: lightning / ours {spread(ratios, '.1f')} ({per_epoch_text})"
+    text = f"{name} {problem.name}: lightning / ours {spread(ratios, '.1f')} ({per_epoch_text})"
+    return text, statistics.median(ratios)
 
 
 def spread(values: list[float], form: str) -> str:
@@ -167,32 +179,35 @@ def flops(point: dict[str, Any], problem: Problem, validate_every: int) -> float
     return trained + len(split.valid) / validate_every * sum(forward)
 
 
-def matrix_rate(fast: bool = False) -> float:
+def matrix_rate(device: str, fast: bool = False) -> float:
     """FLOP/s of products of the size that hidden layers have."""
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    a, b = torch.randn(1024, 1024, device=device), torch.randn(1024, 1024, device=device)
     best = 0.0
     with fast_products() if fast else nullcontext():
         for _ in range(5):
             begun = clock()
             for _ in range(20):
-                a @ b
+                c = a @ b
+            float(c[0, 0])  # waits for the device
             best = max(best, 20 * 2 * 1024**3 / (clock() - begun))
     return best
 
 
-def reference(problem: Problem, recipe: EpochRecipe) -> tuple[list[tuple[np.ndarray, ...]], int]:
+def reference(problem: Problem, recipe: EpochRecipe, device: str) -> tuple[list[tuple[np.ndarray, ...]], int]:
     """(test predictions per split, head-epochs) of the kit's way: a Lightning trainer for every head."""
-    tried = [fit(problem, problem.splits[0], point, recipe) for point in recipe.points]
+    tried = [fit(problem, problem.splits[0], point, recipe, device) for point in recipe.points]
     best = max(range(len(tried)), key=lambda i: tried[i][1])
     found, epochs = [(tried[best][0],)], sum(one[2] for one in tried)
     for split in problem.splits[1:]:
-        predictions, _, more = fit(problem, split, recipe.points[best], recipe)
+        predictions, _, more = fit(problem, split, recipe.points[best], recipe, device)
         found.append((predictions,))
         epochs += more
     return found, epochs
 
 
-def fit(problem: Problem, split: Split, point: Point, recipe: EpochRecipe) -> tuple[np.ndarray, float, int]:
+def fit(
+    problem: Problem, split: Split, point: Point, recipe: EpochRecipe, device: str
+) -> tuple[np.ndarray, float, int]:
     """(test predictions, best validation score, epochs) of one head."""
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
@@ -217,7 +232,7 @@ def fit(problem: Problem, split: Split, point: Point, recipe: EpochRecipe) -> tu
             self.outputs.append(self.net(batch[0]))
 
         def on_validation_epoch_end(self) -> None:
-            logits = torch.cat(self.outputs)
+            logits = torch.cat(self.outputs).cpu()
             self.outputs = []
             if len(logits) == len(split.valid):
                 scores = (logits.sigmoid() if multilabel else logits.softmax(dim=1)).numpy()
@@ -238,15 +253,16 @@ def fit(problem: Problem, split: Split, point: Point, recipe: EpochRecipe) -> tu
             monitor="score", mode="max", min_delta=0.0, patience=recipe.patience, check_on_train_epoch_end=False
         )
         trainer = pl.Trainer(
-            accelerator="cpu", max_epochs=recipe.max_epochs, check_val_every_n_epoch=recipe.validate_every,
+            accelerator="cpu" if device == "cpu" else "gpu", devices=1,
+            max_epochs=recipe.max_epochs, check_val_every_n_epoch=recipe.validate_every,
             callbacks=[best, stop], logger=False, enable_progress_bar=False, enable_model_summary=False,
             num_sanity_val_steps=0,
         )  # fmt: skip
         trainer.fit(module, loader(np.random.default_rng(0).permutation(split.train)), loader(split.valid))
         module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-    module.eval()
+    module.to(device).eval()
     with torch.inference_mode():
-        logits = module.net(torch.from_numpy(problem.features[split.test]))
+        logits = module.net(torch.from_numpy(problem.features[split.test]).to(device)).cpu()
     predictions = (logits.sigmoid() if multilabel else logits.softmax(dim=1)).numpy()
     return predictions, float(best.best_model_score or 0.0), trainer.current_epoch
 

@@ -40,6 +40,7 @@ SECTIONS: dict[str, tuple[float, Section]] = {
     "depthwise": (10, speed.depthwise),
     "step": (30, speed.step),
     "prep": (20, films.prep),
+    "peers": (30, speed.peers),
     "tests": (20, commands.tests),
 }
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +22,7 @@ from gpu.harness import Check, losses, relative
 # X3D-M's depthwise layers at 224 pixels: (channels, side, stride), 16 frames each
 SHAPES = [(54, 112, 2), (54, 56, 1), (108, 56, 2), (108, 28, 1), (216, 28, 2), (216, 14, 1), (432, 14, 2), (432, 7, 1)]
 BYTES_PER_SECOND = 3e12  # of an H100's memory
+PLAIN, CHOSEN = "plain", "as the product chooses"
 ORDERS = {"ncdhw": torch.contiguous_format, "ndhwc": torch.channels_last_3d}
 
 
@@ -82,45 +88,40 @@ def _compare_kernels(check: Check) -> None:
 
 
 def step(check: Check) -> None:
-    """The whole step in each form and against the plain way; what it waits for; embedding; 200 steps of a run."""
+    """The step as the product chooses it against the plain way, and in other forms; embedding; 200 steps of a run."""
     from benchmarks.bench_step import GFLOP, matmul_rate
 
     found = {}
-    for name, options in _plans(check).items():
+    for name, make in _plans(check).items():
         if check.left < 25:
             check.note(f"step, {name}", "not measured: no time left")
             continue
         try:
-            found[name] = _timed_step(check, name, **options)
+            found[name] = _timed_step(check, name, make)
         except torch.OutOfMemoryError as error:
             check.note(f"step, {name}", f"out of memory: {str(error)[:100]}")
         torch._dynamo.reset()
         gc.collect()
-    ours = min((ms for name, ms in found.items() if name != "plain"), default=None)
-    if ours is not None and "plain" in found:
-        check.target("the step against the plain way (times as fast)", found["plain"] / ours, 4)
-    video, audio = GFLOP[check.preset]
-    if ours is not None:
+    ours, plain = found.get(CHOSEN), found.get(PLAIN)
+    check.target("the step against the plain way (times as fast)", plain / ours if ours and plain else None, 4)
+    if ours:
+        video, audio = GFLOP[check.preset]
         rate = matmul_rate(torch.bfloat16 if check.gpu else torch.float32, check.device.type)
         achieved = (video + 2 * audio) * 3 * check.batch * 1e9 / (ours / 1000)
         check.note("matrix rate (TFLOP/s)", round(rate / 1e12, 3))
         check.target("the step's share of the matrix rate", achieved / rate, 0.35)
-    _waits_in_a_step(check)
     _embedding(check)
-    for name, wanted in (("separate against demucs (times as fast)", 2), ("probe hear against Lightning", 8)):
-        check.target(name, None, wanted)  # bench_separate.py and bench_probe.py compare on a CPU only
     _run(check)
 
 
-def _plans(check: Check) -> dict[str, dict[str, Any]]:
-    plans: dict[str, dict[str, Any]] = {
-        "plain": {"precision": "fp32", "plain": True},
+def _plans(check: Check) -> dict[str, Callable[[], Callable[[], object]]]:
+    """By name, what makes a function that takes a step: what counts first, then the forms that were not chosen."""
+    others: dict[str, dict[str, Any]] = {
         "eager fp32 ndhwc": {"precision": "fp32", "channels_last": True},
-        "eager bf16 ncdhw": {"precision": "bf16"},
+        "eager bf16 ncdhw": {},
     }
     if check.gpu:
-        plans = {
-            "plain": plans["plain"],
+        others = {
             "compiled bf16 ndhwc, our kernels": {"channels_last": True, "compile": True, "kernels": True},
             "compiled bf16 ncdhw": {"compile": True},
             "compiled bf16 ndhwc": {"compile": True, "channels_last": True},
@@ -128,15 +129,16 @@ def _plans(check: Check) -> dict[str, dict[str, Any]]:
             "eager bf16 ncdhw": {},
             "eager bf16 ndhwc": {"channels_last": True},
         }
-    return plans
+    plans = {PLAIN: partial(_fixed_step, check, precision="fp32", plain=True), CHOSEN: partial(_chosen_step, check)}
+    return plans | {name: partial(_fixed_step, check, **form) for name, form in others.items()}
 
 
-def _timed_step(check: Check, name: str, **options: Any) -> float:
+def _timed_step(check: Check, name: str, make: Callable[[], Callable[[], object]]) -> float:
     if check.gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     begun = time.monotonic()
-    one = _stepper(check, **options)[1]
+    one = make()
     one()
     check.synchronise()
     first = time.monotonic() - begun
@@ -146,25 +148,29 @@ def _timed_step(check: Check, name: str, **options: Any) -> float:
     return ms
 
 
-def _stepper(
+def _variant() -> Any:
+    from dubcli.core.variants import parse_variant
+
+    return parse_variant("efj", "en", ["en", "es", "fr", "ja"])
+
+
+def _fixed_step(
     check: Check,
     precision: str = "bf16",
     channels_last: bool = False,
     compile: bool = False,
     kernels: bool = False,
     plain: bool = False,
-) -> tuple[Any, Callable[[], None]]:
-    """The product's own step, and a function that takes it on one batch of noise."""
+) -> Callable[[], None]:
+    """The product's step in a form of ours, on one batch of noise."""
     from benchmarks.bench_step import as_pytorchvideo_builds_it
     from dubcli.core.layout import Layout
     from dubcli.core.models import DubModel, preset_sizes
-    from dubcli.core.variants import parse_variant
     from dubcli.pretrain.config import PretrainConfig
     from dubcli.pretrain.step import Stepper
 
     torch.manual_seed(0)
-    variant = parse_variant("efj", "en", ["en", "es", "fr", "ja"])
-    model = DubModel(variant, check.preset).to(check.device)
+    model = DubModel(_variant(), check.preset).to(check.device)
     if plain:
         as_pytorchvideo_builds_it(model)
     if kernels:
@@ -177,7 +183,7 @@ def _stepper(
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=None if plain else True)
     config = PretrainConfig(preset=check.preset, batch_size=check.batch, precision=precision)
     crop = preset_sizes(check.preset).crop
-    stepper = Stepper(torch.compile(model) if compile else model, variant, config, check.device, (-6.0, 5.5), crop)
+    stepper = Stepper(torch.compile(model) if compile else model, _variant(), config, check.device, (-6.0, 5.5), crop)
     video = order.tensor(torch.randn(check.batch, 3, 16, crop, crop, device=check.device))
     mels = [torch.randn(check.batch, 2, 96, 280, device=check.device) for _ in range(2)]
 
@@ -186,17 +192,47 @@ def _stepper(
         stepper.backward((video, *mels))
         optimizer.step()
 
-    one.optimizer = optimizer  # type: ignore[attr-defined]
-    return stepper, one
+    return one
 
 
-def _waits_in_a_step(check: Check) -> None:
-    """From a loaded batch in pinned memory to the optimizer's step: what waits for the device."""
+def _chosen_step(check: Check) -> Callable[[], None]:
+    """The step of ``dubav pretrain`` without options: precision, kernels, order and compiling are its own choice.
+
+    Augmentation is left out of what is timed against the plain way, which has the same; with it, it is noted, and
+    what in it waits for the device, from a loaded batch in pinned memory to the optimizer's step.
+    """
+    from dubcli.pretrain.config import PretrainConfig
+    from dubcli.pretrain.learner import Learner
+
+    config = PretrainConfig(preset=check.preset, batch_size=check.batch)
+    learner = Learner(_variant(), config, check.device, (-6.0, 5.5), say=lambda text: check.note("a kernel", text))
+    batch = _batch(check)
+    learner.settle(batch)
+    check.note("what the product chose", learner.facts)
+    learner.step(batch, 1e-4)
+    with waits(check) as found:
+        learner.step(batch, 1e-4)
+    check.note("waits in a step", len(found))
+    check.expect("a step waits for nothing", not found, found[:3])
+    whole = check.milliseconds(lambda: learner.step(batch, 1e-4), *((2, 5) if check.gpu else (0, 1)))
+    check.note(f"step, {CHOSEN}, with augmentation", f"{whole:.0f} ms, {1000 * check.batch / whole:.1f} clips/s")
+    inputs = learner.stepper.inputs(batch)
+
+    def one() -> None:
+        learner.optimizer.zero_grad(set_to_none=True)
+        learner.stepper.backward(inputs)
+        learner.stepper.scaler.step(learner.optimizer)
+        learner.stepper.scaler.update()
+
+    return one
+
+
+def _batch(check: Check) -> Any:
+    """A loaded batch of grey clips, pinned where that means something."""
     from dubcli.core import transforms
     from dubcli.core.models import preset_sizes
     from dubcli.pretrain.loader import Batch, Request
 
-    stepper, one = _stepper(check, precision="bf16" if check.gpu else "fp32")
     augmentation = transforms.VideoAugmentation.of(preset_sizes(check.preset))
     clips = tuple(range(check.batch))
     draws = [transforms.draw_video(0, 0, clip, 180, 320, augmentation) for clip in clips]
@@ -207,17 +243,7 @@ def _waits_in_a_step(check: Check) -> None:
         secondary_masks=masks.clone(), draws=draws,
         clips=[torch.zeros(16, 3, 180, 320, dtype=torch.uint8) for _ in clips],
     )  # fmt: skip
-    batch = batch.pin_memory() if check.gpu else batch
-
-    def whole() -> None:
-        stepper.backward(stepper.inputs(batch))
-        one.optimizer.step()  # type: ignore[attr-defined]
-
-    whole()
-    with waits(check) as found:
-        whole()
-    check.note("waits in a step", len(found))
-    check.expect("a step waits for nothing", not found, found[:3])
+    return batch.pin_memory() if check.gpu else batch
 
 
 def _embedding(check: Check) -> None:
@@ -241,6 +267,38 @@ def _embedding(check: Check) -> None:
             theirs = check.milliseconds(lambda backbone=backbone, batch=batch: backbone(batch).cpu())
         ms = check.milliseconds(lambda chunks=chunks: ours.features(chunks))
         check.target(f"embed {modality} against the plain way (times as fast)", theirs / ms, 4)
+
+
+def peers(check: Check) -> None:
+    """``separate`` against demucs's own interface, ``probe --protocol hear`` against a Lightning trainer for a head."""
+    from benchmarks import bench_separate
+
+    name = "separate against demucs (times as fast)"
+    with tempfile.TemporaryDirectory(dir=check.work) as folder:
+        model, seconds = ("large", 120) if check.gpu else ("light", 20)
+        bench_separate.make_model(Path(folder) / "models", model)
+        bench_separate.make_sound(Path(folder) / "sound.wav", seconds)
+        ratios = bench_separate.compare(model, Path(folder), f"separate, {seconds} s", 1, str(check.device))
+        off = bench_separate.difference(Path(folder))
+    check.expect("separate gives demucs's stems", off < (2e-2 if check.gpu else 1e-4), f"{off:.1e} of their RMS")
+    check.target(name, ratios["seconds"], 2)
+    name = "probe hear against Lightning (times as fast)"
+    if check.left < 20 or not importlib.util.find_spec("pytorch_lightning"):
+        check.target(name, None, 8)
+        check.note(name, "not measured: no time left" if check.left < 20 else "not measured: no pytorch-lightning")
+        return
+    from benchmarks import bench_probe
+    from dubcli.probe.heads.protocol import run_heads
+    from dubcli.probe.heads.settings import HEAR
+    from dubcli.probe.training import Training
+
+    points, epochs, folds = (8, bench_probe.HEAR_EPOCHS, 5) if check.gpu else (1, HEAR.validate_every, 1)
+    recipe = replace(HEAR, points=HEAR.points[:points], max_epochs=epochs)
+    if check.gpu:  # kernels are loaded as they are first used
+        run_heads(bench_probe.esc50_like(folds=1), recipe, Training(device=str(check.device)))
+    text, ratio = bench_probe.compare("hear", bench_probe.esc50_like(folds=folds), recipe, device=str(check.device))
+    check.note("probe hear", text)
+    check.target(name, ratio, 8)
 
 
 def _run(check: Check) -> None:

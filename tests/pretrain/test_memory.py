@@ -63,6 +63,19 @@ def test_two_ranks_without_memory_end_in_one_line(cache, tmp_path):
         assert len(errors.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
+def test_ranks_of_torchs_launcher_without_memory_end_in_one_line(cache, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import helpers.faults\nhelpers.faults.hold_clips(3)\n")  # in all ranks
+    path = os.pathsep.join((str(tmp_path), environment()["PYTHONPATH"]))
+    options = ("--procs", 2, "--preset", "tiny", "--variant", "mono", "--batch-size", 5, "--val-fraction", 0)
+    process = start(cache, tmp_path / "run", *options, PYTHONPATH=path)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 2, errors
+    assert "--batch-size 2 --accumulate 3 fits" in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
 def with_shared_memory(size, cache, out, *options):
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root and unshare to mount a small /dev/shm")

@@ -30,3 +30,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     near = [by_lower[found] for found in difflib.get_close_matches(word.lower(), by_lower, 3)]
     return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def one_of(option: str, text: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
+    """``text``, where it is one of the words ``known``. Raises UserError that names those near it, also of ``also``."""
+    words = list(known)
+    if text not in words:
+        raise UserError(f"{option} is {text!r}{did_you_mean(text, [*words, *also])}; give one of {', '.join(words)}")
+    return text

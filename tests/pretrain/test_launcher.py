@@ -131,6 +131,6 @@ def test_a_file_system_without_locks_is_no_hindrance(tmp_path, monkeypatch):
 
 
 def test_old_names_of_precisions_are_taken_and_typos_refused():
-    assert PretrainConfig(precision="bfloat16").precision == "bf16"
+    assert PretrainConfig(precision="bfloat16").run.precision == "bf16"
     with pytest.raises(UserError, match="did you mean fp32"):
         PretrainConfig(precision="fp23")

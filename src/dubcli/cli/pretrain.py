@@ -1,10 +1,9 @@
-"""``dubav pretrain``: the options of a run come from ``PretrainConfig``'s fields, so that none is declared twice."""
+"""``dubav pretrain``: the options of a run come from ``PretrainConfig``'s parts, so that none is declared twice."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -12,7 +11,7 @@ import typer
 
 from dubcli.cli import console
 from dubcli.cli.options import JsonOption, QuietOption
-from dubcli.pretrain.config import LaunchConfig, PretrainConfig, resolve
+from dubcli.pretrain.config import OPTIONS, LaunchConfig, PretrainConfig, resolve
 
 EPILOG = (
     "Examples:\n\n"
@@ -24,9 +23,9 @@ EPILOG = (
 
 
 def _run_options() -> list[inspect.Parameter]:
-    """A typer option for every field of PretrainConfig; None stands for "not given"."""
+    """A typer option for every option of PretrainConfig; None stands for "not given"."""
     found = []
-    for field in fields(PretrainConfig):
+    for field in OPTIONS.values():
         name = "--" + field.name.replace("_", "-")
         kind: Any = bool if field.default is None else type(field.default)
         names = [f"{name}/--no-{name[2:]}"] if kind is bool else [name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,9 +17,8 @@ from torch.nn.functional import normalize
 
 from dubcli.core import distributed
 from dubcli.core.precision import full_precision
+from dubcli.core.presets import MIN_TEMPERATURE, NEGATIVES, Negatives
 
-Negatives = Literal["both", "cross"]
-MIN_TEMPERATURE = 0.003  # below it, exp(-2 / temperature) is no float64 number
 # Elements of a block of similarities: what a processor's cache holds; on an accelerator, what keeps it busy.
 _BLOCK_CPU = 2**21
 _BLOCK_ACCELERATOR = 2**25
@@ -71,7 +70,7 @@ def _losses(
 ) -> tuple[Tensor, ...]:
     if any(head.dim() != 2 or head.shape != heads[0].shape or len(head) == 0 for head in heads):
         raise ValueError(f"all must have one shape (batch, dim), not {[tuple(head.shape) for head in heads]}")
-    if negatives not in get_args(Negatives):
+    if negatives not in NEGATIVES:
         raise ValueError(f"negatives is {negatives!r}, not both or cross")
     if not temperature >= MIN_TEMPERATURE:
         raise ValueError(f"temperature {temperature} is below {MIN_TEMPERATURE}")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dubcli.errors import UserError, did_you_mean, first_line
+from dubcli.errors import UserError, first_line, one_of
 
 if TYPE_CHECKING:
     import torch
@@ -32,14 +32,10 @@ _QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
 def parse_precision(text: str) -> str:
     """One of ``PRECISIONS``; torch's own names (``bfloat16``, ``float16``, ``float32``) are taken too.
 
-    Raises UserError that names the nearest word.
+    Raises UserError that names the words near it.
     """
     word = text.strip().lower()
-    word = _LONG_NAMES.get(word, word)
-    if word not in PRECISIONS:
-        near = did_you_mean(word, [*PRECISIONS, *_LONG_NAMES])
-        raise UserError(f"--precision is {text!r}{near}; give one of {', '.join(PRECISIONS)}")
-    return word
+    return one_of("--precision", _LONG_NAMES.get(word, word), PRECISIONS, _LONG_NAMES)
 
 
 def choose_precision(asked: str, device: torch.device) -> str:

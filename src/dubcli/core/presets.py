@@ -1,12 +1,21 @@
-"""What ``--preset`` changes: sizes of the backbones that are built in, and the crop that every video backbone gets."""
+"""Words and bounds of what can be chosen, without torch, which the command line's help need not wait for.
+
+What ``--preset`` changes: sizes of the backbones that are built in, and the crop that every video backbone gets. How
+batches are drawn and which negatives the loss has.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from dubcli.errors import UserError
+from dubcli.errors import UserError, did_you_mean
 
 FRAMES = 16
+SAMPLINGS = ("groups", "one-film")
+Negatives = Literal["both", "cross"]
+NEGATIVES: tuple[str, ...] = get_args(Negatives)
+MIN_TEMPERATURE = 0.003  # below it, exp(-2 / temperature) is no float64 number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,5 +59,5 @@ PRESETS: dict[str, ModelSizes] = {
 def preset_sizes(preset: str) -> ModelSizes:
     """Sizes of a preset by name. Raises UserError when there is none of that name."""
     if preset not in PRESETS:
-        raise UserError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
+        raise UserError(f"unknown preset {preset!r}{did_you_mean(preset, PRESETS)}; there are {', '.join(PRESETS)}")
     return PRESETS[preset]

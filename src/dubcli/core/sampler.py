@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from dubcli.core.presets import SAMPLINGS
 from dubcli.core.same import require_same
 from dubcli.errors import UserError
-
-SAMPLINGS = ("groups", "one-film")
 
 
 class SameMovieBatchSampler(Sampler[list[int]]):

@@ -16,7 +16,7 @@ from typing import Any
 import av
 import av.error
 
-from dubcli.errors import InputError, UserError, did_you_mean
+from dubcli.errors import InputError, one_of
 from dubcli.media.streams import VideoTrack, open_media, short
 
 DECODERS = ("auto", "cpu", "cuda")
@@ -38,9 +38,7 @@ class GpuDecodeError(Exception):
 
 def parse_decoder(text: str) -> str:
     """One of ``DECODERS``. Raises UserError that names the nearest word."""
-    if text not in DECODERS:
-        raise UserError(f"--decoder is {text!r}{did_you_mean(text, DECODERS)}; give one of {', '.join(DECODERS)}")
-    return text
+    return one_of("--decoder", text, DECODERS)
 
 
 def unsupported(video: VideoTrack) -> str | None:

@@ -26,7 +26,8 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
 
     A few steps are trained in this process and thrown away. Raises UserError as ``train`` does.
     """
-    films = read_training_films(config.cache, config.variant, config.val_fraction, config.films_with)
+    data = config.data
+    films = read_training_films(data.cache, data.variant, data.val_fraction, data.films_with)
     gpus = gpus_of(where)
     processes = (gpus or where.procs) * where.nnodes
     device = torch.device("cuda" if gpus else "cpu")
@@ -37,8 +38,8 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
     # worker processes load while the model trains; on the CPU they take its cores, on none they take turns with it
     ahead = device.type == "cuda" and workers > 0
     seconds = max(training, loading / workers) if ahead else training + loading
-    epoch_steps = films.train.clips // (config.batch_size * config.accumulate * processes)
-    steps = min(config.max_steps or config.epochs * epoch_steps, config.epochs * epoch_steps)
+    epoch_steps = films.train.clips // (config.optimisation.clips_per_step * processes)
+    steps = config.optimisation.total_steps(epoch_steps)
     facts = trainer.learner.facts
     summary = {
         "variant": films.variant.name,

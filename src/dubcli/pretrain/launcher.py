@@ -200,7 +200,7 @@ def _elastic(
         with tempfile.TemporaryDirectory(prefix="dubav-") as folder:
             note = str(Path(folder) / "error")
             try:
-                results = elastic_launch(settings, _worker)(asdict(config), device, fresh, quiet, note)
+                results = elastic_launch(settings, _worker)(config.to_dict(), device, fresh, quiet, note)
             except ChildFailedError:
                 if Path(note).exists():
                     raise UserError(Path(note).read_text(encoding="utf-8")) from None

@@ -6,7 +6,6 @@ import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -38,18 +37,19 @@ class Learner:
         given: Given | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        choose_kernels(config.deterministic, device)
+        choose_kernels(config.run.deterministic, device)
         self.variant, self.config, self.device = variant, config, device
-        crop = preset_sizes(config.preset).crop
+        crop = preset_sizes(config.model.preset).crop
         self.model = build_model(variant, config, device, given)
         if self.model.video is not None:
-            shape = config.batch_size, 3, FRAMES, crop, crop
-            settle_kernels(self.model.video, shape, device, machine.choose_precision(config.precision, device), say)
+            shape = config.optimisation.batch_size, 3, FRAMES, crop, crop
+            settle_kernels(self.model.video, shape, device, machine.choose_precision(config.run.precision, device), say)
+        chosen = config.optimisation
         self.optimizer = torch.optim.AdamW(  # paper section 3.4
             self.model.parameters(),
-            lr=config.learning_rate,
-            betas=(config.beta1, config.beta2),
-            weight_decay=config.weight_decay,
+            lr=chosen.learning_rate,
+            betas=(chosen.beta1, chosen.beta2),
+            weight_decay=chosen.weight_decay,
             fused=True,
         )
         wrapped: nn.Module = self.model
@@ -85,7 +85,8 @@ class Learner:
     @property
     def compiles(self) -> bool:
         """Whether compiling is to be tried."""
-        return self.config.compile or (self.config.compile is None and self.device.type == "cuda")
+        asked = self.config.run.compile
+        return asked or (asked is None and self.device.type == "cuda")
 
     def _compile(self, inputs: Inputs) -> None:
         plain = self.stepper.model
@@ -100,7 +101,7 @@ class Learner:
             return
         torch._dynamo.reset()
         self.stepper.model = plain
-        if self.config.compile:
+        if self.config.run.compile:
             raise UserError(f"the model cannot be compiled here: {self.why_eager}; leave --compile away")
 
     def _why_not_compiled(self, plain: nn.Module, inputs: Inputs) -> str:
@@ -136,9 +137,9 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         terms = self.stepper.backward(self._inputs(batch))
         scaler = self.stepper.scaler
-        if self.config.clip_gradient:
+        if self.config.optimisation.clip_gradient:
             scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimisation.clip_gradient)
         scaler.step(self.optimizer)
         scaler.update()
         return terms
@@ -168,7 +169,7 @@ class Learner:
         """What to tell the user of how it computes; empty where there is nothing."""
         if self.why_eager:
             return f"the model is not compiled, which costs speed: {self.why_eager}"
-        if self.compiled and self.config.sync_bn:
+        if self.compiled and self.config.model.sync_bn:
             return "with --sync-bn the model is compiled in pieces, between its BatchNorms"
         return ""
 
@@ -189,7 +190,7 @@ class Learner:
 
         ``blank``: a batch of so many clips. Call this after the ``except`` block, as ``largest_that_fits``.
         """
-        size, passes = self.config.batch_size, self.config.accumulate
+        size, passes = self.config.optimisation.batch_size, self.config.optimisation.accumulate
         where = f"out of memory on {self.device} with --batch-size {size}"
 
         def passes_of(smaller: int) -> int:
@@ -207,7 +208,7 @@ class Learner:
         """A step of other sizes by a copy of the model, asking no other rank; to see whether its memory suffices."""
         for parameter in self.model.parameters():
             parameter.grad = None
-        config = replace(self.config, batch_size=batch_size, accumulate=accumulate, local_negatives=True)
+        config = self.config.changed(batch_size=batch_size, accumulate=accumulate, local_negatives=True)
         statistics = self.stepper.mel_mean, self.stepper.mel_std
         model = copy.deepcopy(self.model)  # with its gradients as large as AdamW's state, which may not be there yet
         alone = Stepper(model, self.variant, config, self.device, statistics, self.stepper.crop)
@@ -230,9 +231,9 @@ def build_model(variant: Variant, config: PretrainConfig, device: torch.device, 
 
     Raises UserError where --sync-bn cannot be had, or as ``make_model``.
     """
-    torch.manual_seed(config.seed)
+    torch.manual_seed(config.run.seed)
     model = make_model(config, variant, given)
-    if config.sync_bn and distributed.world_size() > 1:
+    if config.model.sync_bn and distributed.world_size() > 1:
         if device.type != "cuda":
             raise UserError("--sync-bn needs GPUs: torch's SyncBatchNorm has no CPU form; leave it away")
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]

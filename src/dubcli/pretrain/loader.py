@@ -89,13 +89,13 @@ class ClipDataset(Dataset[Batch]):
     """Loads whole batches: item = a Request. ``on_device``: leave the augmentation of frames to the GPU."""
 
     def __init__(self, part: Part, variant: Variant, config: PretrainConfig, *, on_device: bool) -> None:
-        self.part, self.variant, self.seed, self.on_device = part, variant, config.seed, on_device
-        self.sizes = preset_sizes(config.preset)
+        self.part, self.variant, self.seed, self.on_device = part, variant, config.run.seed, on_device
+        self.sizes = preset_sizes(config.model.preset)
         self.augmentation = VideoAugmentation(
             crop=self.sizes.crop,
             short_sides=self.sizes.short_sides,
-            layers=config.randaugment_layers,
-            magnitude=config.randaugment_magnitude,
+            layers=config.data.randaugment_layers,
+            magnitude=config.data.randaugment_magnitude,
         )
 
     def __len__(self) -> int:

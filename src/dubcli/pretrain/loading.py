@@ -47,7 +47,7 @@ def choose_loading(dataset: ClipDataset, config: PretrainConfig, device: torch.d
     Where it has not (Docker gives 64 MB, a paper's batch on a GPU has 78), they go through the pipes between the
     processes, which copies them twice more. Raises UserError where there is not even room for the processes' locks.
     """
-    workers = machine.loader_workers(device.type, processes_here, config.loader_workers)
+    workers = machine.loader_workers(device.type, processes_here, config.data.loader_workers)
     pin = device.type == "cuda"
     room = machine.shared_memory_free()
     if workers == 0:
@@ -58,7 +58,7 @@ def choose_loading(dataset: ClipDataset, config: PretrainConfig, device: torch.d
             "(docker run --shm-size), or load in the training process with --loader-workers 0"
         )
     # of each worker those that wait and the one under way, and the one that the trainer has
-    need = dataset.batch_bytes(config.batch_size * config.accumulate) * (workers * (AHEAD + 1) + 1) * processes_here
+    need = dataset.batch_bytes(config.optimisation.clips_per_step) * (workers * (AHEAD + 1) + 1) * processes_here
     if room is None or need <= room:
         return Loading(workers=workers, sharing="shared memory", pin=pin)
     note = (

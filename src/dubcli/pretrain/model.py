@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 from torch import nn
 
@@ -28,18 +27,19 @@ def make_model(config: PretrainConfig, variant: Variant, given: Given | None = N
     Raises:
         UserError: a backbone cannot be made, or the model given is one of another variant or preset.
     """
+    chosen = config.model
     if isinstance(given, nn.Module):
-        if (given.variant, given.preset) != (variant, config.preset):
+        if (given.variant, given.preset) != (variant, chosen.preset):
             raise UserError(
                 f"the model given is of variant {given.variant.name} and preset {given.preset}, the run of "
-                f"{variant.name} and {config.preset}; make it for the run's"
+                f"{variant.name} and {chosen.preset}; make it for the run's"
             )
         return given
     named: dict[str, BackboneSpec | nn.Module] = {
-        "audio": BackboneSpec(name=config.audio_backbone, options=config.backbone_options("audio")),
-        "video": BackboneSpec(name=config.video_backbone, options=config.backbone_options("video")),
+        "audio": BackboneSpec(name=chosen.audio_backbone, options=chosen.backbone_options("audio")),
+        "video": BackboneSpec(name=chosen.video_backbone, options=chosen.backbone_options("video")),
     }
-    return DubModel(variant, config.preset, config.dropout, {**named, **(given or {})})
+    return DubModel(variant, chosen.preset, chosen.dropout, {**named, **(given or {})})
 
 
 def recorded(config: PretrainConfig, given: Given | None) -> PretrainConfig:
@@ -53,8 +53,8 @@ def recorded(config: PretrainConfig, given: Given | None) -> PretrainConfig:
         if unknown:
             raise UserError(f"backbones are given for {', '.join(unknown)}; there are {' and '.join(MODALITIES)}")
         specs = {modality: BackboneSpec.of(module) for modality, module in given.items()}
-    changes = {}
+    changes: dict[str, str] = {}
     for modality, spec in specs.items():
         changes[f"{modality}_backbone"] = spec.name
         changes[f"{modality}_backbone_options"] = json.dumps(dict(spec.options)) if spec.options else ""
-    return replace(config, **changes)  # type: ignore[arg-type]
+    return config.changed(**changes)

@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,9 +31,9 @@ def as_begun(config: PretrainConfig, *, fresh: bool) -> PretrainConfig:
     A run of an earlier version goes on with the films that its variant needed.
     """
     file = config.folder / CONFIG_FILE
-    if fresh or config.films_with or not file.is_file():
+    if fresh or config.data.films_with or not file.is_file():
         return config
-    return replace(config, films_with=str(read_json(file).get("films_with", OWN_FILMS)))
+    return config.changed(films_with=str(read_json(file).get("films_with", OWN_FILMS)))
 
 
 class RunFolder:
@@ -136,7 +135,7 @@ class RunFolder:
 
         Raises UserError where the folder cannot be written or wandb is not installed.
         """
-        wandb = import_wandb() if config.wandb else None
+        wandb = import_wandb() if config.run.wandb else None
         file = self.path / CONFIG_FILE
         # a run that goes on is the same one there
         run_id = (read_json(file).get("wandb_run") if file.exists() else None) or uuid.uuid4().hex[:12]
@@ -149,7 +148,12 @@ class RunFolder:
             raise _cannot_write(self.path, error) from None
         if wandb:
             self._wandb = wandb.init(
-                project=config.wandb, name=self.path.name, id=run_id, resume="allow", dir=str(self.path), config=record
+                project=config.run.wandb,
+                name=self.path.name,
+                id=run_id,
+                resume="allow",
+                dir=str(self.path),
+                config=record,
             )
 
     def load(self) -> dict[str, Any] | None:

@@ -36,11 +36,12 @@ class Stepper:
     ) -> None:
         self.model, self.variant, self.config, self.device, self.crop = model, variant, config, device, crop
         self.mel_mean, self.mel_std = mel_statistics
+        data = config.data
         self.masks = MaskAugmentation(
-            time_frames=config.mask_time_frames, mel_bins=config.mask_mel_bins, probability=config.mask_probability
+            time_frames=data.mask_time_frames, mel_bins=data.mask_mel_bins, probability=data.mask_probability
         )
         self.layout = Layout.of(model, device)
-        self.precision = machine.choose_precision(config.precision, device)
+        self.precision = machine.choose_precision(config.run.precision, device)
         # float16 has no numbers for small gradients: the loss is scaled up for it (Micikevicius et al. 2018)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
 
@@ -77,12 +78,9 @@ class Stepper:
 
     def losses(self, projections: dict[str, Tensor]) -> dict[str, Tensor]:
         """Named terms; the training loss is their sum (paper Eq. 2)."""
+        chosen = self.config.loss
         return contrastive_losses(
-            projections,
-            self.variant.terms,
-            self.config.temperature,
-            self.config.negatives,  # type: ignore[arg-type]
-            self.config.local_negatives,
+            projections, self.variant.terms, chosen.temperature, chosen.negatives, chosen.local_negatives
         )
 
     def backward(self, inputs: Inputs) -> dict[str, Tensor]:
@@ -92,7 +90,7 @@ class Stepper:
         of the loss with respect to them known, again with it (gradient caching, Gao et al. 2021). Dropout's draws are
         replayed; BatchNorm uses each part's statistics in both passes and its running ones move once.
         """
-        if self.config.accumulate == 1:
+        if self.config.optimisation.accumulate == 1:
             with self.autocast():
                 terms = self.losses(self.model(*inputs))
             self._backward(terms)
@@ -129,7 +127,7 @@ class Stepper:
 
     def parts(self, inputs: Inputs) -> list[Inputs]:
         """What passes through the model at once: the batch in ``accumulate`` parts."""
-        count = self.config.accumulate
+        count = self.config.optimisation.accumulate
         video, primary, secondary = (None if x is None else x.chunk(count) for x in inputs)
         assert primary is not None
         return [

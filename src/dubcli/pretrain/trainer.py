@@ -60,15 +60,16 @@ def train(
     """Train in this process, which may be one rank of a process group that is set up already.
 
     ``model``: a ``DubModel`` of the caller's, or ``{"audio": module}``, ``{"video": module}`` or both, in place of what
-    ``config`` names; ``config.seed`` then seeds the rest of the weights. Checkpoints name the modules' classes; they
-    load again with ``load_trained(path, backbones={"audio": module})``.
+    ``config`` names; its seed is then that of the rest of the weights. Checkpoints name the modules' classes; they load
+    again with ``load_trained(path, backbones={"audio": module})``.
 
     An existing run folder is gone on with, to the same result as if it had never been interrupted; ``fresh`` starts
     over. Raises UserError where nothing can be trained, the folder holds a run with another config, or the loss is
     no number.
     """
     config = as_begun(config, fresh=fresh)
-    films = read_training_films(config.cache, config.variant, config.val_fraction, config.films_with)
+    data = config.data
+    films = read_training_films(data.cache, data.variant, data.val_fraction, data.films_with)
     trainer = Trainer(config, films, machine.choose_device(device), progress, model)
     with StopRequests() as stop:
         return trainer.run(stop, fresh=fresh)
@@ -92,28 +93,27 @@ class Trainer:
         self.folder = RunFolder(config.folder)
         self.sampler = SameMovieBatchSampler(
             films.train.clips_per_movie,
-            config.batch_size * config.accumulate,
-            config.k,
-            seed=config.seed,
+            config.optimisation.clips_per_step,
+            config.data.k,
+            seed=config.run.seed,
             rank=distributed.rank(),
             world_size=distributed.world_size(),
-            sampling=config.sampling,
+            sampling=config.data.sampling,
         )
         self.epoch_steps = len(self.sampler)
         if self.epoch_steps == 0:
-            need = config.batch_size * config.accumulate * distributed.world_size()
+            need = config.optimisation.clips_per_step * distributed.world_size()
             raise UserError(
                 f"variant {films.variant.name} has {films.train.clips} clips to train on, a step takes {need}; "
                 f"prepare more films or give --batch-size {max(2, films.train.clips // distributed.world_size())}"
             )
-        everything = config.epochs * self.epoch_steps
-        self.total_steps = min(config.max_steps, everything) if config.max_steps else everything
-        self.warmup_steps = max(1, min(round(config.warmup_epochs * self.epoch_steps), self.total_steps // 2))
+        self.total_steps = config.optimisation.total_steps(self.epoch_steps)
+        self.warmup_steps = config.optimisation.warmup_steps(self.epoch_steps)
         self.step = 0
         self.bad_clips = sum(clips for clips, _ in films.damaged)
         self.validated = 0
         self.metrics: dict[str, float] = {}
-        self._recent: deque[tuple[int, tuple[int, ...], Tensor]] = deque(maxlen=max(config.log_every, 1))
+        self._recent: deque[tuple[int, tuple[int, ...], Tensor]] = deque(maxlen=max(config.run.log_every, 1))
         self._last_save = time.monotonic()
         self._since_log = Tally()
         self.processes_here = processes_here or distributed.local_world_size()
@@ -218,7 +218,7 @@ class Trainer:
         )
         self.learner.settle(self._blank_batch(self.sampler.batch_size))
         # ranks draw different dropout; the other generators are seeded so that nothing depends on the moment
-        own_seed = self.config.seed * 4099 + 1 + distributed.rank()
+        own_seed = self.config.run.seed * 4099 + 1 + distributed.rank()
         torch.manual_seed(own_seed)
         random.seed(own_seed)
         np.random.seed(own_seed % 2**32)
@@ -309,7 +309,8 @@ class Trainer:
         return at_epoch or self.step == self.total_steps or self.step == self.epoch_steps // 2
 
     def _train_on(self, batch: Batch) -> None:
-        self.learning_rate = learning_rate_at(self.step, self.total_steps, self.warmup_steps, self.config.learning_rate)
+        highest = self.config.optimisation.learning_rate
+        self.learning_rate = learning_rate_at(self.step, self.total_steps, self.warmup_steps, highest)
         self._terms = terms = self.learner.step(batch, self.learning_rate)
         self._recent.append((self.step, batch.request.clips, torch.stack(list(terms.values())).sum()))
 
@@ -317,17 +318,18 @@ class Trainer:
         self.bad_clips += count
         for text in texts:
             self.progress.message(f"{what}: {text}")
-        if texts and self.bad_clips > self.config.max_bad_clips:
+        data = self.config.data
+        if texts and self.bad_clips > data.max_bad_clips:
             raise UserError(
-                f"{self.bad_clips} clips cannot be read, more than --max-bad-clips {self.config.max_bad_clips}; "
-                f"the last: {texts[-1]}; dubav ls {self.config.cache} --check names them all"
+                f"{self.bad_clips} clips cannot be read, more than --max-bad-clips {data.max_bad_clips}; "
+                f"the last: {texts[-1]}; dubav ls {data.cache} --check names them all"
             )
 
     def _after_step(self, batch: Batch, waited: float, took: float) -> None:
         if self.device.type == "cpu":
             self._check_losses()
         self._since_log.add(len(batch.request.clips) * distributed.world_size(), waited, took)
-        if self.step % self.config.log_every and self.step != self.total_steps:
+        if self.step % self.config.run.log_every and self.step != self.total_steps:
             return
         self._check_losses()
         losses = {name: float(distributed.mean_over_ranks(value)) for name, value in self._terms.items()}
@@ -358,16 +360,17 @@ class Trainer:
         self._recent.clear()
 
     def _due(self) -> bool:
-        if self.config.save_every and self.step % self.config.save_every == 0:
+        run = self.config.run
+        if run.save_every and self.step % run.save_every == 0:
             return True
-        due = time.monotonic() - self._last_save > self.config.save_minutes * 60
+        due = time.monotonic() - self._last_save > run.save_minutes * 60
         # rank 0's clock decides for all: saving gathers the generators' states from every rank
-        return bool(distributed.broadcast_object(due)) if self.step % self.config.log_every == 0 else False
+        return bool(distributed.broadcast_object(due)) if self.step % run.log_every == 0 else False
 
     def _save(self, epoch_done: int | None) -> None:
         state = self._state()
         if distributed.is_main():
-            self.folder.save(state, epoch_done=epoch_done, keep=self.config.keep)
+            self.folder.save(state, epoch_done=epoch_done, keep=self.config.run.keep)
         self._last_save = time.monotonic()
         distributed.barrier()
 
@@ -386,7 +389,7 @@ class Trainer:
 
         try:
             metrics = validate(
-                self.stepper, self.model, dataset, self.config.val_clips, bad, stopped, self.loading.workers
+                self.stepper, self.model, dataset, self.config.data.val_clips, bad, stopped, self.loading.workers
             )
         except BadClip as error:
             raise UserError(f"{error}; prepare that film again, or leave it out of the cache") from None

@@ -68,7 +68,7 @@ def validate(
     part, variant, config = dataset.part, stepper.variant, stepper.config
     chosen = np.unique(np.linspace(0, part.clips - 1, min(part.clips, clips)).round().astype(int))
     mine = chosen[distributed.rank() :: distributed.world_size()]
-    size, most = config.batch_size, -(-len(chosen) // distributed.world_size())
+    size, most = config.optimisation.batch_size, -(-len(chosen) // distributed.world_size())
     batches = [[int(clip) for clip in mine[start : start + size]] for start in range(0, most, size)]
     found = _embed(stepper, model, dataset, batches, [] if bad is None else bad, stopped, threads)
     if found is None:
@@ -85,7 +85,7 @@ def validate(
             for metric, value in retrieval(queries, targets).items():
                 metrics[f"val/{direction}/{pair.label}/{metric}"] = value
         losses = [
-            nt_xent(a, b, config.temperature, config.negatives)  # type: ignore[arg-type]
+            nt_xent(a, b, config.loss.temperature, config.loss.negatives)
             for a, b in zip(torch.split(anchor, size), torch.split(rows, size), strict=True)
             if len(a) > 1
         ]

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from dubcli.probe.problem import Problem
-from dubcli.probe.protocols import Fitted, Protocol, Training
+from dubcli.probe import Fitted, Problem, Protocol, Training
 
 
 def run(problem: Problem, training: Training) -> list[Fitted]:

@@ -47,7 +47,14 @@ def separate(
             "--lang", metavar="LANG", help="Sound track. [default: of a film the primary, of a file the main one]"
         ),
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="Model or bag, by demucs's name or signature.")] = "mdx_extra_q",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="NAME|MODULE:NAME",
+            help="Model or bag, by demucs's name or signature, or a separator of your own (docs/extending.md).",
+        ),
+    ] = "mdx_extra_q",
     model_repo: Annotated[
         Optional[Path],
         typer.Option(

@@ -1,4 +1,4 @@
-"""Demucs models by name: from the hub, or from a local folder without running what its files might contain."""
+"""Separation models by name: demucs's from the hub or from a folder, none of whose code is run, or a plug-in's."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ import torch
 import yaml
 
 from dubcli.errors import UserError, first_line
+from dubcli.separate.foreign import VOCALS, ForeignSeparator, find_maker, load_separator
 from dubcli.separate.transposed import replace_transposed
-
-VOCALS = "vocals"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bag:
-    """One or several demucs models whose outputs are averaged with ``weights`` (models x sources).
+    """One or several models whose outputs are averaged with ``weights`` (models x sources).
 
     ``digest``: 16 hex digits over the models' weights, segments and the bag's weights; what tells two bags apart.
+    ``normalise``: whether the models want tracks of mean 0 and deviation 1.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Bag:
     sample_rate: int
     channels: int
     digest: str
+    normalise: bool = True
 
     @property
     def vocals(self) -> int:
@@ -46,15 +47,16 @@ class Bag:
 
 @lru_cache(maxsize=1)
 def load_bag(name: str, repo: Path | None = None, *, trust: bool = False, device: str = "cpu") -> Bag:
-    """Load the model or bag ``name`` in eval mode onto ``device``.
+    """Load the model or bag ``name``, demucs's or a plug-in's, in eval mode onto ``device``.
 
     ``repo``: a folder as demucs's ``--repo`` (``<signature>-<checksum>.th``, ``<bag>.yaml``); None asks the Hugging
     Face hub, then demucs's own server. ``.th`` files are pickles: from a folder only plain data and demucs's own
     classes are loaded, unless ``trust``. Raises UserError when it is not to be had, is damaged or is no stereo model
     with a stem named vocals.
     """
-    model = _from_hub(name) if repo is None else _from_folder(name, repo, trust)
-    bag = as_bag(model, name)
+    if repo is None and (maker := check_name(name)) is not None:
+        return _foreign_bag(load_separator(name, maker, device))
+    bag = as_bag(_from_hub(name) if repo is None else _from_folder(name, repo, trust), name)
     if VOCALS not in bag.sources or bag.channels != 2:
         raise UserError(
             f"the model {name} has {bag.channels} channels and the stems {', '.join(bag.sources)}; "
@@ -86,6 +88,19 @@ def as_bag(model: Any, name: str) -> Bag:
     )
 
 
+def _foreign_bag(model: ForeignSeparator) -> Bag:
+    return Bag(
+        name=model.name,
+        models=(model,),
+        weights=([1.0] * len(model.sources),),
+        sources=model.sources,
+        sample_rate=model.sample_rate,
+        channels=2,
+        digest=model.digest,
+        normalise=model.normalise,
+    )
+
+
 def _digest(models: tuple[Any, ...], weights: Any) -> str:
     content = hashlib.sha256(repr([list(map(float, row)) for row in weights]).encode())
     for model in models:
@@ -100,7 +115,6 @@ def _from_hub(name: str) -> Any:
     from demucs.pretrained import get_model
     from demucs.repo import ModelLoadingError
 
-    check_name(name)
     try:
         with _quiet_download():
             return get_model(name)
@@ -124,11 +138,14 @@ def _quiet_download() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def check_name(name: str) -> None:
-    """Raise UserError for a name that is none of demucs's; ``hf://<namespace>/<name>`` may be anything on the hub."""
-    bags = sorted(path.stem for path in _remote().glob("*.yaml"))
-    if name not in bags and name not in _remote_files() and not name.startswith("hf://"):
-        raise UserError(f"there is no demucs model named {name}; known are {', '.join(bags)}; others with --model-repo")
+def check_name(name: str) -> Any:
+    """The plug-in's object that makes the separator ``name``; None for demucs's own names, which come first.
+
+    ``hf://<namespace>/<name>`` may be anything on the hub. Raises UserError for a name that is none of these.
+    """
+    if name in _remote_files() or name.startswith("hf://"):
+        return None
+    return find_maker(name, sorted(path.stem for path in _remote().glob("*.yaml")))
 
 
 def _remote() -> Path:

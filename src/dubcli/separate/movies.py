@@ -23,6 +23,7 @@ from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
 from dubcli.media.identity import fingerprint
 from dubcli.media.kinds import walk
+from dubcli.media.resample import resample_blocks
 from dubcli.media.sound import track_blocks
 from dubcli.separate.config import SeparateConfig
 from dubcli.separate.run import separator_for
@@ -45,9 +46,7 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, devic
     if not movie.has(language):
         return {"status": "skipped", "warning": f"lacks {language}"}
     separator = separator_for(config, devices)
-    if separator.bag.sample_rate != SAMPLE_RATE:
-        rate = separator.bag.sample_rate
-        raise UserError(f"the model {config.model} is for {rate} Hz, the no-speech mels are for {SAMPLE_RATE} Hz")
+    rate = separator.bag.sample_rate
     recipe = separator.recipe()
     if _is_done(movie, language, recipe):
         return {"status": "skipped"}
@@ -61,14 +60,15 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, devic
 
     def sound() -> Iterator[Tensor]:
         problems.clear()
-        samples = movie.n_clips * CLIP_SAMPLES
-        return exactly(track_blocks(source, track["stream"], start, SAMPLE_RATE, problems), samples)
+        samples = movie.n_clips * layout.CLIP_SECONDS * rate
+        return exactly(track_blocks(source, track["stream"], start, rate, problems), samples)
 
     gain = float(track.get("level_gain", 1.0))
     with added_mel(movie.folder, Track(language, NOSPEECH)) as writer:
         mels = _ClipMels(writer, gain)
-        for stems in separator.stems(sound, report):
-            mels.add(stem_of(stems, separator.bag.vocals, "no_vocals"))
+        stems = (stem_of(block, separator.bag.vocals, "no_vocals") for block in separator.stems(sound, report))
+        for block in resample_blocks(stems, rate, SAMPLE_RATE):
+            mels.add(block)
         mels.finish()
     entry = recipe | separator.circumstances() | {"problems": list(dict.fromkeys(problems))[:10]}
     update_movie(config.cache, movie.folder, lambda meta: meta.setdefault(NOSPEECH, {}).update({language: entry}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +39,8 @@ class Separator:
         statistics = measure(sound())
         if statistics.samples == 0:
             raise InputError("its track holds no samples that can be decoded")
+        if not self.bag.normalise:
+            statistics = replace(statistics, mean=0.0, std=1.0)
         report(_SHARE_OF_STATISTICS)
         begun, done = time.monotonic(), 0
         for stems in separate_blocks(self.bag, sound(), statistics, self._execution, self._check):

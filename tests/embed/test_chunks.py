@@ -57,3 +57,51 @@ def test_blocks_do_not_matter(sizes):
     for a, b in zip(whole, pieces, strict=True):
         np.testing.assert_array_equal(a.data, b.data)
         assert (a.start_seconds, a.seconds, a.padded_seconds) == (b.start_seconds, b.seconds, b.padded_seconds)
+
+
+@pytest.mark.parametrize(
+    ("rule", "seconds", "starts", "padded"),
+    [
+        ("padded", 0.4, [0], 2.6),
+        ("padded", 1.0, [0], 2.0),
+        ("padded", 3.0, [0], 0.0),
+        ("padded", 4.4, [0, 3], 1.6),
+        ("padded", 5.0, [0, 3], 1.0),
+        ("padded", 10.0, [0, 3, 6, 9], 2.0),
+        ("whole", 1.0, [0], 2.0),
+        ("whole", 5.0, [0], 0.0),
+        ("whole", 8.9, [0, 3], 0.0),
+        ("whole", 10.0, [0, 3, 6], 0.0),
+    ],
+)
+def test_other_rules_of_what_is_no_whole_chunk(rule, seconds, starts, padded):
+    """Sounds of 1, 5 and 10 seconds are those of Speech Commands, ESC-50 and TUT18."""
+    rate = 1000
+    chunks = list(cut([torch.ones(2, round(seconds * rate))], rate, rule))
+    assert [chunk.start_seconds for chunk in chunks] == starts
+    assert len(chunks) == chunk_count(round(seconds * rate), 3 * rate, rule)
+    assert sum(chunk.padded_seconds for chunk in chunks) == pytest.approx(padded)
+    assert all(chunk.data.shape[-1] == 3 * rate for chunk in chunks)
+
+
+def test_the_rule_is_a_part_of_what_features_are(tmp_path):
+    """Of a video too: 4 seconds are one chunk by ``whole`` and two by ``padded``; another rule is another folder."""
+    from dubcli.embed import EmbedConfig, embed
+    from dubcli.errors import UserError
+    from helpers.containers import Track, make_film
+
+    make_film(tmp_path / "film.mkv", seconds=4.0, fps=8, tracks=[Track()])
+    found = {}
+    for rule in ("half", "padded", "whole"):
+        config = EmbedConfig(chunks=rule, per_chunk=True, preset="tiny", device="cpu")
+        embed([str(tmp_path / "film.mkv")], "random", tmp_path / rule, config)
+        found[rule] = np.load(tmp_path / rule / "audio.npy"), np.load(tmp_path / rule / "video.npy")
+    assert {rule: [len(array) for array in arrays] for rule, arrays in found.items()} == {
+        "half": [1, 1], "padded": [2, 2], "whole": [1, 1],
+    }  # fmt: skip
+    assert np.array_equal(found["padded"][0][:1], found["whole"][0])
+    with pytest.raises(UserError, match="holds features with chunks padded, now it is half"):
+        embed([str(tmp_path / "film.mkv")], "random", tmp_path / "padded",
+              EmbedConfig(per_chunk=True, preset="tiny", device="cpu"))  # fmt: skip
+    with pytest.raises(UserError, match="--chunks is 'pad'; did you mean padded"):
+        EmbedConfig(chunks="pad")

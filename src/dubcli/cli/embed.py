@@ -18,6 +18,7 @@ from dubcli.cli.options import (
     ShardOption,
     StrictOption,
 )
+from dubcli.embed.config import CHUNKS_HELP
 
 EPILOG = (
     "Examples: [bold]dubav embed sounds/ runs/efj/ckpt.pt --out features[/bold]; "
@@ -44,6 +45,7 @@ def embed(
             "--per-chunk", help="A row for each 3-second chunk (chunks.csv has their times); always so for a cache."
         ),
     ] = False,
+    chunks: Annotated[str, typer.Option("--chunks", metavar="half|padded|whole", help=CHUNKS_HELP)] = "half",
     modality: Annotated[
         Optional[str], typer.Option("--modality", metavar="audio|video", help="Only these features. [default: both]")
     ] = None,
@@ -99,6 +101,7 @@ def embed(
         raise UserError("give at least one INPUT and, last, CKPT (a checkpoint file or the word random)")
     config = EmbedConfig(
         modalities=("audio", "video") if modality is None else tuple(modality.split(",")),
+        chunks=chunks,
         per_chunk=per_chunk,
         format=file_format,
         device=device,

@@ -9,6 +9,7 @@ import typer
 
 from dubcli.cli.options import DeviceOption, GpusOption, JsonOption, QuietOption
 from dubcli.core.machine import PRECISION_HELP, PRECISION_METAVAR
+from dubcli.embed.config import CHUNKS_HELP
 from dubcli.probe.protocols import PROTOCOLS
 
 EPILOG = (
@@ -61,10 +62,15 @@ def probe(
         str,
         typer.Option(
             "--data-variant",
-            metavar="speech|nospeech",
-            help="nospeech: DATA-nospeech, made by dubav separate, for training and test.",
+            metavar="speech|nospeech|nospeech-test",
+            help="nospeech: DATA-nospeech, made by dubav separate, for training and test; nospeech-test: for test.",
         ),
     ] = "speech",
+    splits: Annotated[
+        str,
+        typer.Option("--splits", metavar="all|first", help="Of HMDB51's and UCF101's three train and test lists."),
+    ] = "all",
+    chunks: Annotated[str, typer.Option("--chunks", metavar="half|padded|whole", help=CHUNKS_HELP)] = "half",
     shots: Annotated[
         Optional[str], typer.Option("--shots", metavar="N,...", help="Train on so many clips per class, e.g. 1,5,10.")
     ] = None,
@@ -127,6 +133,8 @@ def probe(
         features=features,
         protocol=protocol,
         data_kind=data_kind,
+        splits=splits,
+        chunks=chunks,
         shots=parse_shots(shots),
         draws=draws,
         modalities=None if modality is None else tuple(modality.split(",")),

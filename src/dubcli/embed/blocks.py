@@ -93,6 +93,7 @@ def wanted_of(embedder: Embedder, config: EmbedConfig) -> Wanted:
         sample_rate=embedder.sample_rate,
         sizes=preset_sizes(embedder.trained.preset),
         lang=config.lang,
+        chunks=config.chunks,
         kind=embedder.trained.variant.primary.kind,
     )
 

@@ -1,11 +1,17 @@
 """Which 3-second chunks a sound or a video has: the rule of paper section 3.5, and ours for what does not fit it.
 
 * Chunk i covers [3i, 3i + 3) seconds from the file's start.
+
+What does not fit is left open by the paper; there are three rules. ``half``, the default:
+
 * The last partial chunk counts when at least half of it is there, and is filled up to 3 s with silence (video: with the
   last frame); a shorter rest is dropped.
 * A file shorter than 3 s is one chunk whatever its length. Its sound is filled with silence to the next half second, to
   1 s at least: the network averages over time, so a word of 0.6 s in 3 s of silence would mostly describe silence, and
   cost three times as much. A video chunk always has 16 frames, so a short video is one chunk of 3 s.
+
+``padded``: every rest counts, and is filled up to 3 s; so is a shorter file. ``whole``: no rest counts; a file shorter
+than 3 s is one chunk, filled up to 3 s.
 
 What was added is counted and reported (``padded_seconds``).
 """
@@ -20,6 +26,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 CHUNK_SECONDS = 3
+HALF = "half"
 
 
 @dataclass(frozen=True)
@@ -38,21 +45,30 @@ class Chunk:
     data: Tensor
 
 
-def chunk_count(length: int, full: int) -> int:
+def chunk_count(length: int, full: int, rule: str = HALF) -> int:
     """Number of chunks of ``full`` units in a file of ``length`` units."""
     if length <= 0:
         return 0
     whole, rest = divmod(length, full)
-    return max(1, whole + (2 * rest >= full))
+    return max(1, whole + _counts(rest, full, rule))
 
 
-def padded_length(samples: int, sample_rate: int) -> int:
-    """Samples of the only chunk of a file of ``samples`` < 3 s: up to the next half second, at least 1 s."""
+def _counts(rest: int, full: int, rule: str) -> bool:
+    """Whether the rest of a file that has whole chunks is one too."""
+    if rule == HALF:
+        return 2 * rest >= full
+    return rule == "padded" and rest > 0
+
+
+def padded_length(samples: int, sample_rate: int, rule: str = HALF) -> int:
+    """Samples of the only chunk of a file of ``samples`` < 3 s; by ``half`` to the next half second, at least 1 s."""
+    if rule != HALF:
+        return CHUNK_SECONDS * sample_rate
     half = sample_rate // 2
     return min(max(2, -(-samples // half)) * half, CHUNK_SECONDS * sample_rate)
 
 
-def cut(blocks: Iterable[Tensor], sample_rate: int) -> Iterator[Chunk]:
+def cut(blocks: Iterable[Tensor], sample_rate: int, rule: str = HALF) -> Iterator[Chunk]:
     """Cut a stream of (2, samples) blocks into chunks; only about a chunk and a block are in memory at a time."""
     full = CHUNK_SECONDS * sample_rate
     held: Tensor | None = None
@@ -64,9 +80,9 @@ def cut(blocks: Iterable[Tensor], sample_rate: int) -> Iterator[Chunk]:
             held = held[:, full:]
             index += 1
     rest = 0 if held is None else held.shape[-1]
-    if held is None or rest == 0 or (index > 0 and 2 * rest < full):
+    if held is None or rest == 0 or (index > 0 and not _counts(rest, full, rule)):
         return
-    length = full if index else padded_length(rest, sample_rate)
+    length = full if index else padded_length(rest, sample_rate, rule)
     yield Chunk(
         "wave",
         index,

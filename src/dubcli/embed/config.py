@@ -5,11 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dubcli.core.machine import parse_precision
-from dubcli.errors import UserError
+from dubcli.errors import UserError, did_you_mean
 from dubcli.media.languages import parse_language
 
 MODALITIES = ("audio", "video")
 FORMATS = ("npy", "parquet", "npz")
+CHUNK_RULES = ("half", "padded", "whole")
+CHUNKS_HELP = (
+    "What counts of a file beside its whole 3-second chunks (the paper does not say): half: a rest of 1.5 s or more; "
+    "padded: any rest; whole: none. Sounds shorter than 3 s are filled to the next half second, by the others to 3 s."
+)
+"""No torch here: ``chunks.py`` says what the rules are."""
+
+
+def check_chunk_rule(rule: str) -> str:
+    """The rule itself. Raises UserError where there is none of that name."""
+    if rule not in CHUNK_RULES:
+        raise UserError(f"--chunks is {rule!r}{did_you_mean(rule, CHUNK_RULES)}; give one of {', '.join(CHUNK_RULES)}")
+    return rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +30,7 @@ class EmbedConfig:
     """Options of ``embed``; saved in ``embed.json``. Raises UserError when a value is out of range.
 
     ``modalities``: which features to make, of those the file and the checkpoint have.
+    ``chunks``: which parts of a file that are no whole chunk count, ``half``, ``padded`` or ``whole``: ``chunks.py``.
     ``per_chunk``: one row per 3-second chunk instead of their mean per file.
     ``format``: how the features are stored; ``items.csv`` and ``embed.json`` are always written.
     ``device``, ``gpus``: by default all GPUs, as far as the work pays for a process on each, else the CPU; ``gpus``
@@ -30,6 +44,7 @@ class EmbedConfig:
     """
 
     modalities: tuple[str, ...] = MODALITIES
+    chunks: str = "half"
     per_chunk: bool = False
     format: str = "npy"
     device: str | None = None
@@ -49,6 +64,7 @@ class EmbedConfig:
             raise UserError(f"modalities are {', '.join(self.modalities) or 'none'}; give audio, video or both")
         if self.format not in FORMATS:
             raise UserError(f"--format is {self.format!r}; give one of {', '.join(FORMATS)}")
+        check_chunk_rule(self.chunks)
         object.__setattr__(self, "precision", parse_precision(self.precision))
         if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"--batch-size is {self.batch_size}; give 1 or more")

@@ -34,8 +34,8 @@ def decode(item: MediaItem, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
 def _decode_sound(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     if "audio" not in wanted.modalities:
         raise InputError("a sound, and only video features are made")
-    heard = Heard(expect=reading.expect)
-    yield from cut(stereo_blocks(path, wanted.sample_rate, heard), wanted.sample_rate)
+    heard = Heard(expect=lambda seconds: reading.expect(seconds, wanted.chunks))
+    yield from cut(stereo_blocks(path, wanted.sample_rate, heard), wanted.sample_rate, wanted.chunks)
     reading.seconds = heard.seconds
     if heard.warning:
         reading.warnings.append(heard.warning)

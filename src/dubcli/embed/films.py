@@ -31,7 +31,7 @@ def film_chunks(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
     """
     info = probe(path)
     if info.duration_seconds:
-        count = chunk_count(round(1000 * info.duration_seconds), 1000 * CHUNK_SECONDS)
+        count = chunk_count(round(1000 * info.duration_seconds), 1000 * CHUNK_SECONDS, wanted.chunks)
         reading.expected.update({"wave": count} if info.audio else {}, **({"frames": count} if info.video else {}))
     problems = []
     given = 0
@@ -57,7 +57,7 @@ def _sound(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
     track = choose_track(info.audio, wanted.lang)
     heard = Heard()
     blocks = film_blocks(info.path, track.index, info.start_seconds, wanted.sample_rate, heard)
-    yield from cut(blocks, wanted.sample_rate)
+    yield from cut(blocks, wanted.sample_rate, wanted.chunks)
     reading.seconds = max(reading.seconds, heard.seconds)
     if heard.warning:
         reading.warnings.append(heard.warning)
@@ -90,7 +90,7 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
     reading.seconds = max(reading.seconds, float(seconds))
     if problems:
         reading.warnings.append(f"not all of the picture decodes ({summary(problems)})")
-    if chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS) > index:
+    if chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS, wanted.chunks) > index:
         held = held or [cropper(clock.last)]
         yield _clip(held + [held[-1]] * (wanted.frames - len(held)), index, CHUNK_SECONDS * (index + 1) - seconds)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dubcli.core.models import FRAMES, ModelSizes
 from dubcli.core.tracks import FULL
-from dubcli.embed.chunks import CHUNK_SECONDS, chunk_count
+from dubcli.embed.chunks import CHUNK_SECONDS, HALF, chunk_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,8 @@ class Wanted:
     """What the backbones take: modalities, sound at ``sample_rate``, frames of a preset's size, one sound track.
 
     ``frames``: of a 3-second chunk of a video file; what a cache holds is 16.
-    ``kind``: of the track in a cache. ``base``: the folder that relative paths are in; empty is the working folder.
+    ``chunks``: the rule of ``chunks.py``. ``kind``: of the track in a cache. ``base``: the folder that relative paths
+    are in; empty is the working folder.
     """
 
     modalities: tuple[str, ...]
@@ -23,6 +24,7 @@ class Wanted:
     lang: str | None = None
     kind: str = FULL
     frames: int = FRAMES
+    chunks: str = HALF
     base: str = ""
 
 
@@ -34,9 +36,9 @@ class Reading:
     expected: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def expect(self, seconds: float) -> None:
+    def expect(self, seconds: float, rule: str = HALF) -> None:
         """The sound has that length, says its header."""
-        self.expected["wave"] = chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS)
+        self.expected["wave"] = chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS, rule)
 
     @property
     def warning(self) -> str | None:

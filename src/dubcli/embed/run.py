@@ -20,6 +20,7 @@ from dubcli import __version__
 from dubcli.core.atomic import read_json, remove_leftovers, write_json
 from dubcli.core.same import require_same
 from dubcli.embed.blocks import Model, devices_of, make_missing, open_embedder, wanted_of
+from dubcli.embed.chunks import HALF
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.features import Features, load_features, read_table
@@ -129,7 +130,7 @@ def _embed_items(
 
 def _identity(embedder: Embedder, config: EmbedConfig) -> dict[str, Any]:
     """What the features depend on, beside the inputs."""
-    return {
+    identity = {
         "format": FORMAT,
         "content_hash": embedder.trained.content_hash,
         "mel": [embedder.sample_rate, embedder.trained.mel_mean, embedder.trained.mel_std],
@@ -139,6 +140,8 @@ def _identity(embedder: Embedder, config: EmbedConfig) -> dict[str, Any]:
         "lang": config.lang,
         "precision": str(embedder.precision).removeprefix("torch."),
     }
+    # not where it is the default: what was begun before there was a choice goes on
+    return identity if config.chunks == HALF else {**identity, "chunks": config.chunks}
 
 
 def _refuse_other(out: Path, identity: dict[str, Any]) -> None:
@@ -147,7 +150,10 @@ def _refuse_other(out: Path, identity: dict[str, Any]) -> None:
     if not (out / DONE_FILE).exists():
         return
     there = read_json(out / DONE_FILE).get("identity", {})
-    require_same(there, identity, f"{out} holds features with", "choose another --out or delete it")
+    rule = {"chunks": HALF}
+    require_same(
+        {**rule, **there}, {**rule, **identity}, f"{out} holds features with", "choose another --out or delete it"
+    )
 
 
 def _is_complete(out: Path, plan: Plan) -> bool:

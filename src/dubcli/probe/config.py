@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubcli.core.machine import parse_precision
+from dubcli.embed.config import check_chunk_rule
 from dubcli.errors import UserError
 from dubcli.probe.protocols import find_protocol
 
-DATA_KINDS = ("speech", "nospeech")
+DATA_KINDS = ("speech", "nospeech", "nospeech-test")
+SPLITS = ("all", "first")
 MODALITIES = ("audio", "video")
 
 
@@ -20,7 +22,8 @@ class ProbeConfig:
     ``data``: the dataset's folder (for ``all`` the folder that holds several); None looks at $DUBAV_DATA and ./data.
     ``out``: where results go. ``features``: where features are kept; None is ``out``/features.
     ``protocol``: a name or MODULE:NAME; None is the paper's for each task. ``data_kind``: "nospeech" is the same
-    data after ``separate``.
+    data after ``separate``, "nospeech-test" the test clips alone. ``splits``: "first" takes one of the train and test
+    lists of HMDB51 and UCF101, which have three. ``chunks``: of features, as in EmbedConfig.
     ``shots``: train on this many clips per class, ``draws`` times each, instead of on all.
     ``modalities``: None is what the task needs. ``allow_missing``: go on without clips that are not there or damaged.
     ``check_leakage``: compare the clips' contents across splits. ``again``: compute results that are there already.
@@ -35,6 +38,8 @@ class ProbeConfig:
     features: Path | None = None
     protocol: str | None = None
     data_kind: str = "speech"
+    splits: str = "all"
+    chunks: str = "half"
     shots: tuple[int, ...] = ()
     draws: int = 5
     modalities: tuple[str, ...] | None = None
@@ -55,6 +60,9 @@ class ProbeConfig:
             find_protocol(self.protocol)
         if self.data_kind not in DATA_KINDS:
             raise UserError(f"--data-variant is {self.data_kind!r}; give one of {', '.join(DATA_KINDS)}")
+        if self.splits not in SPLITS:
+            raise UserError(f"--splits is {self.splits!r}; give {' or '.join(SPLITS)}")
+        check_chunk_rule(self.chunks)
         if any(shots < 1 for shots in self.shots) or self.draws < 1:
             raise UserError("--shots and --draws are at least 1; give for instance --shots 1,5,10 --draws 5")
         wrong = [name for name in self.modalities or MODALITIES if name not in MODALITIES]

@@ -14,6 +14,7 @@ from dubcli.core.checkpoint import load_trained
 from dubcli.core.models import PRESETS
 from dubcli.core.trained import TrainedModel, random_trained
 from dubcli.embed import EmbedConfig, Embedder
+from dubcli.embed.chunks import HALF
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import Progress
@@ -39,6 +40,7 @@ class Settings:
     devices: tuple[str, ...] | None = None
     precision: str = "auto"
     batch_size: int | None = None
+    chunks: str = "half"
     preset: str = "paper"
     options: JobOptions = JobOptions()
 
@@ -114,10 +116,13 @@ class CheckpointModel(Model):
         lacking = [name for name in modalities if name not in self.embedder.modalities]
         if lacking:
             raise UserError(f"{self.name} is an audio-only checkpoint; {data.name} needs {' and '.join(modalities)}")
-        identity = [self.trained.content_hash, str(self.embedder.precision), list(modalities)]
+        identity: list[Any] = [self.trained.content_hash, str(self.embedder.precision), list(modalities)]
+        if self.settings.chunks != HALF:  # features made before there was a choice stay where they are
+            identity.append(self.settings.chunks)
         folder = feature_folder(self.settings.root, self.name, data.name, data.clips, identity)
         config = EmbedConfig(
             modalities=tuple(modalities),
+            chunks=self.settings.chunks,
             precision=self.settings.precision,
             batch_size=self.settings.batch_size,
             gpus=self.settings.gpus,

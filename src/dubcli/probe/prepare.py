@@ -14,7 +14,7 @@ from dubcli.errors import UserError
 from dubcli.jobs.progress import Progress
 from dubcli.probe.checks import Leak, check_parts, find_leaks, without_missing
 from dubcli.probe.config import ProbeConfig
-from dubcli.probe.tasks.data import Task, TaskData
+from dubcli.probe.tasks.data import Task, TaskData, restrict
 from dubcli.probe.tasks.find import load_task
 from dubcli.probe.tasks.splits import carve_validation
 
@@ -36,8 +36,11 @@ def prepare_task(
     With ``needs_sounds`` False the features are there already, and labels without sounds are enough.
     """
     data = load_task(task, place)
-    if config.data_kind == "nospeech":
-        data = without_speech(data, place)
+    if config.splits == "first" and task.alternative_splits:
+        data = first_split(data)
+    if config.data_kind != "speech":
+        mirrored = without_speech(data, place)
+        data = mirrored if config.data_kind == "nospeech" else tested_on(data, mirrored)
     if needs_sounds:
         data = without_missing(data, allow=config.allow_missing)
     data = check_parts(data)
@@ -88,6 +91,28 @@ def without_speech(data: TaskData, place: Path | None) -> TaskData:
             return replace(data, name=f"{data.name}-nospeech", folder=mirror, clips=clips)
     wanted = bases[0].with_name(f"{bases[0].name}-nospeech")
     raise UserError(f"{wanted} is not there; make it with: dubav separate {data.folder} --out {wanted}")
+
+
+def tested_on(data: TaskData, mirrored: TaskData) -> TaskData:
+    """The task with the training clips of ``data`` and the test clips of its mirror, in equal order."""
+    count = len(data.clips)
+    splits = tuple(replace(split, test=tuple(count + number for number in split.test)) for split in data.splits)
+    both = replace(
+        data,
+        name=f"{data.name}-nospeech-test",
+        folder=mirrored.folder.parent,
+        clips=(*(replace(clip, path=clip.path.resolve()) for clip in data.clips), *mirrored.clips),
+        splits=splits,
+    )
+    used = {number for split in splits for part in (split.train, split.valid, split.test) for number in part}
+    return restrict(both, used)
+
+
+def first_split(data: TaskData) -> TaskData:
+    """The task with its first split alone, and the clips that are in it."""
+    first = data.splits[0]
+    one = restrict(replace(data, splits=(first,)), {*first.train, *first.valid, *first.test})
+    return one.with_notes(f"the first of the {len(data.splits)} published splits alone")
 
 
 def with_validation(data: TaskData) -> TaskData:

@@ -17,6 +17,9 @@ from dubcli.probe.metrics import per_class
 from dubcli.probe.problem import Problem
 from dubcli.probe.protocols import ProbeScores
 
+_BEFORE_OPTIONS = {"splits": "all", "chunks": "half"}
+"""What results of earlier versions were made with, which could not be told otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeResult:
@@ -68,7 +71,8 @@ def existing(path: Path, identity: Mapping[str, Any]) -> ProbeResult | None:
         return None
     content = read_json(path)
     advice = "--again replaces it, another --out keeps both"
-    require_same(content.get("identity", {}), identity, f"{path} was made with", advice)
+    made_with = {**_BEFORE_OPTIONS, **content.get("identity", {})}
+    require_same(made_with, identity, f"{path} was made with", advice)
     return ProbeResult(path=path, content=content)
 
 

@@ -117,6 +117,7 @@ def _settings(config: ProbeConfig, devices: tuple[str, ...]) -> Settings:
         devices=devices,
         precision=config.precision,
         batch_size=config.batch_size,
+        chunks=config.chunks,
         preset=config.preset,
     )
 
@@ -284,6 +285,8 @@ def _identity(
     return {
         "content_hash": model.identity()["content_hash"],
         "data_variant": config.data_kind,
+        "splits": config.splits if prepared.task.alternative_splits else "all",
+        "chunks": config.chunks,
         "data": fingerprint(prepared.data),
         "protocol": config.protocol or prepared.data.protocol or prepared.task.protocol,
         "modalities": list(modalities),

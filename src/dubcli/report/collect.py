@@ -16,6 +16,7 @@ from dubcli.core.atomic import read_json
 from dubcli.errors import UserError
 
 _EPOCH = re.compile(r"(.+)-epoch-(\d+)$")
+_NOSPEECH = re.compile(r"-nospeech(-test)?$")
 _SEED = re.compile(r"[-_.]?seed\d+")
 _LAST = re.compile(r"-ckpt(?=$|-\d+shot$)")
 
@@ -59,6 +60,11 @@ class Result:
     def label(self) -> str:
         """The run's name without its seed: runs that differ in nothing else stand in one column."""
         return _SEED.sub("", self.run) or self.run
+
+    @property
+    def task_with_speech(self) -> str:
+        """The task that this one is without speech."""
+        return _NOSPEECH.sub("", self.task)
 
     @property
     def predictions(self) -> Path:
@@ -156,7 +162,8 @@ def read_result(path: Path) -> Result | None:
         std=_number(content.get("std")),
         scores=tuple(score for value in content.get("scores") or () if (score := _number(value)) is not None),
         protocol=str(protocol.get("name", "") if isinstance(protocol, dict) else protocol or ""),
-        nospeech=identity.get("data_variant") == "nospeech" or str(content["task"]).endswith("-nospeech"),
+        nospeech=str(identity.get("data_variant")).startswith("nospeech")
+        or _NOSPEECH.search(str(content["task"])) is not None,
         content=content,
     )
 

@@ -143,7 +143,7 @@ def table_d6(results: Sequence[Result], *, with_paper: bool) -> Table | None:
     pairs = [
         (plain[key], result)
         for result in last
-        if result.nospeech and (key := (result.task.removesuffix("-nospeech"), result.model)) in plain
+        if result.nospeech and (key := (result.task_with_speech, result.model)) in plain
     ]
     if not pairs:
         return None
@@ -152,7 +152,7 @@ def table_d6(results: Sequence[Result], *, with_paper: bool) -> Table | None:
         printed = paper.TABLE_D6.get(speech.variant) if with_paper and speech.task.startswith("fluent") else None
         rows.append(
             (
-                Cell(speech.task),
+                Cell(speech.task + (" (of the test clips)" if nospeech.task.endswith("-test") else "")),
                 Cell(speech.label),
                 Cell(f"{speech.mean:.3f}", speech.mean, "", f"{printed[0]:.3f}" if printed else ""),
                 Cell(f"{nospeech.mean:.3f}", nospeech.mean, "", f"{printed[1]:.3f}" if printed else ""),

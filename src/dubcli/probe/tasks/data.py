@@ -129,6 +129,7 @@ class Task:
 
     ``modalities``: what it is about. ``metric``: the one that decides. ``protocol``: the default one. ``aliases``:
     other names of the task and of its data's folder. ``hear``: name of its HEAR task folders, with ``hear_mode``.
+    ``alternative_splits``: each of its splits is a whole way to divide the data, not a fold.
     ``own``: for tasks whose data a user names with ``--data`` in place of a layout to look for; it takes that path.
     """
 
@@ -144,6 +145,7 @@ class Task:
     hear: str = ""
     hear_mode: str = "full"
     aliases: tuple[str, ...] = ()
+    alternative_splits: bool = False
     own: Callable[[Path], TaskData] | None = None
 
     def __post_init__(self) -> None:

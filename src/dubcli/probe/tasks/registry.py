@@ -182,6 +182,7 @@ TASKS = {
             readers=actions.HMDB51,
             modalities=VIDEO,
             aliases=("HMDB51", "hmdb"),
+            alternative_splits=True,
         ),
         Task(
             name="ucf101",
@@ -193,6 +194,7 @@ TASKS = {
             readers=actions.UCF101,
             modalities=VIDEO,
             aliases=("UCF101", "UCF-101", "ucf"),
+            alternative_splits=True,
         ),
     )
 }

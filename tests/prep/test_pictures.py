@@ -2,19 +2,22 @@
 
 import hashlib
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+import torch
 
 from dubcli.errors import InputError
-from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen, shown_seconds, usual_seconds
+from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
 from dubcli.prep.demux import PictureReport, frames_of
 from helpers.containers import make_film
 
 STEP = Fraction(3, 16)
+CENTRES = Instants.of("centres", 3, 16, Fraction(1, 24))
 CODECS = {
     "h264": ("libx264", {"x264-params": "log-level=none:bframes=3:b-adapt=0:b-pyramid=normal"}, ".mkv"),
     "hevc": ("libx265", {"x265-params": "log-level=none:bframes=4:b-adapt=0"}, ".mkv"),
@@ -33,14 +36,14 @@ def variable_times(seconds):
     return [int(time) for time in itertools.takewhile(lambda time: time < seconds * 60, times)]
 
 
-def frames_on_screen(path, *, skip, threads=2):
+def frames_on_screen(path, *, skip, threads=2, instants=None):
     """[(instant, pts, hash of the pixels)] and how many frames were decoded."""
-    decoded = 0
+    decoded, instants = 0, instants or CENTRES
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type, stream.codec_context.thread_count = "FRAME", threads
         start = Fraction(container.start_time or 0, av.time_base)
-        skipper = FrameSkipper(stream, start + STEP / 2, STEP)
+        skipper = FrameSkipper(stream, replace(instants, start=start))
         packets = (packet for packet in container.demux(stream) if packet.size)
         packets = skipper.packets(packets) if skip else packets
 
@@ -52,7 +55,7 @@ def frames_on_screen(path, *, skip, threads=2):
 
         chosen = [
             (instant, frame.pts, hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest())
-            for instant, frame in on_screen(frames(), STEP / 2, STEP)
+            for instant, frame in on_screen(frames(), instants)
         ]
     return chosen, decoded
 
@@ -76,6 +79,31 @@ def test_skipping_changes_no_frame(tmp_path, name, rate):
     assert len(everything) >= 47
     if name in ("h264", "hevc") and rate == "constant":
         assert decoded < 0.85 * all_frames
+        ends = Instants.of("ends", 3, 16, 1 / fps)
+        whole = frames_on_screen(path, skip=False, instants=ends)[0]
+        assert frames_on_screen(path, skip=True, instants=ends)[0] == whole
+        assert [pts for _, pts, _ in whole] != [pts for _, pts, _ in everything]
+
+
+@pytest.mark.parametrize("fps", [24, 25, 8, 60])
+def test_from_the_first_frame_to_the_last_is_pytorchvideos_choice(fps):
+    """Its UniformTemporalSubsample: numbers evenly from 0 to the last, cut to whole ones."""
+    frames = [(Fraction(number, fps), Fraction(1, fps), number) for number in range(9 * fps)]
+    instants = Instants.of("ends", 3, 16, Fraction(1, fps))
+    chosen = [number for _, number in on_screen(frames, instants)]
+    expected = torch.linspace(0, 3 * fps - 1, 16, dtype=torch.float64).long()
+    assert chosen == [clip * 3 * fps + number for clip in range(3) for number in expected.tolist()]
+
+
+@pytest.mark.parametrize("frame_seconds", [None, Fraction(1, 24), Fraction(1, 1000), Fraction(3), Fraction(5)])
+def test_instants_are_counted_as_they_are_told(frame_seconds):
+    instants = Instants(clip_seconds=Fraction(3), per_clip=16, start=Fraction(7, 5), frame_seconds=frame_seconds)
+    times = [instants.at(number) for number in range(64)]
+    assert times == sorted(times)
+    for seconds in (Fraction(number, 97) for number in range(1300)):
+        assert instants.before(seconds) == sum(time < seconds for time in times) or seconds > times[-1]
+    for time in times:
+        assert instants.before(time) == sum(other < time for other in times)
 
 
 def oracle(starts, duration, step, first):
@@ -96,13 +124,13 @@ def test_the_frame_on_screen_is_the_last_one_begun():
         starts = np.cumsum(generator.integers(1, 400, size=30)) + int(generator.integers(0, 900))
         starts = [Fraction(int(start), 1000) for start in starts]
         frames = [(start, Fraction(40, 1000), number) for number, start in enumerate(starts)]
-        assert list(on_screen(frames, STEP / 2, STEP)) == oracle(starts, Fraction(40, 1000), STEP, STEP / 2)
+        assert list(on_screen(frames, CENTRES)) == oracle(starts, Fraction(40, 1000), STEP, STEP / 2)
 
 
 def test_no_frames_and_frames_that_go_back_in_time():
-    assert list(on_screen([], STEP / 2, STEP)) == []
+    assert list(on_screen([], CENTRES)) == []
     frames = [(Fraction(0), STEP, "a"), (Fraction(-1), STEP, "b"), (STEP, STEP, "c")]
-    assert list(on_screen(frames, STEP / 2, STEP)) == [(0, "a"), (1, "c")]
+    assert list(on_screen(frames, CENTRES)) == [(0, "a"), (1, "c")]
 
 
 def frame_of_header(pts, duration=None):

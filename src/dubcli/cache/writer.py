@@ -42,7 +42,13 @@ def open_cache(path: Path, parameters: Mapping[str, Any]) -> Path:
             f"{path} is a cache of format {info.get('format')}, this dubav writes format {layout.FORMAT_VERSION}; "
             "choose another folder with --cache"
         )
-    require_same(info["parameters"], parameters, f"{path} was made with", "give the former or another --cache")
+    made_with = {**layout.BEFORE_OPTIONS, **info["parameters"]}
+    require_same(
+        made_with,
+        {**layout.BEFORE_OPTIONS, **parameters},
+        f"{path} was made with",
+        "give the former or another --cache",
+    )
     return path
 
 

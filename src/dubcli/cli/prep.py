@@ -47,6 +47,15 @@ def prep(
         float, typer.Option("--max-lag-ms", help="Leave out dubs that are off by more than this anywhere.")
     ] = 80.0,
     fix_lag: Annotated[bool, typer.Option("--fix-lag", help="Correct such dubs instead of leaving them out.")] = False,
+    frame_rule: Annotated[
+        str,
+        typer.Option(
+            "--frame-rule",
+            metavar="centres|ends",
+            help="Which 16 frames of a clip: on screen at the centres of 16 equal parts, or evenly from its first to "
+            "its last (pytorchvideo's).",
+        ),
+    ] = "centres",
     decoder: Annotated[
         str,
         typer.Option(
@@ -78,6 +87,7 @@ def prep(
         sync_check=sync_check,
         max_lag_ms=max_lag_ms,
         fix_lag=fix_lag,
+        frame_rule=frame_rule,
         decoder=decoder,
     )
     options = JobOptions(

@@ -44,6 +44,7 @@ def describe(trained: TrainedModel) -> dict[str, Any]:
         "content_hash": trained.content_hash,
         "epochs": trained.epochs,
         "film_set": trained.film_set,
+        "frame_rule": trained.frame_rule,
         "training": trained.config,
     }
 

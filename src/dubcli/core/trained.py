@@ -27,7 +27,7 @@ class TrainedModel:
     """A frozen model and what it takes to feed it. sample_rate in Hz; mel_mean and mel_std of ln(mel + 1e-6).
 
     epochs: so many it was trained for; None where it stopped within one, or nothing says it. film_set: digits of the
-    clips that it was trained on and not, "" where nothing says them.
+    clips that it was trained on and not, "" where nothing says them. frame_rule: which frames of a clip it was shown.
     """
 
     model: DubModel
@@ -41,6 +41,7 @@ class TrainedModel:
     name: str
     epochs: int | None = None
     film_set: str = ""
+    frame_rule: str = "centres"
 
 
 def trained_of(
@@ -81,6 +82,7 @@ def trained_of(
         name=name,
         epochs=_whole_epochs(fields),
         film_set=str(fields.get("film_set", "")),
+        frame_rule=str(fields.get("frame_rule", "centres")),
     )
 
 

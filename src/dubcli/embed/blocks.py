@@ -94,6 +94,7 @@ def wanted_of(embedder: Embedder, config: EmbedConfig) -> Wanted:
         sizes=preset_sizes(embedder.trained.preset),
         lang=config.lang,
         chunks=config.chunks,
+        frame_rule=embedder.trained.frame_rule,
         kind=embedder.trained.variant.primary.kind,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from dubcli.embed.sounds import Heard, film_blocks, summary
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
 from dubcli.media.jpeg import colour_matrix, frame_size, upright
-from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen, shown_seconds, usual_seconds
+from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import MediaInfo, VideoTrack, open_media, probe
 
@@ -66,7 +67,6 @@ def _sound(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
 def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     if info.video is None:
         raise InputError(_NO_PICTURE)
-    step = Fraction(CHUNK_SECONDS, wanted.frames)
     cropper = _Cropper(info.video, wanted.sizes)
     clock = _Clock(info)
     problems: list[str] = []
@@ -75,11 +75,12 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
     with open_media(info.path) as container:
         stream = container.streams[info.video.index]
         stream.thread_type = "AUTO"
-        first = info.start_seconds + step / 2
+        instants = Instants.of(wanted.frame_rule, CHUNK_SECONDS, wanted.frames, usual_seconds(stream))
+        instants = replace(instants, start=info.start_seconds)
         demuxed = read_packets(container, [stream], info.start_seconds, problems)
-        packets = FrameSkipper(stream, first, step).packets(demuxed)
+        packets = FrameSkipper(stream, instants).packets(demuxed)
         pictures = decode_pictures(stream, packets, problems)
-        for _, frame in on_screen(clock.timed(pictures, stream), first, step):
+        for _, frame in on_screen(clock.timed(pictures, stream), instants):
             held.append(cropper(frame))
             if len(held) == wanted.frames:
                 yield _clip(held, index, 0)

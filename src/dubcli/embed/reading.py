@@ -14,8 +14,8 @@ class Wanted:
     """What the backbones take: modalities, sound at ``sample_rate``, frames of a preset's size, one sound track.
 
     ``frames``: of a 3-second chunk of a video file; what a cache holds is 16.
-    ``chunks``: the rule of ``chunks.py``. ``kind``: of the track in a cache. ``base``: the folder that relative paths
-    are in; empty is the working folder.
+    ``frame_rule``: of ``media.picture.Instants``. ``chunks``: the rule of ``chunks.py``. ``kind``: of the track in a
+    cache. ``base``: the folder that relative paths are in; empty is the working folder.
     """
 
     modalities: tuple[str, ...]
@@ -25,6 +25,7 @@ class Wanted:
     kind: str = FULL
     frames: int = FRAMES
     chunks: str = HALF
+    frame_rule: str = "centres"
     base: str = ""
 
 

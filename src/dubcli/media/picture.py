@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -21,19 +22,60 @@ from dubcli.media.streams import short
 # Packets come in decoding order. The next larger pts of one is among its neighbours: H.264 and HEVC reorder by at most
 # 16 frames. Where it is not, the interval only looks longer, and a frame more is decoded.
 LOOKAHEAD_PACKETS = 40
+ENDS = "ends"
 SLOWEST_RATE = Fraction(1, 60)  # pictures a second; one that claims to be shown for longer than a minute is damaged
 
 
-class FrameSkipper:
-    """Chooses ``skip_frame`` for every packet of a video stream; ``wanted`` counts up from the film's first instant.
+@dataclass(frozen=True, kw_only=True)
+class Instants:
+    """When frames are looked at: ``per_clip`` instants in each clip of ``clip_seconds``, from ``start`` on.
 
-    ``instants``: an instant j is at ``first + j * step`` seconds of the stream's clock.
+    ``frame_seconds`` None: at the centres of equal parts of the clip. Else from the clip's first frame to its last,
+    both among them, where a frame is shown for so long: pytorchvideo's choice of frames, whose numbers are evenly
+    spaced, of films with a constant rate.
     """
 
-    def __init__(self, stream: Any, first: Fraction, step: Fraction) -> None:
+    clip_seconds: Fraction
+    per_clip: int
+    start: Fraction = Fraction(0)
+    frame_seconds: Fraction | None = None
+
+    @classmethod
+    def of(cls, rule: str, clip_seconds: int, per_clip: int, frame_seconds: Fraction) -> Instants:
+        """Those of a rule, ``centres`` or ``ends``, of a film whose frames are shown for so long. From 0 on."""
+        ends = frame_seconds if rule == ENDS else None
+        return cls(clip_seconds=Fraction(clip_seconds), per_clip=per_clip, frame_seconds=ends)
+
+    @property
+    def _first(self) -> Fraction:
+        """Of a clip, from its start."""
+        return self.clip_seconds / self.per_clip / 2 if self.frame_seconds is None else Fraction(0)
+
+    @property
+    def _step(self) -> Fraction:
+        if self.frame_seconds is None:
+            return self.clip_seconds / self.per_clip
+        return max(Fraction(0), self.clip_seconds - self.frame_seconds) / max(1, self.per_clip - 1)
+
+    def at(self, number: int) -> Fraction:
+        """The time of an instant, in seconds."""
+        clip, place = divmod(number, self.per_clip)
+        return self.start + clip * self.clip_seconds + self._first + place * self._step
+
+    def before(self, seconds: Fraction) -> int:
+        """How many instants lie before a time."""
+        clip, inside = divmod(seconds - self.start, self.clip_seconds)
+        reached = inside - self._first
+        own = (-(-reached // self._step) if self._step else self.per_clip) if reached > 0 else 0
+        return max(0, int(clip) * self.per_clip + min(self.per_clip, int(own)))
+
+
+class FrameSkipper:
+    """Chooses ``skip_frame`` for every packet of a video stream; ``instants`` are on the stream's clock."""
+
+    def __init__(self, stream: Any, instants: Instants) -> None:
         self._context = stream.codec_context
-        self._in_steps = Fraction(stream.time_base) / step
-        self._offset = first / step
+        self._instants, self._time_base = instants, Fraction(stream.time_base)
         self._waiting: deque[Any] = deque()
         self._pts: list[int] = []
         self.skipped = 0
@@ -64,9 +106,8 @@ class FrameSkipper:
         if place >= len(self._pts):
             return False
         # instants in [pts, next): none where both lie between the same two instants
-        return -((-pts * self._in_steps + self._offset) // 1) == -(
-            (-self._pts[place] * self._in_steps + self._offset) // 1
-        )
+        before = self._instants.before
+        return before(pts * self._time_base) == before(self._pts[place] * self._time_base)
 
 
 def decode_pictures(stream: Any, packets: Iterable[Any], problems: list[str]) -> Iterator[Any]:
@@ -105,10 +146,8 @@ def shown_seconds(frame: Any, time_base: Fraction, usual: Fraction) -> Fraction:
     return seconds if 0 < seconds <= 1 / SLOWEST_RATE else usual
 
 
-def on_screen(
-    frames: Iterable[tuple[Fraction, Fraction, Any]], first: Fraction, step: Fraction
-) -> Iterator[tuple[int, Any]]:
-    """(instant number, frame) of every instant j at ``first + j * step`` up to the end of the last frame.
+def on_screen(frames: Iterable[tuple[Fraction, Fraction, Any]], instants: Instants) -> Iterator[tuple[int, Any]]:
+    """(instant number, frame) of every instant up to the end of the last frame.
 
     ``frames``: (start_seconds, duration_seconds, frame) in presentation order. The frame of an instant is the one with
     the largest start <= instant; before the first frame, the first. Frames that go back in time are passed over.
@@ -119,11 +158,11 @@ def on_screen(
         if shown is not None:
             if entry[0] <= shown[0]:
                 continue
-            while first + instant * step < entry[0]:
+            while instants.at(instant) < entry[0]:
                 yield instant, shown[2]
                 instant += 1
         shown = entry
     if shown is not None:
-        while first + instant * step < shown[0] + shown[1]:
+        while instants.at(instant) < shown[0] + shown[1]:
             yield instant, shown[2]
             instant += 1

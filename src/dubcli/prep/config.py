@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.cache import layout
-from dubcli.errors import UserError
+from dubcli.cache.layout import FRAME_RULE
+from dubcli.errors import UserError, did_you_mean
 from dubcli.media.languages import check_languages
 from dubcli.media.nvdec import parse_decoder
 
 SHORT_SIDE = 180
+FRAME_RULES = ("centres", "ends")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,8 @@ class PrepConfig:
 
     ``assume_primary``: take a film's single untagged track for the primary language. ``match_level``: bring every
     dub to the primary's loudness. ``sync_check``: leave out dubs that are off by more than ``max_lag_ms`` anywhere, or
-    with ``fix_lag`` correct them. ``decoder``: ``auto``, ``cpu`` or ``cuda``; no parameter of the cache, whose pictures
+    with ``fix_lag`` correct them. ``frame_rule``: which 16 frames a clip has, see
+    ``media.picture.Instants``. ``decoder``: ``auto``, ``cpu`` or ``cuda``; no parameter of the cache, whose pictures
     are the same from each. Raises UserError on values that make no sense.
     """
 
@@ -31,6 +34,7 @@ class PrepConfig:
     sync_check: bool = True
     max_lag_ms: float = 80.0
     fix_lag: bool = False
+    frame_rule: str = "centres"
     decoder: str = "auto"
 
     def __post_init__(self) -> None:
@@ -40,6 +44,9 @@ class PrepConfig:
         if not self.max_lag_ms > 0:
             raise UserError(f"--max-lag-ms is {self.max_lag_ms:g}; give more than 0")
         parse_decoder(self.decoder)
+        if self.frame_rule not in FRAME_RULES:
+            near = did_you_mean(self.frame_rule, FRAME_RULES)
+            raise UserError(f"--frame-rule is {self.frame_rule!r}{near}; give {' or '.join(FRAME_RULES)}")
         if self.fix_lag and not self.sync_check:
             raise UserError("--fix-lag needs the sync check; leave --no-sync-check away")
 
@@ -64,4 +71,5 @@ class PrepConfig:
             "sync_check": self.sync_check,
             "max_lag_ms": self.max_lag_ms,
             "fix_lag": self.fix_lag,
+            FRAME_RULE: self.frame_rule,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,11 +13,10 @@ from dubcli.cache import layout
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
 from dubcli.media.jpeg import JpegWriter, upright
-from dubcli.media.picture import FrameSkipper, decode_pictures, on_screen, shown_seconds, usual_seconds
+from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
 from dubcli.media.sound import StereoTrack
 from dubcli.prep.sound import ClipMels
 
-_STEP = Fraction(layout.CLIP_SECONDS, layout.FRAMES_PER_CLIP)
 # FFmpeg's frames wait here for the next thread: small, since a 4K frame has 12 MB.
 _FRAMES_AHEAD = 6
 _PACKETS_AT_ONCE = 32
@@ -148,23 +148,25 @@ def decode_film(
     tracks: dict[int, tuple[StereoTrack, ClipMels]],
     *,
     start: Fraction,
+    frame_rule: str,
     writer_for: Callable[[Any], tuple[JpegWriter, Callable[[bytes], None]]],
     tell: Callable[[Fraction], None],
 ) -> PictureReport:
     """Decode the picture and all tracks of a container in one pass.
 
-    ``writer_for(first_frame)`` gives the JPEG writer and where its JPEGs go, 16 per clip; ``tell`` hears the time
-    reached. Raises what a sink raised (a full disk).
+    ``frame_rule``: of ``media.picture.Instants``. ``writer_for(first_frame)`` gives the JPEG writer and where its JPEGs
+    go, 16 per clip; ``tell`` hears the time reached. Raises what a sink raised (a full disk).
     """
     report = PictureReport()
     sound = SoundWorker(tracks)
-    skipper = FrameSkipper(picture, start + _STEP / 2, _STEP)
+    instants = Instants.of(frame_rule, layout.CLIP_SECONDS, layout.FRAMES_PER_CLIP, usual_seconds(picture))
+    skipper = FrameSkipper(picture, replace(instants, start=start))
     jpegs: Worker | None = None
     try:
         streams = [picture, *(track.stream for track, _ in tracks.values())]
         demuxed = read_packets(container, streams, start, report.problems)
         packets = skipper.packets(split(demuxed, picture.index, sound.put))
-        for _, frame in on_screen(frames_of(picture, packets, start, report), _STEP / 2, _STEP):
+        for _, frame in on_screen(frames_of(picture, packets, start, report), instants):
             if jpegs is None:
                 report.rotation = upright(frame)
                 jpegs = Worker(_jpeg_sink(*writer_for(frame)), _FRAMES_AHEAD)

@@ -138,7 +138,13 @@ def _decode_container(
         return JpegWriter(writer.frame_size), writer.add_frame
 
     return decode_film(
-        container, picture, tracks, start=info.start_seconds, writer_for=writer_for, tell=_teller(info, report)
+        container,
+        picture,
+        tracks,
+        start=info.start_seconds,
+        frame_rule=task.config.frame_rule,
+        writer_for=writer_for,
+        tell=_teller(info, report),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.cache.layout import CLIP_SECONDS
+from dubcli.cache.layout import CLIP_SECONDS, FRAME_RULE
 from dubcli.cache.reader import Cache, Movie
 from dubcli.core.tracks import FULL, KINDS, Track
 from dubcli.core.variants import Variant, parse_variant
@@ -70,7 +70,7 @@ class TrainingFilms:
 
     ``damaged``: of films that have it, but in files cut short: how many clips, and a line that names the file.
     ``shared``: the languages that every film of it has, whether or not the variant hears them. ``own_films``: how many
-    films have what the variant itself needs.
+    films have what the variant itself needs. ``frame_rule``: of the cache.
     """
 
     variant: Variant
@@ -80,6 +80,7 @@ class TrainingFilms:
     damaged: tuple[tuple[int, str], ...] = ()
     shared: tuple[str, ...] = ()
     own_films: int = 0
+    frame_rule: str = "centres"
 
     @property
     def film_set(self) -> str:
@@ -152,6 +153,7 @@ def read_training_films(
         damaged=damaged,
         shared=shared,
         own_films=len(own),
+        frame_rule=str(cache.info["parameters"].get(FRAME_RULE, "centres")),
     )
 
 

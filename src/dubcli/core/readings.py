@@ -267,7 +267,7 @@ def page() -> str:
         "# What the paper leaves open, and how it is read here",
         "",
         "The paper does not say everything that a program has to know. These are the choices that it leaves, our",
-        "default, why, and the option for other readings (`dubav pretrain --readings` prints the same). They are recorded in",
+        "default, why, and the option for other readings (`dubav pretrain --readings` prints the same). They stand in",
         "`config.json`, in checkpoints, and in results of probes. What the paper does say is the default everywhere.",
     ]
     for command in dict.fromkeys(reading.command for reading in READINGS):

@@ -12,6 +12,7 @@ import numpy as np
 
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.models import PRESETS
+from dubcli.core.readings import readings_of
 from dubcli.core.trained import TrainedModel, random_trained
 from dubcli.embed import EmbedConfig, Embedder
 from dubcli.embed.chunks import HALF
@@ -108,8 +109,14 @@ class CheckpointModel(Model):
             "preset": self.trained.preset,
             "epochs": self.trained.epochs,
             "film_set": self.trained.film_set,
+            "readings": self._readings(),
             "precision": str(self.embedder.precision).removeprefix("torch."),
         }
+
+    def _readings(self) -> dict[str, Any]:
+        """How the model's training read what the paper leaves open; empty of the random one."""
+        found = readings_of("pretrain", self.trained.config)
+        return {**found, "frame_rule": self.trained.frame_rule} if found else {}
 
     def features(self, data: TaskData, modalities: Sequence[str], progress: Progress) -> ClipFeatures:
         """Backbone outputs of 3-second chunks, averaged per clip."""

@@ -92,11 +92,12 @@ def data_place(plan: Plan, task: str) -> Path | None:
     """Where a task's data is, by the plan; None where it is not there."""
     found = find_task(task)
     data = plan.probe.data
-    root: Path | None = plan.place(data) if isinstance(data, str) else None
-    if not isinstance(data, str):
-        named = {find_task(name).name: folder for name, folder in data.items()}
-        root = plan.place(named[found.name]) if found.name in named else None
-    return next(iter(places_under(found, root)), None)
+    if isinstance(data, str):
+        return next(iter(places_under(found, plan.place(data))), None)
+    named = {find_task(name).name: plan.place(folder) for name, folder in data.items()}
+    if found.name in named:  # the data set's own folder: the task looks in it by itself
+        return named[found.name] if places_under(found, named[found.name]) else None
+    return next(iter(places_under(found, None)), None)
 
 
 class StepList:

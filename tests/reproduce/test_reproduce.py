@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch
 from dubcli.cli.app import app
 from dubcli.errors import UserError
 from dubcli.reproduce import read_plan, reproduce
+from dubcli.reproduce.plan import PAPER_VARIANTS, NospeechPlan
 from dubcli.reproduce.stage import outline
 from helpers.caches import make_cache
 from probe.layouts import esc50
@@ -290,3 +292,12 @@ def wait_for(there):
     while not there() and time.monotonic() < end:
         time.sleep(0.02)
     assert there()
+
+
+def test_the_example_is_a_plan_of_the_paper():
+    plan = read_plan(Path(__file__).resolve().parents[2] / "examples" / "paper.toml")
+    assert plan.pretrain.variants == PAPER_VARIANTS
+    assert len(plan.tasks) == 15
+    assert plan.probe.epochs == (2, 4, 6, 8)
+    assert plan.nospeech == NospeechPlan()
+    assert plan.training == {"epochs": 10, "val_fraction": 0.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -60,6 +61,9 @@ def pretrain(
         bool,
         typer.Option("--dry-run", help="Show the config, the data and an estimate of time and memory; train nothing."),
     ] = False,
+    readings: Annotated[
+        bool, typer.Option("--readings", help="What the paper leaves open: how it is read, and options; train nothing.")
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     **options: Any,
@@ -68,6 +72,8 @@ def pretrain(
 
     A run is a folder: config.json, metrics.jsonl, TensorBoard events, ckpt.pt (the latest state) and epoch-NN.pt.
     """
+    if readings:
+        return _readings(as_json)
     resolved = resolve(config, options)
     where = LaunchConfig(
         gpus=gpus,
@@ -92,6 +98,20 @@ def pretrain(
         loss = f", loss {summary.metrics['loss']:.4f}" if "loss" in summary.metrics else ""
         print(f"{summary.folder}: {summary.step} of {summary.total_steps} steps done{loss}")
     return 130 if summary.stopped_by == 2 else 0
+
+
+def _readings(as_json: bool) -> int:
+    from dubcli.core.readings import READINGS
+
+    if as_json:
+        console.print_json({"readings": [asdict(reading) for reading in READINGS]})
+        return 0
+    for reading in READINGS:
+        print(f"{reading.title} ({reading.command}). The paper: {reading.paper}.")
+        print(f"  default: {reading.default.meaning} ({reading.told(reading.default)}): {reading.why}")
+        for choice in reading.others:
+            print(f"  or {reading.flags(choice)}: {choice.meaning}")
+    return 0
 
 
 def _dry_run(config: PretrainConfig, where: LaunchConfig, as_json: bool) -> int:

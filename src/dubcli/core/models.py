@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dubcli.core.backbones import DEFAULT_BACKBONES, BackboneSpec, build_backbone, check_backbone, feature_size
-from dubcli.core.presets import FRAMES, PRESETS, ModelSizes, preset_sizes
+from dubcli.core.presets import FRAMES, PRESETS, PROJECTION_NORMS, ModelSizes, preset_sizes
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
 
@@ -20,7 +20,6 @@ __all__ = [
     "preset_sizes", "unfreeze",
 ]  # fmt: skip
 
-PROJECTION_NORMS = ("batch", "none")
 PIXEL_MEAN = 0.45
 PIXEL_STD = 0.225
 

@@ -1,7 +1,7 @@
 """Words and bounds of what can be chosen, without torch, which the command line's help need not wait for.
 
 What ``--preset`` changes: sizes of the backbones that are built in, and the crop that every video backbone gets. How
-batches are drawn and which negatives the loss has.
+batches are drawn, which negatives the loss has, and other readings of what the paper leaves open.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ FRAMES = 16
 SAMPLINGS = ("groups", "one-film")
 Negatives = Literal["both", "cross"]
 NEGATIVES: tuple[str, ...] = get_args(Negatives)
+RANDAUGMENTS = {"torchvision": 30, "pytorchvideo": 10}  # forms, and the highest level of each
+PROJECTION_NORMS = ("batch", "none")
+DECAYS = ("all", "weights")
 MIN_TEMPERATURE = 0.003  # below it, exp(-2 / temperature) is no float64 number
 
 

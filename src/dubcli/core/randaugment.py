@@ -17,13 +17,15 @@ from torch import Tensor
 from torch.nn.functional import conv2d, grid_sample
 from torchvision.transforms.v2 import functional as F
 
+from dubcli.core.presets import RANDAUGMENTS
+
 
 def pick(draw: float, choices: int) -> int:
     """0 ... choices - 1 from a uniform draw."""
     return min(int(draw * choices), choices - 1)
 
 
-MAGNITUDE_BINS = 31
+MAGNITUDE_BINS = RANDAUGMENTS["torchvision"] + 1
 # RandAugment's operations in torchvision's order, with the magnitude at bin 0 and at the last bin and whether its sign
 # is drawn. Translations are fractions of the crop, solarize's threshold a fraction of white.
 _OPERATIONS: dict[str, tuple[float, float, bool]] = {
@@ -129,7 +131,7 @@ _STRONG: dict[str, tuple[float, float, bool]] = {
     "TranslateX smooth": (0.0, 0.45, True),
     "TranslateY smooth": (0.0, 0.45, True),
 }
-_STRONG_LEVELS = 10
+_STRONG_LEVELS = RANDAUGMENTS["pytorchvideo"]
 _STRONG_PROBABILITY = 0.5
 _STRONG_NOISE = 0.5
 _GREY = 127.5

@@ -13,9 +13,9 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One reading: ``value`` of the option (a dict: of several), and what it means."""
+    """One reading: the value of each of its options, and what they mean."""
 
-    value: Any
+    value: Mapping[str, Any]
     meaning: str
 
 
@@ -37,8 +37,12 @@ class Reading:
 
     def flags(self, choice: Choice) -> str:
         """A choice as it is given on the command line."""
-        values = choice.value if isinstance(choice.value, Mapping) else {self.options[0]: choice.value}
-        return " ".join(_flag(self.command, name, value) for name, value in values.items())
+        return " ".join(_flag(self.command, name, value) for name, value in choice.value.items())
+
+    def told(self, choice: Choice) -> str:
+        """The flags, or that there are none."""
+        unset = all(value in (None, "") for value in choice.value.values())
+        return "no option" if unset else self.flags(choice)
 
 
 _FLAGS = {("probe", "data_kind"): "--data-variant"}
@@ -54,12 +58,15 @@ def _flag(command: str, name: str, value: Any) -> str:
 
 
 def _reading(
-    title: str, paper: str, command: str, default: tuple[Any, str], others: tuple[tuple[Any, str], ...], why: str
+    title: str,
+    paper: str,
+    command: str,
+    default: tuple[Mapping[str, Any], str],
+    others: tuple[tuple[Mapping[str, Any], str], ...],
+    why: str,
 ) -> Reading:
-    first = default[0]
-    assert isinstance(first, Mapping)
     choices = [Choice(value=value, meaning=meaning) for value, meaning in (default, *others)]
-    return Reading(title=title, paper=paper, command=command, options=tuple(first), default=choices[0],
+    return Reading(title=title, paper=paper, command=command, options=tuple(default[0]), default=choices[0],
                    others=tuple(choices[1:]), why=why)  # fmt: skip
 
 
@@ -115,7 +122,7 @@ READINGS = (
                 "each is always applied, up to half of its axis wide",
             ),
         ),
-        "the usual meaning of a rate of augmentation; the widths are between SpecAugment's policies",
+        "the usual meaning of a rate of augmentation; a quarter is near SpecAugment's own widths",
     ),
     _reading(
         "Number of masks",
@@ -281,8 +288,8 @@ def page() -> str:
 
 
 def _row(reading: Reading, choice: Choice, mark: str) -> str:
-    unset = all(value in (None, "") for value in choice.value.values())
-    flags = "not given" if unset else f"`{reading.flags(choice)}`"
+    told = reading.told(choice)
+    flags = told if told == "no option" else f"`{told}`"
     return f"| {flags}{f' ({mark})' if mark else ''} | {choice.meaning} |"
 
 

@@ -1,7 +1,6 @@
-"""What ``dubav pretrain`` can be told. Defaults are the paper's (section 3.4) to the letter.
+"""What ``dubav pretrain`` can be told. What the paper says (section 3.4) is the default.
 
-Where the paper leaves something open the reading is an option too: ``negatives``, ``local_negatives``, ``k``'s groups,
-the masks' widths, RandAugment's form, where dropout stands, validation.
+Where the paper leaves something open the reading is an option too: ``core/readings.py`` lists them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.core.machine import PRECISION_HELP, parse_precision
-from dubcli.core.presets import MIN_TEMPERATURE, NEGATIVES, SAMPLINGS, Negatives
+from dubcli.core.presets import (
+    DECAYS,
+    MIN_TEMPERATURE,
+    NEGATIVES,
+    PROJECTION_NORMS,
+    RANDAUGMENTS,
+    SAMPLINGS,
+    Negatives,
+)  # fmt: skip
 from dubcli.errors import UserError, did_you_mean, one_of
 from dubcli.media.languages import check_languages
 
@@ -62,6 +69,11 @@ class DataConfig(_Part):
     mask_time_frames: int = option(70, "Widest time mask, in mel frames (the paper gives only its rate).")
     mask_mel_bins: int = option(24, "Widest frequency mask, in mel bins (the paper gives only its rate).")
     mask_probability: float = option(0.5, "How often each mask is applied (paper: 0.5).")
+    masks: int = option(1, "Masks along each axis (the paper does not say).")
+    randaugment: str = option(
+        "torchvision",
+        "Whose scale: torchvision (levels of 30), or pytorchvideo (of 10, with its probability 0.5 and noise).",
+    )
     randaugment_layers: int = option(1, "RandAugment's layers, one draw per clip (paper: 1).")
     randaugment_magnitude: int = option(9, "RandAugment's magnitude (paper: 9).")
     films_with: str = option(
@@ -77,7 +89,14 @@ class DataConfig(_Part):
     loader_workers: int = option(-1, "Processes that read and decode; -1 chooses by the cores.", result=False)
 
     def __post_init__(self) -> None:
-        self._at_least(1, "k")
+        self._at_least(1, "k", "masks")
+        self._one_of("randaugment", tuple(RANDAUGMENTS))
+        highest = RANDAUGMENTS[self.randaugment]
+        self._require(
+            "randaugment_magnitude",
+            0 <= self.randaugment_magnitude <= highest,
+            f"of {self.randaugment} give 0 to {highest}",
+        )
         self._at_least(0, "mask_time_frames", "mask_mel_bins", "randaugment_layers", "max_bad_clips")
         if self.films_with not in ("", OWN_FILMS):  # one spelling, so that the same films compare equal
             languages = check_languages(tuple(filter(None, self.films_with.split(","))))
@@ -98,6 +117,11 @@ class ModelConfig(_Part):
     audio_backbone_options: str = option("", "Its options: width=512, norm='layer' (as TOML), or a JSON object.")
     video_backbone: str = option("x3d_m", "x3d_m (the paper's), r2plus1d_18, mvit_v2_s, or your own: MODULE:CALLABLE.")
     video_backbone_options: str = option("", "Its options, likewise.")
+    projection_norm: str = option(
+        "batch", "Of the projection heads' hidden layer: batch (BatchNorm, as SimCLR) or none (the paper does not say)."
+    )
+    projection_hidden: int = option(512, "Units of the projection heads' hidden layer (the paper does not say).")
+    projection_size: int = option(128, "Numbers that the projection heads give (the paper does not say).")
     dropout: float = option(0.0, "Dropout before the backbones' last layer (not in the paper).")
     sync_bn: bool = option(
         False, "BatchNorm statistics over all processes (the paper does not say). Compiled models are then in pieces."
@@ -109,6 +133,8 @@ class ModelConfig(_Part):
             text = json.dumps(values, sort_keys=True) if values else ""
             object.__setattr__(self, f"{modality}_backbone_options", text)
         self._require("dropout", 0 <= self.dropout < 1, "give 0 to below 1")
+        self._one_of("projection_norm", PROJECTION_NORMS)
+        self._at_least(1, "projection_hidden", "projection_size")
 
     def backbone_options(self, modality: str) -> dict[str, Any]:
         """What ``--audio-backbone-options`` or ``--video-backbone-options`` says. Raises UserError."""
@@ -140,6 +166,7 @@ class OptimisationConfig(_Part):
     accumulate: int = option(1, "Forward passes per step, with the exact gradient of the one large batch.")
     learning_rate: float = option(1e-3, "AdamW's highest learning rate (paper: 0.001).")
     weight_decay: float = option(0.05, "AdamW's weight decay (paper: 0.05).")
+    decay: str = option("all", "What decays: all weights, or only weights: those of layers, not biases and norms.")
     beta1: float = option(0.9, "AdamW's first beta (paper: 0.9).")
     beta2: float = option(0.999, "AdamW's second beta (paper: 0.999).")
     warmup_epochs: float = option(0.5, "Linear warm-up before the cosine, in epochs (paper: half an epoch).")
@@ -149,6 +176,7 @@ class OptimisationConfig(_Part):
         self._at_least(1, "epochs", "batch_size", "accumulate")
         self._at_least(0, "max_steps", "weight_decay", "warmup_epochs", "clip_gradient")
         self._require("learning_rate", self.learning_rate > 0, "give more than 0")
+        self._one_of("decay", DECAYS)
         if self.clips_per_step < 2:
             raise UserError("--batch-size is 1: a single clip has no negatives; give 2 or more")
 

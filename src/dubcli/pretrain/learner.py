@@ -46,7 +46,7 @@ class Learner:
             settle_kernels(self.model.video, shape, device, machine.choose_precision(config.run.precision, device), say)
         chosen = config.optimisation
         self.optimizer = torch.optim.AdamW(  # paper section 3.4
-            self.model.parameters(),
+            parameter_groups(self.model, chosen.decay),
             lr=chosen.learning_rate,
             betas=(chosen.beta1, chosen.beta2),
             weight_decay=chosen.weight_decay,
@@ -224,6 +224,15 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         if state.get("scaler") and self.stepper.scaler.is_enabled():
             self.stepper.scaler.load_state_dict(state["scaler"])
+
+
+def parameter_groups(model: nn.Module, decay: str) -> list[dict[str, Any]]:
+    """What AdamW is given. ``decay`` ``all``: one group; ``weights``: biases and norms, vectors all, do not decay."""
+    if decay == "all":
+        return [{"params": list(model.parameters())}]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    others = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    return [{"params": others}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def build_model(variant: Variant, config: PretrainConfig, device: torch.device, given: Given | None = None) -> DubModel:

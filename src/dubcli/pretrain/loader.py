@@ -91,11 +91,13 @@ class ClipDataset(Dataset[Batch]):
     def __init__(self, part: Part, variant: Variant, config: PretrainConfig, *, on_device: bool) -> None:
         self.part, self.variant, self.seed, self.on_device = part, variant, config.run.seed, on_device
         self.sizes = preset_sizes(config.model.preset)
+        self.masks = config.data.masks
         self.augmentation = VideoAugmentation(
             crop=self.sizes.crop,
             short_sides=self.sizes.short_sides,
             layers=config.data.randaugment_layers,
             magnitude=config.data.randaugment_magnitude,
+            form=config.data.randaugment,
         )
 
     def __len__(self) -> int:
@@ -175,7 +177,7 @@ class ClipDataset(Dataset[Batch]):
     def _masks(self, request: Request, clips: list[int], head: str) -> Tensor | None:
         if not self.variant.view(head).is_random:
             return None
-        return draw_masks(self.seed, request.epoch, clips, head)
+        return draw_masks(self.seed, request.epoch, clips, head, self.masks)
 
     def _mels(self, clips: list[int], track: Track) -> Tensor:
         rows = []

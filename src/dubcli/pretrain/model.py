@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from dubcli.core.backbones import MODALITIES, BackboneSpec
-from dubcli.core.models import DubModel
+from dubcli.core.models import DubModel, Projection
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
 from dubcli.pretrain.config import PretrainConfig
@@ -39,7 +39,8 @@ def make_model(config: PretrainConfig, variant: Variant, given: Given | None = N
         "audio": BackboneSpec(name=chosen.audio_backbone, options=chosen.backbone_options("audio")),
         "video": BackboneSpec(name=chosen.video_backbone, options=chosen.backbone_options("video")),
     }
-    return DubModel(variant, chosen.preset, chosen.dropout, {**named, **(given or {})})
+    projection = Projection(hidden=chosen.projection_hidden, size=chosen.projection_size, norm=chosen.projection_norm)
+    return DubModel(variant, chosen.preset, chosen.dropout, {**named, **(given or {})}, projection=projection)
 
 
 def recorded(config: PretrainConfig, given: Given | None) -> PretrainConfig:

@@ -38,7 +38,10 @@ class Stepper:
         self.mel_mean, self.mel_std = mel_statistics
         data = config.data
         self.masks = MaskAugmentation(
-            time_frames=data.mask_time_frames, mel_bins=data.mask_mel_bins, probability=data.mask_probability
+            time_frames=data.mask_time_frames,
+            mel_bins=data.mask_mel_bins,
+            probability=data.mask_probability,
+            count=data.masks,
         )
         self.layout = Layout.of(model, device)
         self.precision = machine.choose_precision(config.run.precision, device)

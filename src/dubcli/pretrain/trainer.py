@@ -193,6 +193,7 @@ class Trainer:
             "train_hours": round(train.hours, 4),
             "film_set": self.films.film_set,
             "films_share": list(self.films.shared),
+            "frame_rule": self.films.frame_rule,
             "held_out_films": [movie.id for movie in held_out.movies],
             "damaged": [text for _, text in self.films.damaged],
             "steps": self.total_steps,
@@ -253,6 +254,7 @@ class Trainer:
         )
         return entries | {
             "film_set": self.films.film_set,
+            "frame_rule": self.films.frame_rule,
             "epoch": epoch,
             "step": self.step,
             "bad_clips": self.bad_clips,

@@ -15,6 +15,7 @@ from dubcli.errors import UserError
 from dubcli.reproduce import read_plan, reproduce
 from dubcli.reproduce.plan import PAPER_VARIANTS, NospeechPlan
 from dubcli.reproduce.stage import outline
+from helpers import runs  # has the preset
 from helpers.caches import make_cache
 from probe.layouts import esc50
 from probe.test_defaults import tut18
@@ -25,7 +26,7 @@ out = "study"
 cache = "cache"
 [pretrain]
 variants = ["mono", "es"]
-preset = "tiny"
+preset = "minute"
 epochs = {epochs}
 batch_size = 2
 k = 2
@@ -113,7 +114,7 @@ def test_everything_that_can_be_done_is_done(study):
     out = folder / "study"
     assert {path.name for path in (out / "runs").iterdir()} == {"mono", "es"}
     assert {path.stem for path in (out / "results" / "esc50").glob("*.json")} == {
-        "random-seed0-tiny", "mono-ckpt", "es-ckpt", "mono-epoch-01", "es-epoch-01",
+        "random-seed0-minute", "mono-ckpt", "es-ckpt", "mono-epoch-01", "es-epoch-01",
     }  # fmt: skip
     assert json.loads((out / "results" / "esc50" / "mono-ckpt.json").read_text())["protocol"]["name"] == "logreg"
     report = (out / "report" / "report.md").read_text()
@@ -132,6 +133,9 @@ def test_what_is_done_is_not_done_again(study):
     assert told.messages == []
     (folder / "study" / "results" / "tut18" / "es-ckpt.json").unlink()
     assert reproduce(read_plan(write(folder)), told).ran == ["probe/tut18/es"]
+
+
+assert "minute" in runs.PRESETS
 
 
 def run(*arguments):

@@ -191,9 +191,8 @@ class Trainer:
             },
             "train_films": len(train.movies),
             "train_hours": round(train.hours, 4),
-            "film_set": self.films.film_set,
             "films_share": list(self.films.shared),
-            "frame_rule": self.films.frame_rule,
+            **self.films.facts,
             "held_out_films": [movie.id for movie in held_out.movies],
             "damaged": [text for _, text in self.films.damaged],
             "steps": self.total_steps,
@@ -234,11 +233,7 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         if "optimizer" not in state:
             raise UserError(f"{self.folder.checkpoint} holds a model but no training state; use --fresh to start over")
-        if state.get("film_set", self.films.film_set) != self.films.film_set:
-            raise UserError(
-                f"the films of the run in {self.folder.path} have changed since (its set was {state['film_set']}, now "
-                f"{self.films.film_set}); give the cache it had, another --out, or --fresh to start over"
-            )
+        self.films.require_same(state, self.folder.path)
         self.learner.restore(state)
         self.sampler.load_state_dict(state["sampler"])
         restore_rng(state["rng"][distributed.rank()])
@@ -253,8 +248,7 @@ class Trainer:
             self.model, mel_mean=self.stepper.mel_mean, mel_std=self.stepper.mel_std, config=self.config.to_dict()
         )
         return entries | {
-            "film_set": self.films.film_set,
-            "frame_rule": self.films.frame_rule,
+            **self.films.facts,
             "epoch": epoch,
             "step": self.step,
             "bad_clips": self.bad_clips,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +92,19 @@ class TrainingFilms:
             entries = [(movie.id, *clips) for movie, clips in zip(part.movies, part.ranges, strict=True)]
             digest.update(json.dumps(sorted(entries)).encode())
         return digest.hexdigest()[:12]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What checkpoints and ``config.json`` say of them."""
+        return {"film_set": self.film_set, "frame_rule": self.frame_rule}
+
+    def require_same(self, state: Mapping[str, Any], folder: Path) -> None:
+        """Raise UserError where the run of a checkpoint had other films; one of an earlier version does not say."""
+        if state.get("film_set", self.film_set) != self.film_set:
+            raise UserError(
+                f"the films of the run in {folder} have changed since (its set was {state['film_set']}, now "
+                f"{self.film_set}); give the cache it had, another --out, or --fresh to start over"
+            )
 
     @property
     def note(self) -> str:

@@ -76,7 +76,7 @@ def reproduce(
 def _list(plan: Any, states: list[State], gpus: int | None, as_json: bool) -> int:
     from dubcli.cli.console import print_json, print_table
     from dubcli.reproduce.estimate import estimate, measured_training
-    from dubcli.reproduce.stage import lacking
+    from dubcli.reproduce.stage import lacking, missing_text
 
     takes = estimate(plan, states, measured_training(plan, plan.pretrain.gpus if gpus is None else gpus))
     if as_json:
@@ -86,7 +86,7 @@ def _list(plan: Any, states: list[State], gpus: int | None, as_json: bool) -> in
         return 0
     print_table(str(plan.path), ("step", "state", ""), [_line(state) for state in states])
     for what, steps in lacking(states).items():
-        print(f"missing: {what} ({len(steps)} steps wait for it)")
+        print(missing_text(what, steps))
     counts = ", ".join(
         f"{sum(s.state == name for s in states)} {name}" for name in dict.fromkeys(s.state for s in states)
     )
@@ -102,7 +102,7 @@ def _line(state: State) -> tuple[str, str, str]:
 
 def _show(summary: ReproduceSummary, as_json: bool) -> None:
     from dubcli.cli.console import print_json, warn
-    from dubcli.reproduce.stage import lacking
+    from dubcli.reproduce.stage import lacking, missing_text
 
     missing = lacking(summary.states)
     if as_json:
@@ -119,7 +119,7 @@ def _show(summary: ReproduceSummary, as_json: bool) -> None:
     for name, reason in summary.failed.items():
         warn(f"failed: {name}: {reason}")
     for what, steps in missing.items():
-        warn(f"missing: {what} ({len(steps)} steps wait for it)")
+        warn(missing_text(what, steps))
     print(f"{summary.done} of {len(summary.states)} steps done, {len(summary.ran)} of them now")
     if summary.stopped_by is not None:
         print("stopped; the same command goes on from there")

@@ -70,6 +70,8 @@ class _Study:
     def run(self, only: Sequence[str]) -> ReproduceSummary:
         steps = StepList(self.plan).build()
         _check_names(only, [step.name for step in steps])
+        for what, waiting in lacking(self._standing(steps)).items():  # said before days of work, not only after
+            self.progress.message(missing_text(what, waiting))
         found: dict[str, State] = {}
         for number in range(len(steps)):
             step = steps[number]
@@ -85,6 +87,12 @@ class _Study:
         if self.summary.stopped_by is None and (not only or REPORT in only):
             self._report()
         return self.summary
+
+    def _standing(self, steps: Sequence[Step]) -> list[State]:
+        found: dict[str, State] = {}
+        for step in steps:
+            found[step.name] = state_of(step, self.marks.read(step.name), found)
+        return list(found.values())
 
     def _done(self, state: State) -> bool:
         """Do a step; whether that went well. What a step of days has taken is kept when it is interrupted."""
@@ -145,11 +153,12 @@ def _check_names(only: Collection[str], known: Collection[str]) -> None:
 
 def outline(plan: Plan) -> list[State]:
     """Where every step of a plan stands; nothing is done."""
-    marks = Marks(plan.out / "steps")
-    found: dict[str, State] = {}
-    for step in StepList(plan).build():
-        found[step.name] = state_of(step, marks.read(step.name), found)
-    return list(found.values())
+    return _Study(plan, SILENT, plan.pretrain.gpus)._standing(StepList(plan).build())
+
+
+def missing_text(what: str, steps: Sequence[str]) -> str:
+    """One line for what is missing."""
+    return f"missing: {what} ({len(steps)} steps wait for it)"
 
 
 def lacking(states: Sequence[State]) -> dict[str, list[str]]:

@@ -11,9 +11,9 @@ from helpers.ranks import on_ranks
 BATCH = 12
 
 
-@pytest.fixture(scope="module")
-def two_ranks():
-    return on_ranks(ddp_steps, 2, BATCH)
+@pytest.fixture(scope="module", params=[True, False], ids=["plain", "blocks"])
+def two_ranks(request):
+    return on_ranks(ddp_steps, 2, BATCH, request.param)
 
 
 @pytest.mark.parametrize("negatives", ["both", "cross"])
@@ -48,8 +48,9 @@ def test_gradient_equals_that_of_a_gather_with_gradient():
     mean = sum(result["blockwise"][0].item() for result in results) / 3
     assert mean == pytest.approx(joined.item(), rel=1e-12)
     for rank, result in enumerate(results):
-        for ours, plain in zip(result["blockwise"], result["gathered"], strict=True):
-            assert torch.allclose(ours, plain, rtol=1e-10, atol=1e-12)
+        for form in ("blockwise", "plain"):
+            for ours, naive in zip(result[form], result["gathered"], strict=True):
+                assert torch.allclose(ours, naive, rtol=1e-10, atol=1e-12), form
         # The sum over ranks of their losses is three times the joined batch's mean.
         assert torch.allclose(result["blockwise"][1], 3 * a.grad.chunk(3)[rank], rtol=1e-10, atol=1e-12)
         assert torch.allclose(result["blockwise"][2], 3 * b.grad.chunk(3)[rank], rtol=1e-10, atol=1e-12)

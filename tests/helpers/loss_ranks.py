@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dubcli.core import distributed
+from dubcli.core import loss as loss_module
 from dubcli.core.loss import contrastive_losses, nt_xent_distributed
 
 DIM_IN, DIM = 6, 5
@@ -47,8 +48,9 @@ def train_step(model: nn.Module, inputs: dict[str, Tensor], negatives: str, loca
     return {"loss": distributed.mean_over_ranks(loss), "gradients": gradients}
 
 
-def ddp_steps(rank: int, world_size: int, batch: int) -> dict[tuple[str, bool], Any]:
+def ddp_steps(rank: int, world_size: int, batch: int, plain: bool) -> dict[tuple[str, bool], Any]:
     """A step under DistributedDataParallel for each form of the loss, on this rank's part of the joined batch."""
+    loss_module._PLAIN_ELEMENTS = 2**40 if plain else 0
     part = {name: rows.chunk(world_size)[rank] for name, rows in joined_inputs(batch).items()}
     results = {}
     for negatives in ("both", "cross"):
@@ -61,10 +63,11 @@ def feature_gradients(rank: int, world_size: int, batch: int, negatives: str) ->
     """Gradients with respect to this rank's vectors, by the loss and by a naive loss over ``gather_with_grad``."""
     inputs = joined_inputs(batch)
     results = {}
-    for name in ("blockwise", "gathered"):
+    for name in ("blockwise", "plain", "gathered"):
         a = inputs["video"].chunk(world_size)[rank].clone().requires_grad_()
         b = inputs["primary"].chunk(world_size)[rank].clone().requires_grad_()
-        if name == "blockwise":
+        loss_module._PLAIN_ELEMENTS = 2**40 if name == "plain" else 0
+        if name != "gathered":
             loss = nt_xent_distributed(a, b, 0.3, negatives)
         else:
             loss = _naive_rank_loss(a, b, rank * len(a), 0.3, negatives)

@@ -22,16 +22,25 @@ def made(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    """Where features are kept for all tests: they are the same."""
+    return tmp_path_factory.mktemp("features")
+
+
 @pytest.fixture
-def probed(tmp_path, monkeypatch, capsys):
-    """``dubav probe`` in an empty folder -> (status, results, err)."""
+def probed(made, features, tmp_path, monkeypatch, capsys):
+    """``dubav probe TASK random`` of a miniature in an empty folder -> its only result."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
+    def run(task, layout, *options):
+        data = ["--data", made(task, layout), "--features", features]
         with pytest.raises(SystemExit) as end:
-            app(["probe", *map(str, arguments), "--preset", "tiny", "--device", "cpu", "--json"])
+            app(["probe", task, "random", *map(str, data), *options, "--preset", "tiny", "--device", "cpu", "--json"])
         out, err = capsys.readouterr()
-        return end.value.code or 0, json.loads(out)["results"] if out else [], err
+        assert not end.value.code, err
+        (result,) = json.loads(out)["results"]
+        return result
 
     return run
 
@@ -50,11 +59,10 @@ FAST = ("esc50", "fsd50k")
     [(task, "published") for task in miniatures.TASKS]
     + [pytest.param(task, "hear", marks=[] if task in FAST else pytest.mark.slow) for task in miniatures.HEAR],
 )
-def test_every_data_set_as_unpacked_to_a_score_by_default(task, layout, made, probed):
-    status, results, err = probed(task, "random", "--data", made(task, layout), "--max-steps", 1)
-    assert status == 0, err
-    (result,) = results
+def test_every_data_set_as_unpacked_to_a_score_by_default(task, layout, probed):
+    result = probed(task, layout, "--max-steps", "1")
     assert result["protocol"]["name"] == TASKS[task].protocol
+    assert result["protocol"]["max_steps"] == 1
     assert result["metric"] == TASKS[task].metric
     assert all(0 <= score <= 1 for score in result["scores"])
     assert not result["data"]["leakage"]
@@ -64,8 +72,40 @@ def test_every_data_set_as_unpacked_to_a_score_by_default(task, layout, made, pr
 @pytest.mark.parametrize(
     ("task", "layout"), [(task, layout) for task in miniatures.TASKS for layout in miniatures.layouts(task)]
 )
-def test_labels_fit_clips(task, layout, made, probed):
+def test_labels_fit_clips(task, layout, probed):
     """Logistic regression finds the tones that the labels stand for (and motion a little)."""
-    status, (result,), err = probed(task, "random", "--data", made(task, layout), "--protocol", "logreg")
-    assert status == 0, err
+    result = probed(task, layout, "--protocol", "logreg")
     assert result["mean"] > (0.9 if "audio" in TASKS[task].modalities else 0.6)
+
+
+KINDS = {  # of splits and labels: how many splits, whether a part of training validates
+    "esc50": (5, False),
+    "fsd50k": (1, False),
+    "fluent-speech-commands": (1, False),
+    "libricount": (5, False),
+    "voxforge": (1, False),
+    "tut18": (1, True),
+    "hmdb51": (3, True),
+}
+
+
+@pytest.mark.parametrize("task", KINDS)
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        "hares",
+        "sgd",
+        "knn",
+        pytest.param("linear", marks=pytest.mark.slow),
+        pytest.param("hear", marks=pytest.mark.slow),
+    ],
+)
+def test_every_protocol_on_every_kind_of_split(protocol, task, probed):
+    """Folds; train, valid and test; folds and parts made here; without validation; several labels; several outputs."""
+    splits, carved = KINDS[task]
+    result = probed(task, "published", "--protocol", protocol, "--max-steps", "2")
+    assert result["protocol"]["name"] == protocol
+    assert len(result["scores"]) == splits
+    assert all(0 <= score <= 1 for score in result["scores"])
+    chooses = protocol not in ("hares", "sgd")
+    assert any("a seeded tenth" in note for note in result["data"]["notes"]) == (carved and chooses)

@@ -15,7 +15,7 @@ from dubcli.errors import UserError
 from dubcli.probe import ProbeConfig, probe
 from helpers.containers import Track
 from probe.layouts import TONES, folder_task, sound, text
-from probe.test_defaults import film, hmdb51, ucf101, vggsound
+from probe.miniatures import film, hmdb51, ucf101, vggsound
 
 HERE = Path(__file__).parents[2]
 EXAMPLES = HERE / "examples" / "extending"

@@ -1,6 +1,5 @@
 """Data sets as real downloads look: other names, suffixes, cases, depths and copies; tables that were saved again."""
 
-import json
 import os
 import random
 import shutil
@@ -13,7 +12,7 @@ from dubcli.probe.checks import check_parts, without_missing
 from dubcli.probe.tasks.find import load_task, places_under
 from dubcli.probe.tasks.registry import TASKS, find_task
 from probe import miniatures
-from probe.layouts import hear_task, sound, text, touch
+from probe.layouts import sound, text, touch
 
 SUFFIXES = (".wav", ".avi", ".mp4")
 
@@ -351,27 +350,30 @@ def test_voxforge_as_unpacked_or_as_the_server_has_it(places, originals, tmp_pat
     assert described(data) == described(load_task(find_task("voxforge"), originals["voxforge"]))
 
 
+@pytest.mark.parametrize("task", ["fsd50k", "tut18", "esc50", "hmdb51", "ucf101"])
+def test_archives_unpacked_each_into_a_folder_of_its_name(task, originals, tmp_path):
+    """As Windows does it: FSD50K.ground_truth/FSD50K.ground_truth/dev.csv beside FSD50K.dev_audio/FSD50K.dev_audio/."""
+    for number, path in enumerate(originals[task].rglob("*")):
+        inside = path.relative_to(originals[task])
+        wrapper = (
+            inside.parts[0] if task == "fsd50k" else "lists" if path.suffix in (".csv", ".txt") else f"v{number % 3}"
+        )
+        if path.is_file():
+            target = tmp_path / wrapper / inside
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    data = load_task(TASKS[task], tmp_path)
+    assert all(clip.path.is_file() for clip in data.clips)
+    assert described(data) == described(load_task(TASKS[task], originals[task]))
+
+
 @pytest.mark.parametrize(
-    ("labels", "evaluation", "kind", "metrics", "note"),
-    [(("60", "72"), ["pitch_acc", "chroma_acc"], "multiclass", ("pitch_acc", "chroma_acc"), ""),
-     (("a", "b"), ["chroma_acc"], "multiclass", ("top1_acc",), "not computed here: chroma_acc; top1_acc is taken"),
-     (("a", "b"), ["event_onset_fms"], "multilabel", ("mAP",), "event_onset_fms; mAP is taken"),
-     (("a", "b"), "top1_acc", "multiclass", ("top1_acc",), ""),
-     (("a", "b"), [], "multiclass", ("top1_acc",), "")],
-)  # fmt: skip
-def test_metrics_of_hear_folders(labels, evaluation, kind, metrics, note, tmp_path, monkeypatch):
-    monkeypatch.setattr("probe.layouts.TONES", dict.fromkeys(labels, 440.0))
-    home = hear_task(tmp_path, labels=labels, kind=kind, evaluation=[])
-    metadata = home / "task_metadata.json"
-    metadata.write_text(json.dumps({**json.loads(metadata.read_text()), "evaluation": evaluation}))
-    data = load_task(find_task("esc50"), tmp_path)
-    assert data.metrics == metrics
-    assert note in "; ".join(data.notes)
-
-
-def test_a_broken_hear_folder_stops_its_own_task_only(tmp_path):
-    hear_task(tmp_path / "tasks", name="libricount", version="v1.0.0-hear2021")
-    text(tmp_path / "tasks" / "esc50-v2.0.0-full" / "task_metadata.json", "[]")
-    assert len(load_task(find_task("libricount"), tmp_path).clips) == 20
-    with pytest.raises(UserError, match="task_metadata.json is no JSON object; unpack"):
-        load_task(find_task("esc50"), tmp_path)
+    ("task", "folder"), [("cremad", "CREMA-D/AudioWAV"), ("libricount", "test"), ("vggsound", ".")]
+)
+def test_the_folder_of_the_clips_themselves(task, folder, copy):
+    root = copy(task)
+    expected = described(load_task(TASKS[task], root))
+    if task == "vggsound":
+        (root / "metadata").mkdir()
+        (root / "vggsound.csv").rename(root / "metadata" / "vggsound.csv")
+    assert described(load_task(TASKS[task], root / folder)) == expected

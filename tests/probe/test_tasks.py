@@ -87,6 +87,32 @@ def test_broken_hear_folder_is_one_line(tmp_path, name, content, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("labels", "evaluation", "kind", "metrics", "note"),
+    [(("60", "72"), ["pitch_acc", "chroma_acc"], "multiclass", ("pitch_acc", "chroma_acc"), ""),
+     (("a", "b"), ["chroma_acc"], "multiclass", ("top1_acc",), "not computed here: chroma_acc; top1_acc is taken"),
+     (("a", "b"), ["event_onset_fms"], "multilabel", ("mAP",), "event_onset_fms; mAP is taken"),
+     (("a", "b"), "top1_acc", "multiclass", ("top1_acc",), ""),
+     (("a", "b"), [], "multiclass", ("top1_acc",), "")],
+)  # fmt: skip
+def test_metrics_of_hear_folders(labels, evaluation, kind, metrics, note, tmp_path, monkeypatch):
+    monkeypatch.setattr("probe.layouts.TONES", dict.fromkeys(labels, 440.0))
+    home = hear_task(tmp_path, labels=labels, kind=kind, evaluation=[])
+    metadata = home / "task_metadata.json"
+    metadata.write_text(json.dumps({**json.loads(metadata.read_text()), "evaluation": evaluation}))
+    data = load_task(find_task("esc50"), tmp_path)
+    assert data.metrics == metrics
+    assert note in "; ".join(data.notes)
+
+
+def test_a_broken_hear_folder_stops_its_own_task_only(tmp_path):
+    hear_task(tmp_path / "tasks", name="libricount", version="v1.0.0-hear2021")
+    text(tmp_path / "tasks" / "esc50-v2.0.0-full" / "task_metadata.json", "[]")
+    assert len(load_task(find_task("libricount"), tmp_path).clips) == 20
+    with pytest.raises(UserError, match="task_metadata.json is no JSON object; unpack"):
+        load_task(find_task("esc50"), tmp_path)
+
+
 def test_hear_event_tasks_are_refused(tmp_path):
     home = hear_task(tmp_path)
     metadata = json.loads((home / "task_metadata.json").read_text())

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def _why_unusable(path: Path) -> str:
     if not size:
         return "empty"
     if size < _LARGEST_POINTER:
-        with open(path, "rb") as file:
+        with suppress(OSError), open(path, "rb") as file:  # what may not be read is told when it is embedded
             if file.read(len(_POINTER)) == _POINTER:
                 return "a pointer of Git LFS: run git lfs pull"
     return ""

@@ -50,7 +50,9 @@ def read_ucf(folder: Path, *, place: str) -> TaskData:
         for part in ("train", "test"):
             path = located(lists, f"{part}list0{split}.txt")
             for line in read_lines(path):
-                video = re.sub(r" +\d+$", "", line)  # the number of the class, in lists of training clips
+                video = re.sub(r" +\d+$", "", line).replace(
+                    "\\", "/"
+                )  # the number of the class, in lists of training clips
                 if "/" not in video:
                     raise UserError(f"{path} holds {line[:80]!r}; a line is <action>/<video>.avi")
                 _put(own, video, part, path)

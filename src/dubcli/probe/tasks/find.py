@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from dubcli.errors import UserError
+from dubcli.media.kinds import FILM
 from dubcli.probe.tasks import hear
 from dubcli.probe.tasks.data import Reader, Task, TaskData
-from dubcli.probe.tasks.files import seen
+from dubcli.probe.tasks.files import Files, seen
 
 DATA_VARIABLE = "DUBAV_DATA"
 _DEPTH = 3
@@ -35,9 +36,23 @@ def load_task(task: Task, data: Path | None) -> TaskData:
         found = _recognise(task, root)
         if found is not None:
             reader, folder = found
-            read = reader.read(folder)
+            read = _with_files_around(reader.read(folder), root)
             return replace(read, name=task.name, layout=read.layout or reader.layout)
     raise UserError(_where_to_get_it(task, roots))
+
+
+def _with_files_around(data: TaskData, root: Path) -> TaskData:
+    """The same with clips from anywhere below ``root``, where none lies in the folder of the lists: archives of one
+    dataset that were each unpacked into a folder of its own."""
+    if data.folder == root or any(clip.path.exists() for clip in data.clips):
+        return data
+    files = Files(root, FILM)
+    listed = {path: os.path.relpath(path, data.folder) for path in {clip.path for clip in data.clips}}
+    found = {path: files.find(name) for path, name in listed.items() if not name.startswith("..")}
+    if len(set(found.values())) < len(found) or not any(path.exists() for path in found.values()):
+        return data
+    clips = tuple(replace(clip, path=found.get(clip.path, clip.path)) for clip in data.clips)
+    return replace(data, folder=root, clips=clips)
 
 
 def places_under(task: Task, root: Path | None) -> list[Path]:

@@ -49,7 +49,7 @@ def _named(paths: Sequence[Path], name: str, label: Callable[[str], str]) -> _Fo
 
 
 def _crema_d(folder: Path, *, place: str) -> _Found:
-    return _named(sounds(folder, f"{place}/*"), rf"[^_]+_[^_]+_({'|'.join(EMOTIONS)})_[^_]+", str.upper)
+    return _named(sounds(folder, f"{place}*"), rf"[^_]+_[^_]+_({'|'.join(EMOTIONS)})_[^_]+", str.upper)
 
 
 def _two_folders(folder: Path, *, suffix: str) -> _Found:
@@ -104,9 +104,9 @@ _SAME_ACTORS = "clips of one actor are in several folds, as in HEAR"
 _TFDS = "TFDS set as HEAR unpacks it (*_labels.csv, audio/)"
 
 CREMA_D = (
-    *(_reader(partial(_crema_d, place=place), folds=5, requires=(f"{place}/*_*_*_*{ANY_SOUND}",), note=_SAME_ACTORS,
+    *(_reader(partial(_crema_d, place=place), folds=5, requires=(f"{place}{name}{ANY_SOUND}",), note=_SAME_ACTORS,
               layout="CREMA-D (AudioWAV/<actor>_<sentence>_<emotion>_<level>.wav)")
-      for place in ("AudioWAV", "AudioMP3")),
+      for place, name in (("AudioWAV/", "*_*_*_*"), ("AudioMP3/", "*_*_*_*"), ("", "1[0-9][0-9][0-9]_???_???_*"))),
     _reader(_labelled, folds=5, layout=_TFDS, requires=("*_labels.csv", "audio/*crema*"),
             note=_SAME_ACTORS),
     _reader(_labelled, folds=5, layout=_TFDS, requires=("*/*_labels.csv", "*/audio/*crema*"),

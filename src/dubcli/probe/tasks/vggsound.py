@@ -86,5 +86,5 @@ def _meant(stem: str, known: set[Key], only: dict[str, int]) -> tuple[Key, int] 
 
 READERS = tuple(
     Reader(layout=LAYOUT, requires=(table,), read=partial(read, table=table))
-    for table in ("vggsound.csv", "data/vggsound.csv")
+    for table in ("vggsound.csv", "data/vggsound.csv", "*/vggsound.csv")
 )

@@ -276,3 +276,13 @@ def test_a_table_without_its_column_is_named(tmp_path):
     text(tmp_path / "meta" / "esc50.csv", "filename,target", "a.wav,1")
     with pytest.raises(UserError, match="esc50.csv has no column fold, category"):
         load_task(find_task("esc50"), tmp_path)
+
+
+def test_a_quote_too_many_in_a_header_is_still_one_line(tmp_path):
+    esc50(tmp_path)
+    table = tmp_path / "meta" / "esc50.csv"
+    table.write_text('"' + table.read_text())
+    with pytest.raises(UserError, match="has no column filename") as refused:
+        load_task(find_task("esc50"), tmp_path)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 500

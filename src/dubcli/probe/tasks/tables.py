@@ -9,6 +9,8 @@ from pathlib import Path
 from dubcli.errors import UserError
 
 _DELIMITERS = (",", ";", "\t")
+_MOST_SHOWN = 200
+"""Characters of a header: a quote too many makes one of a whole table."""
 
 
 def read_table(path: Path, *columns: str, delimiter: str = ",") -> Iterator[dict[str, str]]:
@@ -22,7 +24,8 @@ def read_table(path: Path, *columns: str, delimiter: str = ",") -> Iterator[dict
     header = headers[sign]
     lacking = [column for column in columns if column not in header]
     if lacking:
-        raise UserError(f"{path} has no column {', '.join(lacking)} (it has {', '.join(header) or 'nothing'})")
+        there = " ".join(", ".join(header).split())[:_MOST_SHOWN] or "nothing"
+        raise UserError(f"{path} has no column {', '.join(lacking)} (it has {there})")
     for number, cells in enumerate(read_rows(path, sign), start=1):
         if number == 1:
             continue

@@ -28,7 +28,7 @@ def read(folder: Path) -> TaskData:
     ]
     strange = [name for name, _ in listed if name not in label_of]
     if strange:
-        raise UserError(f"{setup} names {strange[0]} and {len(strange) - 1} more that {meta} does not")
+        raise UserError(f"{setup} names {strange[0][:80]!r} and {len(strange) - 1} more that {meta} does not")
     clips = [Clip(path=files.find(name), labels=(label_of[name],), part=part) for name, part in listed]
     classes = (sorted_classes(label_of.values()),)
     return labelled_task(folder, clips, partial(by_part, name="fold1"), classes=classes, metrics=("top1_acc",))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from dubcli.cli.options import JsonOption, QuietOption, SpeechEngineOption
+
+if TYPE_CHECKING:
+    from dubcli.media.subtitles import Script
 
 EPILOG = (
     "Examples: [bold]dubav dub film.mkv --subs film.es.srt,film.fr.srt[/bold]; "
@@ -18,10 +21,16 @@ EPILOG = (
 def dub(
     film: Annotated[Path, typer.Argument(metavar="FILE", help="The film.")],
     subs: Annotated[
-        str, typer.Option("--subs", metavar="SRT,...", help="Subtitles, one language each: es.srt,film.fr.srt.")
+        str,
+        typer.Option(
+            "--subs",
+            metavar="FILE,...",
+            help="Subtitles (SubRip, WebVTT, ASS, MicroDVD, ...), one language each: es.srt,film.fr.vtt.",
+        ),
     ],
     out: Annotated[
-        Optional[Path], typer.Option("--out", "-o", help="The dubbed film. [default: FILE with .dubbed.mkv]")
+        Optional[Path],
+        typer.Option("--out", "-o", help="The dubbed film (.mkv, .mp4, .mov). [default: FILE with .dubbed.mkv]"),
     ] = None,
     speech: Annotated[
         str,
@@ -48,8 +57,30 @@ def dub(
     from dubcli.dub.stage import subtitle_list
 
     config = DubConfig(speech=speech, original=original, engine=engine)
-    made = dub_film(film, subtitle_list(subs), out, config, progress=make_progress(quiet=quiet or json))
+    scripts: list[Script] = []
+    made = dub_film(
+        film, subtitle_list(subs), out, config, progress=make_progress(quiet=quiet or json), told=scripts.append
+    )
     if json:
-        print_json({"film": made})
+        print_json({"film": made, "subtitles": [_as_dict(script) for script in scripts]})
     else:
+        for script in scripts:
+            _show(script)
         print(f"{made} has the new tracks; next: dubav ls {made}")
+
+
+def _show(script: Script) -> None:
+    """What became of a file's cues; where it was guessed or not understood, what and where."""
+    read = "" if script.encoding == "utf-8" else f"; read as {script.encoding}"
+    print(f"{script.path}: {script.summary()}{read}")
+    if script.unknown_lines:
+        lines = ", ".join(map(str, script.unknown_lines[:10])) + (", ..." if len(script.unknown_lines) > 10 else "")
+        print(f"  times not understood in line{'s' if len(script.unknown_lines) > 1 else ''} {lines}")
+
+
+def _as_dict(script: Script) -> dict[str, object]:
+    from dataclasses import asdict
+
+    content = asdict(script)
+    del content["subtitles"]
+    return {**content, "spoken": script.spoken}

@@ -6,8 +6,9 @@ that are there are copied, each new track is the original sound with the lines o
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,10 @@ from dubcli.core.atomic import atomic_write
 from dubcli.dub.config import DubConfig
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.media.languages import language_tag
 from dubcli.media.mux import SAMPLE_RATE, SoundTrack, add_audio
 from dubcli.media.sources import choose_track
-from dubcli.media.streams import describe, open_media
-from dubcli.media.subtitles import Subtitle, read_srt
+from dubcli.media.streams import describe, open_media, probe, short
+from dubcli.media.subtitles import SUFFIXES, Script, Subtitle, read_subtitles, subtitle_language
 from dubcli.speech.engines import named_engines
 from dubcli.speech.speaker import Speaker, fitted
 
@@ -32,6 +32,9 @@ Sound = npt.NDArray[np.float32]
 RAMP_SECONDS = 0.12
 _CENTRE = 2  # of FFmpeg's order of every layout that has a centre: FL FR FC ...
 _FOUR_UP = ("5.1", "5.1(side)", "5.0", "5.0(side)")
+_NAMES = {"matroska": "Matroska", "mp4": "MP4", "mov": "QuickTime"}
+_FORMATS = {".mkv": "matroska", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}
+_SILENT_RMS = 1e-4  # -80 dB: the engine said nothing
 
 
 def dub_film(
@@ -41,40 +44,81 @@ def dub_film(
     config: DubConfig = DubConfig(),  # noqa: B008 - frozen
     *,
     progress: Progress = SILENT,
+    told: Callable[[Script], None] | None = None,
 ) -> Path:
     """Write ``out`` (default: ``<film>.dubbed.mkv`` beside the film) with one more sound track per subtitle file.
 
-    The language of a subtitle file is the last part of its name before ``.srt`` (``film.es.srt``, ``es.srt``).
-    Raises UserError on what cannot be read, has no sound, or is in a language no engine speaks.
+    The language of a subtitle file is the last part of its name before ``.srt`` (``film.es.srt``, ``es.srt``; see
+    ``dubcli.media.subtitles``). ``out`` is Matroska, MP4 or QuickTime by its suffix. ``told`` is called with what
+    became of each file's cues.
+    Raises UserError on what cannot be read, has no sound, is in a language no engine speaks, in which nothing is
+    spoken, or holds what ``out`` cannot; nothing is written then.
     """
     source = Path(film)
     target = Path(out) if out is not None else source.with_suffix(".dubbed.mkv")
+    container_format = _format_of(target)
     if target.exists() and source.exists() and target.samefile(source):
         raise UserError(f"{target} is the film itself; give another name with --out")
     speaker = Speaker(named_engines(config.engine))
-    scripts = {}
-    for file in subtitles:
-        language = _language_of(Path(file))
-        speaker.engine(language)
-        scripts[language] = read_srt(file)
-    if not scripts:
-        raise UserError("no subtitle files; give some with --subs es.srt,fr.srt")
-    spoken = sorted({(s.start_seconds, s.stop_seconds) for script in scripts.values() for s in script})
-    level = _speech_level(source, spoken, config)
-    dubs = [
-        _Dub(language, Lines(script, language, speaker, level * 10 ** (config.gain_db / 20)), config)
-        for language, script in scripts.items()
-    ]
-    with atomic_write(target) as placeholder, open_media(source) as container:
-        _write(container, Path(placeholder.name), dubs, config, progress)
+    try:
+        scripts = _read_scripts(subtitles, speaker, source)
+        spoken = sorted({(s.start_seconds, s.stop_seconds) for script in scripts for s in script.subtitles})
+        level, end_seconds = _speech_level(source, spoken, config)
+        scripts = [_spoken(script.until(end_seconds)) for script in scripts]
+        level *= 10 ** (config.gain_db / 20)
+        dubs = [
+            _Dub(script.language, Lines(script.subtitles, script.language, speaker, level), config)
+            for script in scripts
+        ]
+        with atomic_write(target) as placeholder, open_media(source) as container:
+            _write(container, Path(placeholder.name), container_format, dubs, config, progress)
+            scripts = [
+                _spoken(replace(script, silent=dub.lines.silent)) for script, dub in zip(scripts, dubs, strict=True)
+            ]
+    except InputError as error:
+        raise UserError(f"{source}: {error}") from None
+    except (OSError, av.error.FFmpegError) as error:
+        hint = (
+            "" if container_format == "matroska" else f"; where {_NAMES[container_format]} is the reason, give a .mkv"
+        )
+        raise UserError(f"cannot write {target} from {source}: {short(error)}{hint}") from None
+    if told is not None:
+        for script in scripts:
+            told(script)
     return target
 
 
-def _language_of(path: Path) -> str:
-    tag = language_tag(path.stem.rsplit(".", 1)[-1])
-    if tag is None:
-        raise UserError(f"{path} does not say its language; name it as in film.es.srt or es.srt")
-    return tag
+def _read_scripts(subtitles: Sequence[str | Path], speaker: Speaker, source: Path) -> list[Script]:
+    """What each file says, on the clock of the film's packets. Raises UserError on two files of one language."""
+    files: dict[str, Path] = {}
+    for file in map(Path, subtitles):
+        language = subtitle_language(file)
+        speaker.engine(language)
+        if language in files:
+            raise UserError(f"{files[language]} and {file} are both in {language}; give one file per language")
+        files[language] = file
+    if not files:
+        raise UserError("no subtitle files; give some with --subs es.srt,fr.srt")
+    film = probe(source)
+    rate = None if film.video is None or not film.video.frame_rate else float(film.video.frame_rate)
+    scripts = [_spoken(read_subtitles(file, language, rate)) for language, file in files.items()]
+    return [script.later(float(film.start_seconds)) for script in scripts]
+
+
+def _spoken(script: Script) -> Script:
+    if not script.spoken:
+        raise UserError(f"{script.path}: {script.summary()}; nothing would be spoken, so nothing was written")
+    return script
+
+
+def _format_of(target: Path) -> str:
+    """FFmpeg's name of the container that the suffix means."""
+    name = _FORMATS.get(target.suffix.lower())
+    if name is None:
+        raise UserError(f"--out {target}: a dub is Matroska, MP4 or QuickTime; end its name in {', '.join(_FORMATS)}")
+    if target.is_dir():
+        raise UserError(f"--out {target} is a folder; give a file's name")
+    return name
 
 
 class Lines:
@@ -82,6 +126,7 @@ class Lines:
 
     def __init__(self, script: Sequence[Subtitle], language: str, speaker: Speaker, level: float) -> None:
         self.script, self.language, self.speaker, self.level = script, language, speaker, level
+        self.silent = 0  # lines of which the engine made no sound
         self._next = 0
         self._sounding: list[tuple[int, Sound]] = []
 
@@ -104,8 +149,11 @@ class Lines:
         # a line may run on into the silence after it, as long as the next has not begun
         room = max(subtitle.stop_seconds, min(after, subtitle.stop_seconds + 1.0)) - subtitle.start_seconds
         sound = fitted(subtitle.text, self.language, room, self.speaker)
-        rms = float(np.sqrt(np.mean(sound**2))) if sound.size else 1.0
-        return np.asarray(sound * (self.level / (rms + 1e-9)), np.float32)
+        rms = float(np.sqrt(np.mean(sound**2))) if sound.size else 0.0
+        if rms < _SILENT_RMS:
+            self.silent += 1
+            return np.zeros(0, np.float32)
+        return np.asarray(sound * (self.level / rms), np.float32)
 
 
 class _Dub:
@@ -161,17 +209,21 @@ def _audio_stream(container: Any, config: DubConfig) -> Any:
     return container.streams[track.index]
 
 
-def _speech_level(film: Path, spoken: Sequence[tuple[float, float]], config: DubConfig) -> float:
-    """RMS of the original's voices: of the centre (else of the mean) while somebody speaks; at least -50 dB."""
-    power, samples = 0.0, 0
+def _speech_level(film: Path, spoken: Sequence[tuple[float, float]], config: DubConfig) -> tuple[float, float]:
+    """RMS of the original's voices: of the centre (else of the mean) while somebody speaks; at least -50 dB.
+
+    And where the original ends, in seconds."""
+    power, samples, end = 0.0, 0, 0
     with open_media(film) as container:
         stream = _audio_stream(container, config)
         for first, block in _blocks(container.demux(stream), stream):
+            end = max(end, first + block.shape[1])
             talking = duck_gain(spoken, first, block.shape[1], 0.0) == 0
             voice = block[_CENTRE] if _has_centre(block) else block[:2].mean(0)
             power += float(np.sum(voice[talking].astype(np.float64) ** 2))
             samples += int(talking.sum())
-    return max(np.sqrt(power / max(samples, 1)), 10 ** (-50 / 20)) if power else 0.05
+    level = max(float(np.sqrt(power / max(samples, 1))), 10 ** (-50 / 20)) if power else 0.05
+    return level, end / SAMPLE_RATE
 
 
 def _blocks(packets: Any, stream: Any) -> Iterator[tuple[int, Sound]]:
@@ -193,22 +245,24 @@ def _layout(stream: Any) -> str:
     return name if name in ("mono", "stereo", *_FOUR_UP) else "stereo" if stream.codec_context.channels <= 2 else "5.1"
 
 
-def _write(container: Any, path: Path, dubs: list[_Dub], config: DubConfig, progress: Progress) -> None:
+def _write(
+    container: Any, path: Path, container_format: str, dubs: list[_Dub], config: DubConfig, progress: Progress
+) -> None:
     """Copy what is there and add the new tracks, in the film's own interleaving."""
     original = _audio_stream(container, config)
     total = None if not container.duration else container.duration / av.time_base
-    with av.open(str(path), "w", format="matroska") as target:
+    with av.open(str(path), "w", format=container_format) as target:
         copies = {}
         for stream in container.streams:
             if stream.type in ("video", "audio") and stream.codec_context is not None:
-                copies[stream.index] = target.add_stream_from_template(stream)
-                copies[stream.index].metadata.update(stream.metadata)
+                copies[stream.index] = _copied(stream, target)
         layout = _layout(original)
         for dub in dubs:
             empty = np.zeros((av.AudioLayout(layout).nb_channels, 0), np.float32)
             codec = "ac3" if layout in _FOUR_UP else "aac"
             about = SoundTrack(sound=empty, language=dub.language, layout=layout, codec=codec, title="synthesised dub")
             dub.stream = add_audio(target, about)
+        _begin(target)
         writers = [_Writer(target, dub, layout) for dub in dubs]
         progress.start("dub", total, "s")
         resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE, layout=layout)
@@ -223,6 +277,28 @@ def _write(container: Any, path: Path, dubs: list[_Dub], config: DubConfig, prog
         for writer in writers:
             writer.finish()
         progress.finish("dub")
+
+
+def _copied(stream: Any, target: Any) -> Any:
+    """A stream of ``target`` for the packets of ``stream``. Raises UserError where the container has no such codec."""
+    codec = stream.codec_context.codec.canonical_name
+    with suppress(ValueError, av.error.FFmpegError):
+        copy = target.add_stream_from_template(stream)
+        copy.metadata.update(stream.metadata)
+        return copy
+    raise UserError(
+        f"{_NAMES[target.format.name]} holds no {codec}, which the film has; give a name in .mkv with --out"
+    )
+
+
+def _begin(target: Any) -> None:
+    """Write the header, where FFmpeg refuses what the container cannot hold."""
+    try:
+        target.start_encoding()
+    except (ValueError, av.error.FFmpegError) as error:
+        codecs = ", ".join(dict.fromkeys(stream.codec_context.name for stream in target.streams))
+        name = _NAMES[target.format.name]
+        raise UserError(f"{name} does not take {codecs} ({short(error)}); give a name in .mkv with --out") from None
 
 
 def _dub_packet(packet: Any, resampler: Any, writers: list[_Writer]) -> None:
@@ -248,12 +324,18 @@ class _Writer:
     def write(self, original: Sound, at: int | None) -> None:
         """Mix one block; ``at`` is its first sample on the film's clock, None right after the last one."""
         if self.position is None:
-            self.position = at or 0
+            # an original that begins late has lines before it
+            self.position = min(at or 0, 0) if (at or 0) > SAMPLE_RATE // 100 else at or 0
             self.held = np.zeros((len(original), 0), np.float32)
         gap = 0 if at is None else at - self.position
         if gap > SAMPLE_RATE // 100:
-            original = np.concatenate([np.zeros((len(original), gap), np.float32), original], axis=1)
+            for length in (SAMPLE_RATE,) * (gap // SAMPLE_RATE) + (gap % SAMPLE_RATE,):
+                self._mix(np.zeros((len(original), length), np.float32))
+        self._mix(original)
+
+    def _mix(self, original: Sound) -> None:
         assert self.held is not None
+        assert self.position is not None
         self.held = np.concatenate([self.held, self.dub.mixed(original, self.position)], axis=1)
         self.position += original.shape[1]
         self._encode(self.dub.stream.codec_context.frame_size or 1536)
@@ -278,5 +360,11 @@ class _Writer:
 
 
 def subtitle_list(text: str) -> list[Path]:
-    """``"es.srt,fr.srt"`` -> paths."""
-    return [Path(part) for part in re.split(r",(?=[^,]*\.srt)", text) if part.strip()]
+    """``"es.srt,fr.vtt"`` -> paths; a comma within a name is part of it."""
+    parts: list[str] = []
+    for piece in text.split(","):
+        if parts and not parts[-1].lower().endswith(SUFFIXES):
+            parts[-1] += f",{piece}"
+        else:
+            parts.append(piece)
+    return [Path(part.strip()) for part in parts if part.strip()]

@@ -53,6 +53,13 @@ def met_by(language: str) -> tuple[str, ...]:
     return (language, *_ALSO_MET_BY.get(language, ()))
 
 
+def container_tag(language: str, *, bibliographic: bool) -> str:
+    """A tag as containers write it: ISO 639-2/B (Matroska: ``fre``), or 639-2/T and 639-3 (MP4: ``fra``)."""
+    import langcodes
+
+    return langcodes.Language.get(language).to_alpha3(variant="B" if bibliographic else "T")
+
+
 def language_name(tag: str) -> str:
     """The English name of a tag: ``"fr"`` -> ``"French"``; a tag without one is its own name."""
     names = dict(_registered()).get(tag)

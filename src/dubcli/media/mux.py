@@ -12,6 +12,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from dubcli.media.languages import container_tag
+
 SAMPLE_RATE = 48000
 # with its look-ahead x264 writes, now and then, other bytes for the same pictures
 _X264 = {
@@ -21,8 +23,6 @@ _X264 = {
     "x264-params": "no-mbtree=1:rc-lookahead=0:cpu-independent=1",
 }
 BITEXACT = 0x400  # AVFMT_FLAG_BITEXACT
-# ISO 639-2/B: the codes Matroska's Language element is written with
-TAGS = {"en": "eng", "es": "spa", "fr": "fre", "ja": "jpn", "de": "ger", "it": "ita"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def add_audio(container: Any, track: SoundTrack) -> Any:
     stream = container.add_stream(track.codec, rate=SAMPLE_RATE, layout=track.layout)
     stream.bit_rate = 64000 * track.sound.shape[0]
     stream.codec_context.flags |= _bitexact()
-    stream.metadata["language"] = TAGS.get(track.language, track.language)
+    stream.metadata["language"] = container_tag(track.language, bibliographic=container.format.name == "matroska")
     if track.title:
         stream.metadata["title"] = track.title
     return stream

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from dubcli.core.atomic import read_json, write_json
+from dubcli.core.backbones import BackboneSpec
 from dubcli.embed import EmbedConfig, Embedder, embed, embed_files, load_features
 from dubcli.embed.engine import Pending
 from dubcli.embed.inputs import Ignored, check_inputs, list_items
@@ -151,6 +153,23 @@ def test_another_checkpoint_is_refused(folder, tmp_path, tiny, checkpoints):
         embed(folder, checkpoints["efj"], tmp_path / "out", TINY)
     with pytest.raises(UserError, match="per_chunk"):
         embed(folder, tiny, tmp_path / "out", EmbedConfig(per_chunk=True))
+
+
+def test_features_of_another_resampler_or_backbone_are_not_taken_for_the_same(folder, tmp_path, tiny, monkeypatch):
+    """The weights alone do not tell: two backbones can hold the same, and a resampler has none."""
+    embed(folder, tiny, tmp_path / "out", TINY)
+    done = tmp_path / "out" / "embed.json"
+    there = read_json(done)
+    before = {name: value for name, value in there["identity"].items() if name not in ("resampler", "backbones")}
+    write_json(done, {**there, "identity": before})  # as it was written before either was recorded
+    with pytest.raises(UserError, match="holds features with resampler an earlier version's, now it is soxr VHQ"):
+        embed(folder, tiny, tmp_path / "out", TINY)
+    write_json(done, there)
+    assert embed(folder, tiny, tmp_path / "out", TINY).ok == 0
+    other = {**tiny.trained.model.backbones, "audio": BackboneSpec(name="resnet18")}
+    monkeypatch.setattr(tiny.trained.model, "backbones", other)
+    with pytest.raises(UserError, match="holds features with backbones .*acoustic_resnet50.* now it is .*resnet18"):
+        embed(folder, tiny, tmp_path / "out", TINY)
 
 
 def test_shards_make_the_whole(write_sound, tmp_path, tiny, monkeypatch):

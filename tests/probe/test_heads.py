@@ -9,13 +9,14 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import nn
 
+from dubcli.core.schedule import warmup_cosine
 from dubcli.errors import UserError
 from dubcli.probe.heads.network import Head, HeadBank
 from dubcli.probe.heads.objective import Objective, mean_average_precision
 from dubcli.probe.heads.optimizer import Adam
 from dubcli.probe.heads.protocol import run_heads
 from dubcli.probe.heads.settings import HARES, HEAR, LINEAR, SGD, EpochRecipe, Point, StepRecipe
-from dubcli.probe.heads.train import Rows, _schedule, batch_bounds, train_until_flat
+from dubcli.probe.heads.train import Rows, batch_bounds, train_until_flat
 from dubcli.probe.problem import Problem, Split
 from dubcli.probe.protocols import run_protocol
 from dubcli.probe.training import Training
@@ -216,7 +217,7 @@ def test_recipes_are_the_papers_and_the_kits():
 
 
 def test_schedule_warms_up_and_ends_at_nothing():
-    rates = [_schedule(step, 400_000, HARES) for step in (0, 2499, 4999, 5000, 202_500, 399_999)]
+    rates = [warmup_cosine(step, 400_000, HARES.warmup_steps) for step in (0, 2499, 4999, 5000, 202_500, 399_999)]
     assert rates[:4] == pytest.approx([1 / 5000, 0.5, 1.0, 1.0])
     assert rates[4] == pytest.approx(0.5)
     assert rates[5] < 1e-10
@@ -327,8 +328,8 @@ def test_fewer_steps_keep_the_schedule_in_proportion(max_steps, monkeypatch):
     from dubcli.probe.heads import train
 
     factors = []
-    inner = _schedule
-    monkeypatch.setattr(train, "_schedule", lambda *given: factors.append(inner(*given)) or factors[-1])
+    inner = warmup_cosine
+    monkeypatch.setattr(train, "warmup_cosine", lambda *given: factors.append(inner(*given)) or factors[-1])
     made = problem(rows=50, splits=1)
     recipe = StepRecipe(optimizer="sgd", lr=0.1, batch_size=64, steps=400, warmup_steps=100, max_steps=max_steps)
     run_heads(made, recipe, Training(device="cpu"))

@@ -13,6 +13,7 @@ from torch import nn
 from dubcli.core import distributed
 from dubcli.core.layout import Layout, TimedConv3d, is_depthwise
 from dubcli.core.machine import autocast
+from dubcli.errors import first_line
 
 WARM_STEPS, TIMED_STEPS = 2, 3
 MOST_CLIPS = 8
@@ -69,7 +70,7 @@ def _times(
             change(tried)
             found[name] = seconds_of_a_pass(tried, (min(shape[0], MOST_CLIPS), *shape[1:]), device, precision)
         except Exception as error:  # whatever a compiler or a card raises, the others can be used
-            say(f"{name}: cannot be used here ({(str(error).splitlines() or [type(error).__name__])[0]})")
+            say(f"{name}: cannot be used here ({first_line(error)})")
     del tried
     if device.type == "cuda":
         torch.cuda.empty_cache()

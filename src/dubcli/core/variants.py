@@ -173,7 +173,12 @@ def make_variant(name: str, primary: Track, secondaries: Sequence[Track], *, vid
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A variant of the primary language alone: the kinds of its tracks. secondary None: one loss term only."""
+    """A variant of the primary language alone: the kinds of its tracks. secondary None: one loss term only.
+
+    All tracks of a run are normalised by the same two numbers, the mean and standard deviation of the primary training
+    mels: those are the model's own, with which it is used later. So in ``ns`` the track without speech goes in as much
+    quieter as it is, and is not brought to the level of the whole one.
+    """
 
     primary: str = FULL
     secondary: str | None = FULL

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dubcli.cache.frames import decode_frames
 from dubcli.core.models import ModelSizes
 from dubcli.core.tracks import KINDS, Track
 from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, cut
@@ -70,11 +71,4 @@ def _decode_movie(folder: Path, wanted: Wanted, reading: Reading) -> Iterator[Ch
 
 
 def _jpeg_clip(images: list[bytes], sizes: ModelSizes) -> Tensor:
-    from torchvision.io import ImageReadMode, decode_jpeg
-
-    encoded = [torch.frombuffer(bytearray(image), dtype=torch.uint8) for image in images]
-    try:
-        frames = torch.stack([decode_jpeg(image, mode=ImageReadMode.RGB) for image in encoded])
-    except RuntimeError as error:
-        raise InputError(f"a frame is damaged: {str(error).splitlines()[0]}") from None
-    return eval_clip(frames.permute(0, 2, 3, 1), sizes)
+    return eval_clip(decode_frames(images).permute(0, 2, 3, 1), sizes)

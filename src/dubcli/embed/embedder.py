@@ -21,7 +21,7 @@ from dubcli.embed.chunks import Chunk, cut
 from dubcli.embed.engine import Compiling, Engine, Pending, fold_example, say_nothing
 from dubcli.embed.frames import eval_clip
 from dubcli.errors import UserError
-from dubcli.media.resample import resample_blocks
+from dubcli.media.resample import RESAMPLER, resample_blocks
 
 RANDOM = "random"
 
@@ -184,6 +184,16 @@ class Embedder:
             if before is not None:
                 _put(out, *before)
         return out
+
+    def identity(self) -> dict[str, Any]:
+        """What the features of an input depend on: those that were made with the same are used again."""
+        return {
+            "resampler": RESAMPLER,
+            "content_hash": self.trained.content_hash,
+            "backbones": {name: spec.to_dict() for name, spec in sorted(self.trained.model.backbones.items())},
+            "mel": [self.sample_rate, self.trained.mel_mean, self.trained.mel_std],
+            "precision": str(self.precision).removeprefix("torch."),
+        }
 
     def _engine(self, modality: str) -> Engine:
         if modality not in self._engines:

@@ -27,6 +27,7 @@ from dubcli.core.layout import Layout
 from dubcli.core.machine import autocast, torch_type
 from dubcli.core.memory import keep_freed_memory
 from dubcli.core.models import DubModel
+from dubcli.errors import first_line
 
 COLD_COMPILE_SECONDS = {"cpu": 25.0, "cuda": 60.0}
 WARM_COMPILE_SECONDS = {"cpu": 8.0, "cuda": 20.0}
@@ -197,7 +198,7 @@ class Engine:
             self._run(function, batch).result()
         except Exception as error:  # whatever the compiler or its tools raise, the work can go on without it
             self._compiling.mode = False
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             self._compiling.say(
                 f"cannot compile here ({reason}); going on with convolutions and batch norms folded by torch"
             )
@@ -226,7 +227,7 @@ def fold(module: nn.Module, example: Tensor | None = None, say: Callable[[str], 
         differs = example is not None and not _same(module, folded, example)
         reason = "it computes something else then" if differs else ""
     except Exception as error:  # whatever the tracer raises, or code that is not ours when it is run by it
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
     if reason:
         say(f"{type(module).__name__} runs as it is, its batch norms not folded: {reason}")
         folded = copy.deepcopy(module)

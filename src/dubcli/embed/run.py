@@ -132,13 +132,11 @@ def _identity(embedder: Embedder, config: EmbedConfig) -> dict[str, Any]:
     """What the features depend on, beside the inputs."""
     identity = {
         "format": FORMAT,
-        "content_hash": embedder.trained.content_hash,
-        "mel": [embedder.sample_rate, embedder.trained.mel_mean, embedder.trained.mel_std],
+        **embedder.identity(),
         "modalities": list(wanted_of(embedder, config).modalities),
         "per_chunk": config.per_chunk,
         "format_of_arrays": config.format,
         "lang": config.lang,
-        "precision": str(embedder.precision).removeprefix("torch."),
     }
     # not where it is the default: what was begun before there was a choice goes on
     return identity if config.chunks == HALF else {**identity, "chunks": config.chunks}
@@ -150,7 +148,7 @@ def _refuse_other(out: Path, identity: dict[str, Any]) -> None:
     if not (out / DONE_FILE).exists():
         return
     there = read_json(out / DONE_FILE).get("identity", {})
-    rule = {"chunks": HALF}
+    rule = {"chunks": HALF, "resampler": "an earlier version's"}
     require_same(
         {**rule, **there}, {**rule, **identity}, f"{out} holds features with", "choose another --out or delete it"
     )

@@ -16,6 +16,9 @@ from torch import Tensor
 
 Float = npt.NDArray[np.float32]
 
+QUALITY = "VHQ"
+RESAMPLER = f"soxr {QUALITY}"  # as it is recorded: sound that went through another one is other sound
+
 
 class Resampler:
     """Takes (channels, samples) float32 blocks at one rate and gives them at another.
@@ -25,7 +28,7 @@ class Resampler:
 
     def __init__(self, source_rate: float, target_rate: float, channels: int) -> None:
         self._source, self._target = source_rate, target_rate
-        self._stream = soxr.ResampleStream(source_rate, target_rate, channels, dtype="float32", quality="VHQ")
+        self._stream = soxr.ResampleStream(source_rate, target_rate, channels, dtype="float32", quality=QUALITY)
         self._channels = channels
         self._taken = 0
         self._given = 0

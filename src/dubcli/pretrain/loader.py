@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
-from torchvision.io import ImageReadMode, decode_jpeg
 
+from dubcli.cache.frames import decode_frames
 from dubcli.cache.reader import Movie
 from dubcli.core.models import FRAMES, preset_sizes
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.core.tracks import Track
 from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video, eval_video
 from dubcli.core.variants import Variant
-from dubcli.errors import UserError, first_line
+from dubcli.errors import InputError, UserError
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.training_films import Part
 
@@ -73,16 +73,10 @@ class BadClip(Exception):
 
 def decode_clip(movie: Movie, number: int) -> Tensor:
     """uint8 (16, 3, height, width). Raises BadClip that names the film, the clip and the frame."""
-    frames = []
-    for index, data in enumerate(movie.frame_bytes(number)):
-        try:
-            encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-            frames.append(decode_jpeg(encoded, mode=ImageReadMode.RGB))
-        except (RuntimeError, ValueError) as error:
-            raise BadClip(f"{movie.id}: clip {number}, frame {index} does not decode: {first_line(error)}") from None
-    if any(frame.shape != frames[0].shape for frame in frames):
-        raise BadClip(f"{movie.id}: clip {number} has frames of different sizes")
-    return torch.stack(frames)
+    try:
+        return decode_frames(movie.frame_bytes(number))
+    except InputError as error:
+        raise BadClip(f"{movie.id}: clip {number}, {error}") from None
 
 
 class ClipDataset(Dataset[Batch]):

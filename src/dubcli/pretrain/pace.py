@@ -1,16 +1,8 @@
-"""How a run goes: the learning rate of a step, and clips and seconds counted between lines of the log."""
+"""How a run goes: clips and seconds counted between lines of the log."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-
-
-def learning_rate_at(step: int, total: int, warmup: int, highest: float) -> float:
-    """Linear warm-up over ``warmup`` steps, then a cosine to 0 at step ``total`` (paper section 3.4)."""
-    if step < warmup:
-        return highest * (step + 1) / warmup
-    return highest * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
 @dataclass

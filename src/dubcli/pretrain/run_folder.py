@@ -17,7 +17,7 @@ from dubcli.core import distributed
 from dubcli.core.atomic import atomic_write, read_json, remove_leftovers, write_json
 from dubcli.core.checkpoint import load_checkpoint, save_checkpoint
 from dubcli.core.same import require_same
-from dubcli.errors import UserError
+from dubcli.errors import UserError, first_line
 from dubcli.pretrain.config import OWN_FILMS, PretrainConfig
 
 CONFIG_FILE, METRICS_FILE, CHECKPOINT_FILE = "config.json", "metrics.jsonl", "ckpt.pt"
@@ -172,7 +172,7 @@ class RunFolder:
             save_checkpoint(self.checkpoint, state)
         except (OSError, RuntimeError) as error:  # torch turns a failed write into a RuntimeError
             raise UserError(
-                f"cannot write a checkpoint into {self.path}: {str(error).splitlines()[0]}; "
+                f"cannot write a checkpoint into {self.path}: {first_line(error)}; "
                 f"make room and run the command again to go on from {self.checkpoint}"
             ) from error
         if keep:

@@ -20,6 +20,7 @@ from dubcli.core.checkpoint import model_entries, restore_rng, rng_state
 from dubcli.core.memory import is_out_of_memory, keep_freed_memory
 from dubcli.core.models import DubModel, count_parameters
 from dubcli.core.sampler import SameMovieBatchSampler
+from dubcli.core.schedule import warmup_cosine
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pretrain.config import PretrainConfig
@@ -27,7 +28,7 @@ from dubcli.pretrain.learner import Learner
 from dubcli.pretrain.loader import BadClip, Batch, BlankClips, ClipDataset, Request, Requests
 from dubcli.pretrain.loading import Loading, choose_loading, load
 from dubcli.pretrain.model import Given, recorded
-from dubcli.pretrain.pace import Tally, learning_rate_at
+from dubcli.pretrain.pace import Tally
 from dubcli.pretrain.run_folder import RunFolder, as_begun
 from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
@@ -305,8 +306,8 @@ class Trainer:
         return at_epoch or self.step == self.total_steps or self.step == self.epoch_steps // 2
 
     def _train_on(self, batch: Batch) -> None:
-        highest = self.config.optimisation.learning_rate
-        self.learning_rate = learning_rate_at(self.step, self.total_steps, self.warmup_steps, highest)
+        share = warmup_cosine(self.step, self.total_steps, self.warmup_steps)
+        self.learning_rate = self.config.optimisation.learning_rate * share
         self._terms = terms = self.learner.step(batch, self.learning_rate)
         self._recent.append((self.step, batch.request.clips, torch.stack(list(terms.values())).sum()))
 

@@ -213,7 +213,10 @@ def held_out_films(film_ids: Sequence[str], fraction: float) -> set[str]:
 
 
 def mel_statistics(part: Part, variant: Variant) -> tuple[float, float]:
-    """(mean, standard deviation) of the primary training mels, over at most 512 clips evenly spaced."""
+    """(mean, standard deviation) of the primary training mels, over at most 512 clips evenly spaced.
+
+    They normalise the mels of every track of the run, and are kept in its checkpoints: one model, two numbers.
+    """
     chosen = np.unique(np.linspace(0, part.clips - 1, min(part.clips, _STATISTICS_CLIPS)).round().astype(int))
     count, total, squares = 0, 0.0, 0.0
     for clip in chosen:

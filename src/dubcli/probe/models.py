@@ -123,7 +123,7 @@ class CheckpointModel(Model):
         lacking = [name for name in modalities if name not in self.embedder.modalities]
         if lacking:
             raise UserError(f"{self.name} is an audio-only checkpoint; {data.name} needs {' and '.join(modalities)}")
-        identity: list[Any] = [self.trained.content_hash, str(self.embedder.precision), list(modalities)]
+        identity: list[Any] = [self.embedder.identity(), list(modalities)]
         if self.settings.chunks != HALF:  # features made before there was a choice stay where they are
             identity.append(self.settings.chunks)
         folder = feature_folder(self.settings.root, self.name, data.name, data.clips, identity)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg
 
+from dubcli.cache.frames import decode_frames
 from dubcli.cache.reader import Cache
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.layout import Layout, lay_out
@@ -23,7 +23,7 @@ from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.tracks import FULL
 from dubcli.core.trained import TrainedModel
 from dubcli.core.transforms import eval_video, normalise_mels
-from dubcli.errors import UserError
+from dubcli.errors import InputError, UserError
 from dubcli.jobs.progress import Progress
 from dubcli.report.collect import Run
 from dubcli.report.config import ReportConfig
@@ -116,12 +116,10 @@ def _embed_pictures(
 
 def _frames(item: TrackClip) -> Tensor:
     """uint8 (16, 3, height, width). Raises UserError for frames that do not decode."""
-    frames = [torch.frombuffer(bytearray(data), dtype=torch.uint8) for data in item.movie.frame_bytes(item.clip)]
     try:
-        return torch.stack([decode_jpeg(frame, mode=ImageReadMode.RGB) for frame in frames])
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{item.caption}: a frame does not decode ({reason}); prepare the film again") from None
+        return decode_frames(item.movie.frame_bytes(item.clip))
+    except InputError as error:
+        raise UserError(f"{item.caption}: {error}; prepare the film again") from None
 
 
 def _embed_sounds(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dubcli.core.schedule import warmup_cosine
 from dubcli.errors import UserError
 from dubcli.probe.heads.network import Blocks, Head, HeadBank
 from dubcli.probe.heads.objective import Objective
@@ -183,7 +184,8 @@ def _run_steps(
             blocks = [(i, i + 1, one[low:high]) for i, one in enumerate(features)]
             logits, caches = bank.forward(blocks)
             gradient = objective.gradient(logits, [(i, i + 1, one[low:high]) for i, one in enumerate(targets)])
-            optimizer.step(bank.parameters, bank.backward(blocks, caches, gradient), _schedule(step, steps, recipe))
+            rate = warmup_cosine(step, steps, recipe.warmup_steps)
+            optimizer.step(bank.parameters, bank.backward(blocks, caches, gradient), rate)
             step += 1
             if step % _STEPS_BETWEEN_CHECKS == 0 or step == steps:
                 _check(bank, step, recipe)
@@ -196,13 +198,6 @@ def _check(bank: HeadBank, step: int, recipe: StepRecipe) -> None:
             f"the heads diverged before step {step} at learning rate {recipe.lr:g}: the features are too large for it; "
             "--protocol linear or logreg takes them at any scale"
         )
-
-
-def _schedule(step: int, steps: int, recipe: StepRecipe) -> float:
-    """Linear warm-up, then half a cosine to 0."""
-    if step < recipe.warmup_steps:
-        return (step + 1) / recipe.warmup_steps
-    return 0.5 * (1 + math.cos(math.pi * (step - recipe.warmup_steps) / max(1, steps - recipe.warmup_steps)))
 
 
 def batch_bounds(rows: int, batch_size: int) -> list[tuple[int, int]]:

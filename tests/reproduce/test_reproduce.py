@@ -34,6 +34,7 @@ gpus = 0
 val_fraction = 0.0
 loader_workers = 0
 save_minutes = 100.0
+log_every = 1
 [probe]
 tasks = ["esc50", "tut18", "vggsound"]
 epoch_tasks = ["esc50"]
@@ -144,6 +145,73 @@ def run(*arguments):
     with pytest.raises(SystemExit) as end:
         app(["reproduce", *map(str, arguments)])
     return end.value.code or 0
+
+
+def test_results_say_which_films_and_readings_their_models_have(study):
+    folder, _, _, _ = study
+    config = json.loads((folder / "study" / "runs" / "es" / "config.json").read_text())
+    found = json.loads((folder / "study" / "results" / "esc50" / "es-ckpt.json").read_text())
+    assert found["features"]["film_set"] == config["film_set"] != ""
+    assert found["features"]["epochs"] == 2
+    assert found["features"]["readings"]["randaugment"] == "torchvision"
+    assert found["identity"]["chunks"] == "half"
+
+
+def test_how_long_the_rest_takes_is_measured(study, tmp_path, capsys):
+    folder, _, _, _ = study
+    shutil.copytree(folder, tmp_path / "paper")
+    plan = write(tmp_path / "paper")
+    (tmp_path / "paper" / "study" / "steps" / "pretrain--es.json").unlink()
+    shutil.rmtree(tmp_path / "paper" / "study" / "runs" / "es")
+    assert run(plan, "--list", "--json") == 0
+    left = json.loads(capsys.readouterr().out)["left"]
+    mono = json.loads((tmp_path / "paper" / "study" / "steps" / "pretrain--mono.json").read_text())["seconds"]
+    assert left["seconds"] > mono  # of es as mono took, and its probes as those of others
+    assert left["not_measured"] == {}
+    shutil.rmtree(tmp_path / "paper" / "study")  # nothing was done: some steps are trained and thrown away
+    assert run(plan, "--list", "--json") == 0
+    left = json.loads(capsys.readouterr().out)["left"]
+    assert left["seconds"] > 0
+    assert left["not_measured"] == {"probe": 8}
+    assert not (tmp_path / "paper" / "study").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_trains_saves_and_the_same_call_goes_on(study, tmp_path, number):
+    folder, _, _, _ = study
+    for name in ("cache", "sets"):
+        (tmp_path / name).symlink_to(folder / name)
+    plan = read_plan(write(tmp_path))
+    only = ["pretrain/mono"]
+    stopped = reproduce(plan, runs.SignalAfter(1, number), only=only)
+    assert stopped.stopped_by == number
+    assert stopped.exit_status != 0
+    states = {state.step.name: state for state in outline(plan)}
+    assert states["pretrain/mono"].state == "to do"
+    assert states["pretrain/mono"].mark.spent_seconds > 0
+    told = Told()
+    assert reproduce(plan, told, only=only).ran == only
+    straight = folder / "study" / "runs" / "mono"
+    runs.assert_same_state(tmp_path / "study" / "runs" / "mono", straight)
+
+
+def test_a_step_that_cannot_be_done_yet_is_no_success(study, tmp_path, capsys):
+    folder, _, _, _ = study
+    for name in ("cache", "sets"):
+        (tmp_path / name).symlink_to(folder / name)
+    plan = write(tmp_path)
+    assert run(plan, "--only", "probe/esc50/mono", "--quiet") == 2  # nothing of the plan is done
+    assert "not done: probe/esc50/mono: waits for pretrain/mono" in capsys.readouterr().err
+    assert run(plan, "--only", "probe/vggsound/mono", "--quiet") == 2
+    assert "not done: probe/vggsound/mono: missing the data of VGGSound" in capsys.readouterr().err
+
+
+def test_seeds_are_models_of_their_own(tmp_path):
+    plan = write(tmp_path)
+    plan.write_text(plan.read_text().replace('variants = ["mono", "es"]', 'variants = ["mono", "es"]\nseeds = [0, 3]'))
+    names = [state.step.name for state in outline(read_plan(plan))]
+    assert names[:4] == ["pretrain/mono", "pretrain/es", "pretrain/mono-seed3", "pretrain/es-seed3"]
+    assert "probe/tut18/es-seed3" in names
 
 
 def test_a_changed_plan_redoes_what_it_changes_and_says_so(study, tmp_path, capsys):

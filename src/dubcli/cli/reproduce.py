@@ -70,7 +70,7 @@ def reproduce(
     _show(summary, json)
     if summary.stopped_by == 2:
         return 130
-    return 0 if only and not summary.failed and summary.stopped_by is None else summary.exit_status
+    return summary.exit_status
 
 
 def _list(plan: Any, states: list[State], gpus: int | None, as_json: bool) -> int:
@@ -120,6 +120,9 @@ def _show(summary: ReproduceSummary, as_json: bool) -> None:
         warn(f"failed: {name}: {reason}")
     for what, steps in missing.items():
         warn(missing_text(what, steps))
+    for state in summary.left if summary.asked else ():
+        if state.step.name not in summary.failed:
+            warn(f"not done: {state.step.name}: {state.state} {state.why}")
     print(f"{summary.done} of {len(summary.states)} steps done, {len(summary.ran)} of them now")
     if summary.stopped_by is not None:
         print("stopped; the same command goes on from there")

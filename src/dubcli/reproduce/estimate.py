@@ -15,7 +15,7 @@ from dubcli.core.variants import parse_variant
 from dubcli.errors import UserError
 from dubcli.pretrain.config import LaunchConfig
 from dubcli.reproduce.plan import Plan
-from dubcli.reproduce.steps import DONE, Model, State, run_folder, training_config
+from dubcli.reproduce.steps import CHANGED, DONE, MISSING, Model, State, run_folder, training_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Estimate:
 
 
 def estimate(plan: Plan, states: Sequence[State], measure: Callable[[Model], float | None]) -> Estimate:
-    """What is left, one step after another on this machine.
+    """What is left, one step after another on this machine; of what is missing nothing can be said.
 
     ``measure``: seconds that a model's training takes from its start, of a model like it; ``measured_training``.
     """
@@ -40,7 +40,7 @@ def estimate(plan: Plan, states: Sequence[State], measure: Callable[[Model], flo
     unknown: dict[str, int] = {}
     likes: dict[tuple[Any, ...], float | None] = {}
     for state in states:
-        if state.state == DONE:
+        if state.state in (DONE, MISSING):
             continue
         left = _left(plan, state, states, measure, likes)
         if left is None:
@@ -59,7 +59,7 @@ def _left(
 ) -> float | None:
     step = state.step
     if step.kind == "pretrain" and step.model is not None:
-        begun = left_of_run(run_folder(plan, step.model)) if state.state != "changed" else None
+        begun = left_of_run(run_folder(plan, step.model)) if state.state != CHANGED else None
         if begun is not None:
             return begun
         key = _alike(plan, step.model)
@@ -119,6 +119,8 @@ def measured_training(plan: Plan, gpus: int) -> Callable[[Model], float | None]:
 
 
 def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} seconds"
     if seconds < 5400:
         return f"{seconds / 60:.1f} minutes"
     return f"{seconds / 3600:.1f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -23,9 +23,11 @@ _OTHERS_STEPS = ("prep", "separate")  # after these the recipes of the later ste
 
 @dataclass
 class ReproduceSummary:
-    """Where a plan stands. ``ran``: done now. ``failed``: why others were not. ``page``: of the report, if any."""
+    """Where a plan stands. ``asked``: names of the steps that were asked for, none is all. ``ran``: done now.
+    ``failed``: why others were not. ``page``: of the report, if any."""
 
     states: list[State]
+    asked: tuple[str, ...] = ()
     ran: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     page: Path | None = None
@@ -37,9 +39,15 @@ class ReproduceSummary:
         return sum(state.state == DONE for state in self.states)
 
     @property
+    def left(self) -> list[State]:
+        """The steps that were asked for and are not done."""
+        asked = [state for state in self.states if not self.asked or state.step.name in self.asked]
+        return [state for state in asked if state.state != DONE]
+
+    @property
     def exit_status(self) -> int:
-        """0 all is done; 1 some is not; 2 nothing is."""
-        if self.done == len(self.states) and not self.failed and self.stopped_by is None:
+        """0 all that was asked for is done; 1 some is not; 2 nothing of the plan is."""
+        if not self.left and not self.failed and self.stopped_by is None:
             return 0
         return 1 if self.done else 2
 
@@ -70,6 +78,7 @@ class _Study:
     def run(self, only: Sequence[str]) -> ReproduceSummary:
         steps = StepList(self.plan).build()
         _check_names(only, [step.name for step in steps])
+        self.summary.asked = tuple(only)
         for what, waiting in lacking(self._standing(steps)).items():  # said before days of work, not only after
             self.progress.message(missing_text(what, waiting))
         found: dict[str, State] = {}

@@ -1,0 +1,52 @@
+"""``--frame-rule``: recorded in the cache, which holds one rule alone, and in what its clips show."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dubcli.cache.reader import Cache
+from helpers.containers import Track, make_film
+from helpers.prepping import command_here
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """Six seconds, 24 frames in each of them; the very first and last of a clip are white."""
+    path = tmp_path_factory.mktemp("films") / "film.mkv"
+    make_film(path, seconds=6, fps=24, flashes=(0, 71, 72, 143), tracks=[Track()])
+    return path
+
+
+def white(cache, clip):
+    """Which of a clip's 16 frames are white."""
+    (movie,) = Cache(cache).movies
+    frames = [np.asarray(Image.open(io.BytesIO(data))) for data in movie.frame_bytes(clip)]
+    return [number for number, frame in enumerate(frames) if frame.mean() > 200]
+
+
+def test_from_the_first_frame_to_the_last_or_neither(film, tmp_path, monkeypatch):
+    for rule in ("centres", "ends"):
+        done = command_here(monkeypatch, tmp_path, "prep", film, "--lang", "en", "--cache", rule, "--frame-rule", rule)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / rule / "cache.json").read_text())["parameters"]["frame_rule"] == rule
+    assert [white(tmp_path / "centres", clip) for clip in (0, 1)] == [[], []]
+    assert [white(tmp_path / "ends", clip) for clip in (0, 1)] == [[0, 15], [0, 15]]
+
+
+def test_a_cache_has_one_rule(film, tmp_path, monkeypatch):
+    assert command_here(monkeypatch, tmp_path, "prep", film, "--lang", "en", "--frame-rule", "ends").returncode == 0
+    other = command_here(monkeypatch, tmp_path, "prep", film, "--lang", "en")
+    assert other.returncode == 2
+    assert "was made with frame_rule ends, now it is centres" in other.stderr
+    info = json.loads((tmp_path / "cache" / "cache.json").read_text())
+    info["parameters"].pop("frame_rule")  # of an earlier version, which had no choice
+    (tmp_path / "cache" / "cache.json").write_text(json.dumps(info))
+    assert command_here(monkeypatch, tmp_path, "prep", film, "--lang", "en").returncode == 0
+    later = command_here(monkeypatch, tmp_path, "prep", film, "--lang", "en", "--frame-rule", "ends")
+    assert "was made with frame_rule centres, now it is ends" in later.stderr
+    typo = command_here(monkeypatch, tmp_path, "prep", film, "--lang", "en", "--frame-rule", "centers")
+    assert typo.returncode == 2
+    assert "did you mean centres" in typo.stderr

@@ -45,9 +45,20 @@ class HearModel(nn.Module):
     """A frozen audio backbone with the attributes that HEAR asks for.
 
     ``sample_rate`` in Hz (48000, or 44100 for ``sep`` checkpoints); ``scene_embedding_size`` and
-    ``timestamp_embedding_size``: the backbone's width, 1024 for the paper's. ``hop_ms``: milliseconds between
-    timestamp embeddings. ``precision``: auto, bf16, fp16 or fp32. ``batch_size``: windows that go through the backbone
-    at once; None chooses by the device.
+    ``timestamp_embedding_size``: the backbone's width, 1024 for the paper's.
+
+    Args:
+        trained: the model.
+        hop_ms: milliseconds between timestamp embeddings, 1 to 3000.
+        precision: auto, bf16, fp16 or fp32.
+        batch_size: windows that go through the backbone at once; None chooses by the device.
+
+    Raises:
+        UserError: values out of range.
+
+    >>> model = load_model("random:tiny", hop_ms=100)
+    >>> model.sample_rate, model.scene_embedding_size
+    (48000, 1024)
     """
 
     def __init__(
@@ -113,19 +124,39 @@ def load_model(
     precision: str = "fp32",
     batch_size: int | None = None,
 ) -> HearModel:
-    """A checkpoint of any variant as a HEAR model; ``""`` or ``"random"`` is the seeded random model (RP baseline).
+    """A checkpoint of any variant as a HEAR model.
 
-    ``hop_ms``, ``precision``, ``batch_size``: see HearModel. ``"random:tiny"`` and ``"random:small"`` are random models
-    of the smaller presets. Raises UserError when the file is no checkpoint.
+    Args:
+        model_file_path: a checkpoint; ``""`` or ``"random"`` is the seeded random model (RP baseline),
+            ``"random:tiny"`` and ``"random:small"`` those of the smaller presets.
+        hop_ms, precision, batch_size: see HearModel.
+        seed: of the random model.
+
+    Raises:
+        UserError: the file is no checkpoint.
+
+    >>> load_model("runs/es").timestamp_embedding_size
+    1024
     """
     trained = load_trained_or_random(os.fspath(model_file_path) or "random", seed=seed)
     return HearModel(trained, hop_ms, precision=precision, batch_size=batch_size)
 
 
 def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
-    """One embedding per sound: (sounds, samples) -> (sounds, features) float32, the mean over its 3-second chunks.
+    """One embedding per sound: the mean over its 3-second chunks, which are those of ``dubcli.embed.chunks``.
 
-    The chunks are those of ``dubcli.embed.chunks``. Raises ValueError for audio that is not 2-D or is empty.
+    Args:
+        audio: floating point (sounds, samples), mono at ``model.sample_rate``.
+        model: of ``load_model``.
+
+    Returns:
+        float32 (sounds, features).
+
+    Raises:
+        ValueError: audio that is not 2-D or is empty.
+
+    >>> get_scene_embeddings(torch.zeros(2, 48000), load_model("random:tiny")).shape
+    torch.Size([2, 1024])
     """
     _check(audio)
     full = CHUNK_SECONDS * model.sample_rate
@@ -139,11 +170,24 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
 
 
 def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, Tensor]:
-    """Embeddings over time: float32 (sounds, times, features) and their times in milliseconds, (sounds, times).
+    """Embeddings over time.
 
     The embedding at time t is that of the 3 seconds around t, with silence beyond the sound's ends; t = 0, hop, 2 hop,
     ... up to the sound's end. Window starts are rounded from exact fractions, so nothing drifts in long sounds.
-    Raises ValueError for audio that is not 2-D or is empty.
+
+    Args:
+        audio: floating point (sounds, samples), mono at ``model.sample_rate``.
+        model: of ``load_model``.
+
+    Returns:
+        float32 (sounds, times, features), and their times in milliseconds, (sounds, times).
+
+    Raises:
+        ValueError: audio that is not 2-D or is empty.
+
+    >>> embeddings, milliseconds = get_timestamp_embeddings(torch.zeros(1, 9600), load_model("random:tiny"))
+    >>> embeddings.shape, milliseconds[0].tolist()
+    (torch.Size([1, 5, 1024]), [0.0, 50.0, 100.0, 150.0, 200.0])
     """
     _check(audio)
     full = CHUNK_SECONDS * model.sample_rate

@@ -134,7 +134,15 @@ class Movie:
 class Cache:
     """A clip cache folder. ``movies`` are sorted by id, so that clip numbers mean the same everywhere.
 
-    Raises UserError when ``path`` is no cache or of another format version.
+    Args:
+        path: the folder.
+
+    Raises:
+        UserError: it is no cache, or one of another format version.
+
+    >>> movie = Cache("cache").movies[0]
+    >>> movie.n_clips, movie.languages, movie.mel("es").shape
+    (7, ('en', 'es'), (7, 2, 96, 280))
     """
 
     def __init__(self, path: str | Path) -> None:

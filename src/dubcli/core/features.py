@@ -150,11 +150,22 @@ def downmix_gain(layout: str) -> float:
 
 
 def downmix(waveform: Tensor, layout: str) -> Tensor:
-    """Bring a waveform to stereo by channel name.
+    """Bring a waveform to stereo by channel name (ITU-R BS.775: centre and surrounds at -3 dB, no LFE).
 
-    waveform: floating point (..., channels, samples), channels in the layout's order. layout: as ``channel_names``.
-    Returns (..., 2, samples) of the same type; stereo comes back as it is.
-    Raises LayoutError for an unknown layout or another number of channels, TypeError for integers.
+    Args:
+        waveform: floating point (..., channels, samples), channels in the layout's order.
+        layout: as ``channel_names``: ffmpeg's names, such as ``5.1(side)``.
+
+    Returns:
+        (..., 2, samples) of the same type; stereo comes back as it is.
+
+    Raises:
+        LayoutError: an unknown layout, or another number of channels.
+        TypeError: integers.
+
+    >>> import torch
+    >>> downmix(torch.ones(1, 48000), "mono").shape
+    torch.Size([2, 48000])
     """
     if not waveform.is_floating_point():
         raise TypeError(f"downmix wants floating point samples, not {waveform.dtype}")
@@ -201,9 +212,21 @@ def _window_and_filters(sample_rate: int, device: torch.device) -> tuple[Tensor,
 def log_mel(waveform: Tensor, sample_rate: int) -> Tensor:
     """ln(mel + 1e-6) of the power spectrogram: 1024-point periodic Hann window, hop 512, 96 HTK mels, no padding.
 
-    waveform: floating point (..., samples), at least 1024 samples at ``sample_rate`` Hz; full scale is 1.
-    Returns float32 (..., 96, frames) with ``mel_frames`` frames. Raises ValueError for shorter input.
     Equal to torchaudio's MelSpectrogram(sample_rate, 1024, hop_length=512, n_mels=96, power=2, center=False).
+
+    Args:
+        waveform: floating point (..., samples), at least 1024 samples; full scale is 1.
+        sample_rate: in Hz.
+
+    Returns:
+        float32 (..., 96, frames) with ``mel_frames`` frames.
+
+    Raises:
+        ValueError: shorter input.
+
+    >>> import torch
+    >>> log_mel(torch.zeros(2, 3 * 48000), 48000).shape
+    torch.Size([2, 96, 280])
     """
     samples = waveform.shape[-1]
     frames = mel_frames(sample_rate, samples)

@@ -75,8 +75,17 @@ def load_backbone(
             is in training mode and its weights learn.
         backbones: as of ``load_trained``, for backbones that were made in Python.
 
+    Returns:
+        A module that takes float (batch, samples) or (batch, channels, samples) at its ``sample_rate`` in Hz, or uint8
+        (batch, frames, 3, height, width), and gives (batch, ``feature_size``).
+
     Raises:
         UserError: as ``load_trained``, or the checkpoint has no backbone of that modality.
+
+    >>> import torch, dubcli
+    >>> backbone = dubcli.load_backbone("runs/es", frozen=True)
+    >>> backbone(torch.zeros(4, 2, 3 * backbone.sample_rate)).shape
+    torch.Size([4, 1024])
     """
     trained = ckpt if isinstance(ckpt, TrainedModel) else load_trained(ckpt, backbones)
     there = {"audio": trained.model.audio, "video": trained.model.video}

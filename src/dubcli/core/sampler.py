@@ -17,7 +17,7 @@ from dubcli.errors import UserError
 
 
 class SameMovieBatchSampler(Sampler[list[int]]):
-    """Yields one rank's batches of clip numbers, ``k`` clips of a movie side by side.
+    """Yields one rank's batches of clip numbers, ``k`` clips of a movie side by side (paper section 3.3).
 
     Clips are numbered through all movies laid end to end. In each epoch a movie's clips are shuffled and cut into
     groups of k (its last group may be smaller), the groups are shuffled and laid end to end, and that row is cut into
@@ -25,13 +25,23 @@ class SameMovieBatchSampler(Sampler[list[int]]):
     clips and the other 10 of the split group open the next batch. A group that would give a batch more than k clips
     of a movie waits for a later batch, unless every movie that is left is in the batch already. The last incomplete
     global batch is dropped, so every clip is seen at most once an epoch. All this is a pure function of (seed, epoch,
-    step, rank, world_size).
+    step, rank, world_size). Each new iteration starts at step 0, or once at the step that ``load_state_dict`` set.
 
-    That is ``sampling="groups"``. The paper's words can also be read as ``"one-film"``: k clips of one movie, and the
-    rest of the batch drawn from the clips of all others.
+    Args:
+        clips_per_movie: how many clips each movie has.
+        batch_size: clips of one rank's batch.
+        k: clips of one movie in a batch.
+        seed: of the order, 0 or more.
+        rank, world_size: which of how many processes this one is.
+        sampling: ``groups``, as above, or ``one-film``, as the paper's words can also be read: k clips of one movie,
+            and the rest of the batch drawn from the clips of all others.
 
-    Each new iteration starts at step 0, or once at the step that ``load_state_dict`` set.
-    Raises ValueError for sizes below 1, a negative seed or epoch, a rank outside the world, an unknown ``sampling``.
+    Raises:
+        ValueError: sizes below 1, a negative seed or epoch, a rank outside the world, an unknown ``sampling``.
+
+    >>> sampler = SameMovieBatchSampler([4, 4], batch_size=4, k=2)
+    >>> [sorted(clip // 4 for clip in batch) for batch in sampler]  # the movies of the clips
+    [[0, 0, 1, 1], [0, 0, 1, 1]]
     """
 
     def __init__(

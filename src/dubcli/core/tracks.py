@@ -37,7 +37,15 @@ KINDS: dict[str, TrackKind] = {
 
 @dataclass(frozen=True, order=True)
 class Track:
-    """One sound track. Its name is the language (``en``), with the kind unless that is ``full`` (``en-nospeech``)."""
+    """One sound track. Its name is the language (``en``), with the kind unless that is ``full`` (``en-nospeech``).
+
+    Args:
+        language: a tag, as ``media.languages`` gives it.
+        kind: one of ``KINDS``.
+
+    >>> str(Track("en", "nospeech")), Track.of("en-nospeech").sample_rate
+    ('en-nospeech', 44100)
+    """
 
     language: str
     kind: str = FULL

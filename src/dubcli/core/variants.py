@@ -158,7 +158,18 @@ def _of_format_1(fields: Mapping[str, Any]) -> Variant:
 def make_variant(name: str, primary: Track, secondaries: Sequence[Track], *, video: bool = True) -> Variant:
     """The usual shape: video against primary and secondary sound, or without video these two against each other.
 
-    Raises ValueError where there is nothing to contrast.
+    Args:
+        name: of the variant, as it stands in checkpoints and tables.
+        primary: the track that is heard in every clip.
+        secondaries: the tracks that take turns beside it.
+        video: whether frames are shown.
+
+    Raises:
+        ValueError: there is nothing to contrast.
+
+    >>> from dubcli.core.tracks import Track
+    >>> make_variant("fr", Track("en"), [Track("fr")]).terms
+    (('video', 'primary'), ('video', 'secondary'))
     """
     views = [View(head="video")] if video else []
     views.append(View(head="primary", tracks=(primary,)))
@@ -197,11 +208,19 @@ _KNOWN = f"{', '.join(RECIPES)}, a language such as es, efj, a-efj, multi:es,de,
 def parse_variant(text: str, primary: str, available: Sequence[str]) -> Variant:
     """Read ``--variant``.
 
-    text: a name of ``RECIPES``, a language, ``efj`` (es, fr, ja exactly), ``multi:LANG,LANG`` or ``multi:all`` (every
-    language of the cache but the primary); ``a-`` before a language, ``efj`` or ``multi:`` drops the video. Or
-    ``MODULE:FUNCTION``, called with the primary language and the languages that the cache has.
-    primary: language of the primary track. available: the languages that the cache has.
-    Raises UserError that says what is missing or unknown.
+    Args:
+        text: a name of ``RECIPES``, a language, ``efj`` (es, fr, ja exactly), ``multi:LANG,LANG`` or ``multi:all``
+            (every
+            language of the cache but the primary); ``a-`` before a language, ``efj`` or ``multi:`` drops the video. Or
+            ``MODULE:FUNCTION``, called with the primary language and the languages that the cache has.
+        primary: language of the primary track.
+        available: the languages that the cache has.
+
+    Raises:
+        UserError: what is missing or unknown, with near names.
+
+    >>> parse_variant("efj", "en", ["en", "es", "fr", "ja"]).languages
+    ('en', 'es', 'fr', 'ja')
     """
     name = text.strip().lower()
     if name in RECIPES:

@@ -75,9 +75,23 @@ def make_corpus(
     options: JobOptions = JobOptions(),
     progress: Progress = SILENT,
 ) -> Corpus:
-    """Make the corpus in ``folder``; films that are there already (made with the same settings) are kept.
+    """Make films with dubs in synthesised speech, and labelled sounds; films that are there already are kept.
 
-    Raises UserError when the speech engines are not installed, or the folder holds a corpus of other settings.
+    Args:
+        folder: where.
+        config: how many, how long, which languages.
+        options: workers and failures.
+        progress: takes bars and lines.
+
+    Returns:
+        The folders of what was made.
+
+    Raises:
+        UserError: the speech engines are not installed, or the folder holds a corpus of other settings.
+
+    >>> from dubcli.corpus import CorpusConfig, make_corpus
+    >>> make_corpus("corpus", CorpusConfig(films=2)).films  # doctest: +SKIP
+    PosixPath('corpus/films')
     """
     root = Path(folder)
     _speaker(config)  # says at once what is not installed

@@ -48,7 +48,21 @@ class DemoSummary:
 
 
 def run_demo(config: DemoConfig = DemoConfig(), progress: Progress = SILENT) -> DemoSummary:  # noqa: B008 - frozen
-    """Walk in ``config.keep`` or a temporary folder. Raises UserError when the demo extra is not installed."""
+    """Walk the whole way on a small corpus that is made for it: prep, pretrain, embed, probe, report.
+
+    Args:
+        config: the corpus, the variants, the folder that is kept (else a temporary one).
+        progress: takes bars and lines.
+
+    Returns:
+        Where everything is, and the scores.
+
+    Raises:
+        UserError: the demo extra is not installed.
+
+    >>> from dubcli.demo import DemoConfig, run_demo
+    >>> run_demo(DemoConfig(variants=("mono", "es"), epochs=2))  # doctest: +SKIP
+    """
     with _folder(config) as folder:
         return _Walk(folder, config, progress).run()
 

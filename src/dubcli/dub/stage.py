@@ -46,13 +46,27 @@ def dub_film(
     progress: Progress = SILENT,
     told: Callable[[Script], None] | None = None,
 ) -> Path:
-    """Write ``out`` (default: ``<film>.dubbed.mkv`` beside the film) with one more sound track per subtitle file.
+    """Write a film with one more sound track per subtitle file, its lines spoken over the lowered original.
 
-    The language of a subtitle file is the last part of its name before ``.srt`` (``film.es.srt``, ``es.srt``; see
-    ``dubcli.media.subtitles``). ``out`` is Matroska, MP4 or QuickTime by its suffix. ``told`` is called with what
-    became of each file's cues.
-    Raises UserError on what cannot be read, has no sound, is in a language no engine speaks, in which nothing is
-    spoken, or holds what ``out`` cannot; nothing is written then.
+    Args:
+        film: a file with picture and sound.
+        subtitles: files whose language is the last part of the name before ``.srt`` (``film.es.srt``, ``es.srt``; see
+            ``dubcli.media.subtitles``).
+        out: the film that is written, Matroska, MP4 or QuickTime by its suffix; None is ``<film>.dubbed.mkv`` beside it.
+        config: how loud, over which track, by which engine.
+        progress: takes a bar.
+        told: is called with what became of each file's cues.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        UserError: what cannot be read, has no sound, is in a language no engine speaks, in which nothing is spoken, or
+            holds what ``out`` cannot; nothing is written then.
+
+    >>> from dubcli.dub import DubConfig, dub_film
+    >>> dub_film("films/film.mkv", ["film.es.srt"], "dubbed.mkv", DubConfig(engine="own_engine:Whistle"))
+    PosixPath('dubbed.mkv')
     """
     source = Path(film)
     target = Path(out) if out is not None else source.with_suffix(".dubbed.mkv")

@@ -31,13 +31,20 @@ Waveforms = Tensor | np.ndarray | Sequence[Any]
 class Embedder:
     """A checkpoint's frozen backbones in eval mode, without projection heads (paper section 3.5).
 
-    ``ckpt``: a checkpoint file, ``"random"`` (a seeded random model, the RP baseline of appendix D) or a TrainedModel.
-    ``device``: torch's name; None is CUDA when there is one. ``compile``: at the first batch (True), never (False), or
-    where the chunks of one call pay for it (None). ``precision``: ``"auto"`` (bf16 where the device computes it
-    natively, else fp32), ``"bf16"``, ``"fp16"`` or ``"fp32"``. ``batch_size``: chunks at once; None chooses by device.
-    ``say`` takes lines for the user. Raises UserError for a file that is no checkpoint.
+    Args:
+        ckpt: a checkpoint file, ``"random"`` (a seeded random model, the RP baseline of appendix D) or a TrainedModel.
+        device: torch's name; None is CUDA when there is one.
+        compile: at the first batch (True), never (False), or where the chunks of one call pay for it (None).
+        precision: ``"auto"`` (bf16 where the device computes it natively, else fp32), ``"bf16"``, ``"fp16"``,
+            ``"fp32"``.
+        batch_size: chunks at once; None chooses by device.
+        seed, preset: of the random model.
+        say: takes lines for the user.
 
-    >>> features = Embedder("random", preset="tiny").audio(np.zeros((2, 48000)), 48000)  # two seconds of mono
+    Raises:
+        UserError: a file that is no checkpoint, a device that is not there.
+
+    >>> features = Embedder("random", preset="tiny").audio(np.zeros((2, 48000)), 48000)  # one second of two sounds
     >>> features.shape, features.dtype
     ((2, 1024), dtype('float32'))
     """
@@ -82,13 +89,22 @@ class Embedder:
         return ("audio",) if self.trained.model.video is None else ("audio", "video")
 
     def audio(self, waveforms: Waveforms, sample_rate: int, *, per_chunk: bool = False) -> np.ndarray:
-        """Features of sounds, float32 (n, features): the mean over each sound's 3-second chunks.
+        """Features of sounds: the mean over each sound's 3-second chunks, cut as ``dubcli.embed.chunks`` says.
 
-        ``waveforms``: samples in [-1, 1] as (samples,), (n, samples) mono or (n, channels, samples) with one or two
-        channels (mono becomes dual mono), or a list of (samples,) and (channels, samples) of different lengths.
-        ``sample_rate`` in Hz; they are resampled to the checkpoint's. Chunks as ``dubcli.embed.chunks`` says.
-        ``per_chunk``: (chunks, features), the chunks of all sounds one after another. Raises UserError for an
-        empty sound.
+        Args:
+            waveforms: samples in [-1, 1] as (samples,), (n, samples) mono or (n, channels, samples) with one or two
+                channels (mono becomes dual mono), or a list of (samples,) and (channels, samples) of different lengths.
+            sample_rate: in Hz; they are resampled to the checkpoint's.
+            per_chunk: give the chunks of all sounds one after another.
+
+        Returns:
+            float32 (n, features), or (chunks, features).
+
+        Raises:
+            UserError: an empty sound.
+
+        >>> Embedder("random", preset="tiny").audio([np.zeros(8000), np.zeros((2, 40000))], 8000, per_chunk=True).shape
+        (3, 1024)
         """
         chunks: list[Chunk] = []
         counts = []
@@ -104,11 +120,20 @@ class Embedder:
         return np.stack([part.mean(axis=0) for part in np.split(features, np.cumsum(counts)[:-1])])
 
     def video(self, frames: Tensor | np.ndarray) -> np.ndarray:
-        """Features of clips, float32 (n, features).
+        """Features of clips: short side to 256, centre crop 224 (paper section 3.5).
 
-        ``frames``: uint8 RGB (n, frames, height, width, 3), or (frames, height, width, 3) for one clip of 3 seconds. Of
-        other numbers of frames than 16, the 16 at the centres of equal parts are taken. Short side to 256, centre
-        crop 224 (paper section 3.5).
+        Args:
+            frames: uint8 RGB (n, frames, height, width, 3), or (frames, height, width, 3) for one clip of 3 seconds. Of
+                other numbers of frames than 16, the 16 at the centres of equal parts are taken.
+
+        Returns:
+            float32 (n, features).
+
+        Raises:
+            UserError: another type or shape.
+
+        >>> Embedder("random", preset="tiny").video(np.zeros((2, 75, 90, 160, 3), np.uint8)).shape
+        (2, 1024)
         """
         clips = torch.as_tensor(frames)
         if clips.ndim == 4:

@@ -18,10 +18,17 @@ from dubcli.errors import UserError
 class Features:
     """Features in the order of their inputs.
 
-    ``audio``, ``video``: float32 (rows, features), or None where no input had that modality; rows without it are zeros.
-    ``items``: the rows of ``items.csv``, one per input, with numbers as numbers; ``chunks`` those of ``chunks.csv``
-    (empty unless per chunk). Row i of the arrays belongs to row i of ``chunks`` if features are per chunk, else of
-    ``items``. ``description``: ``embed.json``.
+    Args:
+        audio: float32 (rows, features); None where no input has sound. Rows without it are zeros.
+        video: the same of pictures.
+        items: the rows of ``items.csv``, one per input, with numbers as numbers.
+        chunks: those of ``chunks.csv``, empty unless per chunk. Row i of the arrays belongs to row i of ``chunks`` if
+            features are per chunk, else of ``items``.
+        description: ``embed.json``.
+
+    >>> from dubcli.embed import load_features
+    >>> load_features("features").audio.dtype  # doctest: +SKIP
+    dtype('float32')
     """
 
     audio: np.ndarray | None
@@ -45,7 +52,19 @@ class Features:
 
 
 def load_features(folder: str | os.PathLike[str]) -> Features:
-    """Read an output folder of ``embed`` (arrays of format npy stay on disk, memory-mapped). Raises UserError."""
+    """Read an output folder of ``embed``; arrays of format npy stay on disk, memory-mapped.
+
+    Args:
+        folder: the folder.
+
+    Raises:
+        UserError: it is none, or not complete.
+
+    >>> from dubcli.embed import embed, load_features
+    >>> _ = embed("sounds", "runs/es", "kept")
+    >>> [round(item["duration_seconds"], 1) for item in load_features("kept").items[:2]]
+    [1.0, 1.0]
+    """
     home = Path(folder)
     description = read_json(home / "embed.json")
     arrays = _arrays(home, description)

@@ -47,15 +47,30 @@ def embed(
 ) -> EmbedSummary:
     """Write the features of ``inputs`` into the folder ``out`` (paper section 3.5).
 
-    ``inputs``: files, folders (searched recursively), ``.csv`` and ``.txt`` lists, clip caches. ``ckpt``: a checkpoint
-    file, ``"random"``, a TrainedModel or an Embedder. ``options``: ``workers`` is the number of decoding threads (of
-    all GPUs' processes), ``shard`` takes every n-th block of at most 64 inputs; with ``scheduler`` each block
-    is one job of the cluster, whose workers load the checkpoint themselves.
+    ``audio.npy`` and ``video.npy`` (float32, row i belongs to row i of ``items.csv``, or of ``chunks.csv`` with
+    ``per_chunk`` and for a clip cache), ``items.csv`` and ``embed.json``. A killed run goes on where it was.
 
-    Writes ``audio.npy`` and ``video.npy`` (float32, row i belongs to row i of ``items.csv``, or of ``chunks.csv`` with
-    ``per_chunk`` and for a clip cache), ``items.csv`` and ``embed.json``. A killed run goes on where it was. Raises
-    UserError for inputs that are not there, for a folder that holds features of another checkpoint, and past
-    ``options``' failures.
+    Args:
+        inputs: files, folders (searched recursively), ``.csv`` and ``.txt`` lists, clip caches.
+        ckpt: a checkpoint file, ``"random"``, a TrainedModel or an Embedder.
+        out: the folder.
+        config: modalities, device, precision, format.
+        options: ``workers`` is the number of decoding threads (of all GPUs' processes), ``shard`` takes every n-th
+            block of at most 64 inputs; with ``scheduler`` each block is one job of the cluster, whose workers load the
+            checkpoint themselves.
+        progress: takes bars and lines.
+
+    Returns:
+        What was read and left out.
+
+    Raises:
+        UserError: inputs that are not there, a folder that holds features of another checkpoint, failures past
+            ``options``.
+
+    >>> from dubcli.embed import embed, load_features
+    >>> summary = embed("sounds", "runs/es", "features")
+    >>> load_features("features").audio.shape
+    (8, 1024)
     """
     given = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
     check_inputs(given)  # before the checkpoint is loaded, which takes longer
@@ -77,9 +92,23 @@ def embed_files(
 ) -> Features:
     """Features of a list of sound and video files, in its order; a file that fails has a row of zeros and its reason.
 
-    ``out``: a folder that keeps them; there they are made once, resumed after a kill, and made again when a file has
-    changed. Without it they are made in memory's stead in a temporary folder and returned as arrays.
-    Raises UserError as ``embed`` does.
+    Args:
+        paths: the files.
+        ckpt: as of ``embed``.
+        modalities: ``audio``, ``video`` or both.
+        out: a folder that keeps them; there they are made once, resumed after a kill, and made again when a file has
+            changed. Without it they are made in a temporary folder and returned as arrays.
+        config, options, progress: as of ``embed``.
+
+    Returns:
+        Features with one row for each file.
+
+    Raises:
+        UserError: as ``embed``.
+
+    >>> from dubcli.embed import embed_files
+    >>> embed_files(["sounds/low/0.wav", "sounds/high/0.wav"], "runs/es").audio.shape
+    (2, 1024)
     """
     chosen = replace(config or EmbedConfig(), modalities=tuple(modalities))
     items = [file_item(os.fspath(path)) for path in paths]

@@ -14,10 +14,23 @@ from dubcli.export.card import model_card
 
 
 def export(ckpt: str | os.PathLike[str], out: str | os.PathLike[str]) -> TrainedModel:
-    """Write the weights, the config and a model card of ``ckpt`` into the folder ``out``; return the model.
+    """Write the weights, the config and a model card of a checkpoint into a folder, which a checkpoint's place can
+    take.
 
-    The folder appears whole, and replaces an earlier export there. It can be given wherever a checkpoint can. Raises
-    UserError when ``ckpt`` is no checkpoint or ``out`` holds something else.
+    Args:
+        ckpt: a checkpoint file, a run folder, an exported folder.
+        out: the folder; it appears whole, and replaces an earlier export there.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: ``ckpt`` is no checkpoint, or ``out`` holds something else.
+
+    >>> from dubcli.export import export
+    >>> _ = export("runs/es", "model")
+    >>> sorted(path.name for path in Path("model").iterdir())
+    ['README.md', 'config.json', 'model.safetensors']
     """
     trained = load_trained(ckpt)
     target = Path(out)

@@ -46,7 +46,21 @@ def is_cache(path: Path) -> bool:
 
 
 def list_cache(path: Path, *, check: bool = False, progress: Progress = SILENT) -> Listing:
-    """The films of a cache; ``check`` reads every file of it. Raises UserError when it is no cache."""
+    """The movies of a cache.
+
+    Args:
+        path: the cache.
+        check: read every file of it; what is wrong stands in ``findings``.
+        progress: takes a bar.
+
+    Raises:
+        UserError: it is no cache.
+
+    >>> from pathlib import Path
+    >>> listing = list_cache(Path("cache"), check=True)
+    >>> len(listing.titles), listing.primary, listing.findings
+    (3, 'en', [])
+    """
     cache = Cache(path)
     progress.start(TASK, len(cache.movies), "titles")
     titles = []
@@ -58,7 +72,19 @@ def list_cache(path: Path, *, check: bool = False, progress: Progress = SILENT) 
 
 
 def list_sources(sources: Sequence[Path], *, progress: Progress = SILENT) -> Listing:
-    """The films of files, folders and manifests, by their headers alone. Raises UserError when there are none."""
+    """The films of files, folders and manifests, by their headers alone.
+
+    Args:
+        sources: files, folders, ``.csv`` manifests.
+        progress: takes a bar.
+
+    Raises:
+        UserError: there are none.
+
+    >>> from pathlib import Path
+    >>> [title.languages for title in list_sources([Path("films")]).titles]
+    [('en', 'es')]
+    """
     films = find_films(sources)
     progress.start(TASK, len(films), "titles")
     titles = []

@@ -67,7 +67,21 @@ def language_name(tag: str) -> str:
 
 
 def parse_language(text: str, option: str = "--lang") -> str:
-    """One language as a user writes it -> its tag. Raises UserError that names ``option`` and near names."""
+    """One language as a user writes it: ISO 639 codes, BCP 47 tags, English names, old codes.
+
+    Args:
+        text: as it was given.
+        option: where, as errors begin.
+
+    Returns:
+        Its tag, the shortest code there is.
+
+    Raises:
+        UserError: in one line, with near names.
+
+    >>> [parse_language(text) for text in ("fra", "French", "fr-CA", "iw", "yor")]
+    ['fr', 'fr', 'fr', 'he', 'yo']
+    """
     tag = language_tag(text)
     if tag is None:
         raise UserError(f"{option}: {text.strip()!r} is no ISO 639 language; {_advice(text)}")

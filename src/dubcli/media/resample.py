@@ -70,7 +70,18 @@ def resample_blocks(blocks: Iterable[Tensor], source_rate: int, target_rate: int
 
 
 def resampled(sound: Float, source_rate: float, target_rate: float) -> Float:
-    """A whole (channels, samples) sound at another rate; n samples become ceil(n * target / source)."""
+    """A whole sound at another rate.
+
+    Args:
+        sound: float32 (channels, samples).
+        source_rate, target_rate: in Hz.
+
+    Returns:
+        float32 (channels, ceil(samples * target_rate / source_rate)).
+
+    >>> resampled(np.zeros((2, 44100), np.float32), 44100, 48000).shape
+    (2, 48000)
+    """
     if source_rate == target_rate or sound.shape[1] == 0:
         return sound
     resampler = Resampler(source_rate, target_rate, len(sound))

@@ -27,10 +27,26 @@ def prepare(
     options: JobOptions = JobOptions(),
     progress: Progress = SILENT,
 ) -> JobSummary:
-    """Make or complete the clip cache of the films in ``sources`` (files, folders, ``.csv`` manifests).
+    """Make or complete the clip cache of films (DESIGN of the cache: ``dubcli.cache.layout``). What is there stays.
 
-    What is there is not made again. Raises UserError where the job as a whole cannot go on: no film in the sources, a
-    cache made with other parameters, a full disk, more failures than ``options`` bear.
+    Args:
+        sources: files, folders, ``.csv`` manifests.
+        config: the cache, the languages, the pictures' size.
+        options: workers, cluster, shard, how many failures are borne.
+        progress: takes bars and lines.
+
+    Returns:
+        What became of each film.
+
+    Raises:
+        UserError: the job as a whole cannot go on: no film in the sources, a cache made with other parameters, a full
+            disk, more failures than ``options`` bear.
+
+    >>> from pathlib import Path
+    >>> from dubcli.prep import PrepConfig, prepare
+    >>> summary = prepare(["films"], PrepConfig(cache=Path("prepared"), languages=("en", "es")))
+    >>> [outcome.status for outcome in summary.outcomes]
+    ['ok']
     """
     films = find_films(sources)
     if not films:

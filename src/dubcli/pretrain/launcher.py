@@ -35,10 +35,26 @@ _NOTE_SECONDS = 10.0
 def launch(
     config: PretrainConfig, where: LaunchConfig, progress: Progress = SILENT, *, fresh: bool = False
 ) -> RunSummary:
-    """Train on the GPUs or processes of ``where``; started by torchrun, srun or mpirun as one rank of its world.
+    """Train on GPUs or processes of this machine, or as one rank of torchrun's, srun's or mpirun's world.
 
     A worker that dies is started again with all others, up to ``max_restarts`` times, and goes on from the last
-    checkpoint. Raises UserError where the GPUs asked for are not there, KeyboardInterrupt after Ctrl-C.
+    checkpoint.
+
+    Args:
+        config: as of ``train``.
+        where: how many GPUs or processes, on how many machines.
+        progress: takes bars and lines.
+        fresh: start over where a run is there.
+
+    Returns:
+        As ``train``.
+
+    Raises:
+        UserError: the GPUs asked for are not there.
+        KeyboardInterrupt: after Ctrl-C.
+
+    >>> from dubcli.pretrain import LaunchConfig, PretrainConfig, launch
+    >>> launch(PretrainConfig(cache="cache", out="runs/fr", variant="fr"), LaunchConfig(gpus=4))  # doctest: +SKIP
     """
     ranks = machine.ranks_of()
     if ranks is not None and not _starts_its_own(ranks, where):

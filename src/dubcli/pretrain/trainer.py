@@ -60,13 +60,26 @@ def train(
 ) -> RunSummary:
     """Train in this process, which may be one rank of a process group that is set up already.
 
-    ``model``: a ``DubModel`` of the caller's, or ``{"audio": module}``, ``{"video": module}`` or both, in place of what
-    ``config`` names; its seed is then that of the rest of the weights. Checkpoints name the modules' classes; they load
-    again with ``load_trained(path, backbones={"audio": module})``.
+    An existing run folder is gone on with, to the same result as if it had never been interrupted.
 
-    An existing run folder is gone on with, to the same result as if it had never been interrupted; ``fresh`` starts
-    over. Raises UserError where nothing can be trained, the folder holds a run with another config, or the loss is
-    no number.
+    Args:
+        config: data, model, loss, optimisation and the run's folder.
+        progress: takes bars and lines.
+        device: torch's name; None is CUDA where there is one.
+        fresh: start over where a run is there.
+        model: a ``DubModel`` of the caller's, or ``{"audio": module}``, ``{"video": module}`` or both, in place of what
+            ``config`` names; its seed is then that of the rest of the weights. Checkpoints name the modules' classes;
+            they load again with ``load_trained(path, backbones={"audio": module})``.
+
+    Returns:
+        Where the checkpoint is, and how far the run came.
+
+    Raises:
+        UserError: nothing can be trained, the folder holds a run with another config, or the loss is no number.
+
+    >>> from dubcli.pretrain import PretrainConfig, train  # a notebook's way; the command is dubav pretrain
+    >>> config = PretrainConfig(cache="cache", out="runs/fr", variant="fr", preset="paper")
+    >>> train(config)  # doctest: +SKIP
     """
     config = as_begun(config, fresh=fresh)
     data = config.data

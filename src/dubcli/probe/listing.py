@@ -13,7 +13,19 @@ from dubcli.probe.tasks.registry import OWN, TASKS, plugin_tasks
 
 
 def list_tasks(config: ProbeConfig) -> list[dict[str, Any]]:
-    """A row per task for tables and JSON; ``classes_in_data`` and ``folder`` are None where no data was found."""
+    """A row per task for tables and JSON.
+
+    Args:
+        config: where data are looked for.
+
+    Returns:
+        Rows with the names of ``dubav probe --list --json``; ``classes_in_data`` and ``folder`` are None where no
+        data was found.
+
+    >>> from dubcli.probe import ProbeConfig, list_tasks
+    >>> {row["task"]: row["classes"] for row in list_tasks(ProbeConfig())}["esc50"]
+    50
+    """
     plugins = list(plugin_tasks())
     rows = [_row(task, config) for task in (*TASKS.values(), *OWN.values())]
     rows += [_row(task, config) for _, task in plugins if isinstance(task, Task)]

@@ -49,12 +49,24 @@ def probe(
 ) -> list[ProbeResult]:
     """Probe one task, or ``"all"`` that are there, with each model; results are written and returned.
 
-    ``models``: one or a list of what ``dubav probe`` takes as CKPT, paths, an ``Embedder``, modules and objects with
-    the functions that ``dubcli.probe.foreign`` names; or a mapping of names to these. With ``shots`` there is one
-    result per number of shots. Raises UserError for arguments and data that are wrong; with ``"all"`` only when no
-    task could be probed.
+    Args:
+        task: a task's name, MODULE:NAME, or ``all``.
+        models: one or a list of what ``dubav probe`` takes as CKPT, paths, an ``Embedder``, modules and objects with
+            the functions that ``dubcli.probe.foreign`` names; or a mapping of names to these.
+        config: the data, the protocol, where results go.
+        progress: takes bars and lines.
 
-    >>> probe("hmdb51", {"mine": my_video_model}, ProbeConfig(data=Path("hmdb51")))  # doctest: +SKIP
+    Returns:
+        A result for each task and model; with ``shots`` one for each number of shots.
+
+    Raises:
+        UserError: arguments and data that are wrong; with ``"all"`` only when no task could be probed.
+
+    >>> from pathlib import Path
+    >>> from dubcli.probe import ProbeConfig, probe
+    >>> (result,) = probe("folder", "runs/es", ProbeConfig(data=Path("sounds"), protocol="knn"))
+    >>> result.path
+    PosixPath('results/folder-sounds/es-ckpt.json')
     """
     given = models if isinstance(models, (list, tuple, Mapping)) else [models]
     results, failures = probe_tasks(task, given, config or ProbeConfig(), progress)

@@ -50,9 +50,22 @@ def report(
 ) -> ReportSummary:
     """Write ``out/index.html``, ``report.md``, one CSV per table and one PNG per plot.
 
-    ``paths``: results files, run folders, caches, or folders that hold them. ``more_tables``: of the caller, after
-    those of scores. Raises UserError when nothing is found.
-    Files that look like results and cannot be read are left out and named in the summary.
+    Args:
+        paths: results files, run folders, caches, or folders that hold them.
+        out: the folder.
+        config: the paper's numbers beside, the gallery's size.
+        progress: takes bars and lines.
+        more_tables: of the caller, after those of scores.
+
+    Returns:
+        What was found and written. Files that look like results and cannot be read are left out and named in it.
+
+    Raises:
+        UserError: nothing is found.
+
+    >>> from dubcli.report import ReportConfig, report
+    >>> report(["cache"], "page", ReportConfig(gallery=0)).tables
+    ('tableB4', 'tableB1')
     """
     if config.device is not None:
         choose_device(config.device)  # refused at once, whether or not there is something to compute

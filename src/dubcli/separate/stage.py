@@ -28,9 +28,27 @@ from dubcli.separate.recipe import recipe_file
 def separate(config: SeparateConfig, options: JobOptions = JobOptions(), progress: Progress = SILENT) -> JobSummary:
     """Write the no-speech mels of a cache's films, or the stems of files (paper section 3.4, variant 4; appendix D).
 
-    What is there already, made with the same model, is not made again. ``options.workers`` None is one process per
-    GPU, or one on the CPU, whose cores all work on one film. Raises UserError where the job as a whole cannot go on:
-    a model that is not to be had, no cache, a full disk, more failures than ``options`` bear.
+    What is there already, made with the same model, is not made again.
+
+    Args:
+        config: the cache or the files, the model, the device.
+        options: ``workers`` None is one process per GPU, or one on the CPU, whose cores all work on one film.
+        progress: takes bars and lines.
+
+    Returns:
+        What became of each film or file.
+
+    Raises:
+        UserError: the job as a whole cannot go on: a model that is not to be had, no cache, a full disk, more failures
+            than ``options`` bear.
+
+    >>> from pathlib import Path
+    >>> from dubcli.separate import SeparateConfig, separate
+    >>> config = SeparateConfig(files=(Path("film.wav"),), out=Path("listen"), model="own_separator:Karaoke")
+    >>> [outcome.status for outcome in separate(config).outcomes]
+    ['ok']
+    >>> sorted(path.name for path in Path("listen").glob("*.flac"))
+    ['film.no_vocals.flac', 'film.vocals.flac']
     """
     if config.model_repo is not None:
         repo = config.model_repo.absolute()

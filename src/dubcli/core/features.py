@@ -150,7 +150,7 @@ def downmix_gain(layout: str) -> float:
 
 
 def downmix(waveform: Tensor, layout: str) -> Tensor:
-    """Bring a waveform to stereo by channel name (ITU-R BS.775: centre and surrounds at -3 dB, no LFE).
+    """Bring a waveform to stereo by channel name, with the weights of ``downmix_matrix`` (ATSC A/52 7.8.2).
 
     Args:
         waveform: floating point (..., channels, samples), channels in the layout's order.

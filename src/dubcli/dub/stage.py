@@ -241,7 +241,12 @@ def _speech_level(film: Path, spoken: Sequence[tuple[float, float]], config: Dub
 
 
 def _blocks(packets: Any, stream: Any) -> Iterator[tuple[int, Sound]]:
-    """(position, (channels, samples)) at 48 kHz of one stream's packets, in its own layout."""
+    """(position, (channels, samples)) at 48 kHz of one stream's packets, in its own layout.
+
+    Here and in ``_write`` swresample and not media.resample: a frame's samples have to come out at once, beside its own
+    time stamp, with gaps between frames kept; soxr's long filter would hold them back across gaps. Films at 48 kHz
+    pass unchanged, and what is made is encoded anew; features are made from that by the one resampler.
+    """
     resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE, layout=_layout(stream))
     for packet in packets:
         try:

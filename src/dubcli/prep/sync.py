@@ -93,7 +93,8 @@ class SyncTrace:
         left_right = np.concatenate([self._rest, np.asarray(stereo, np.float32)], axis=1)
         whole = left_right.shape[1] // DECIMATION * DECIMATION
         self._rest = left_right[:, whole:]
-        # a plain mean: what it lets alias is the same in both tracks
+        # Not media.resample: a plain mean of six samples takes a fifth of its time (2.4 of 11.5 s for a two-hour track).
+        # What it lets alias is the same in both tracks, which are only compared with each other.
         mean = sum(left_right[:, first:whole:DECIMATION] for first in range(DECIMATION)) / np.float32(DECIMATION)
         mid_side = np.stack([mean[0] + mean[1], mean[0] - mean[1]])
         self._collect_windows(mid_side)
@@ -287,7 +288,11 @@ def _around(dub: SyncTrace, start: int, length: int) -> Float | None:
 
 
 def _resampled(window: Float, speed: float, length: int) -> Float:
-    """Undo a speed inside a window, about its middle."""
+    """Undo a speed inside a window, about its middle.
+
+    Linear between samples, not media.resample: speeds are within a few percent of 1 and any real number, and the window
+    is only correlated with another, whose peak a dull treble does not move.
+    """
     if speed == 1.0:
         return window
     times = (np.arange(length) - length / 2) * speed + length / 2

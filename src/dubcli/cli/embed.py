@@ -14,6 +14,7 @@ from dubcli.cli.options import (
     MaxFailuresOption,
     PrecisionOption,
     QuietOption,
+    RandomPresetOption,
     SchedulerOption,
     ShardOption,
     StrictOption,
@@ -28,54 +29,65 @@ EPILOG = (
 )
 
 
+InputsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT... CKPT",
+        help="Sound and video files, folders, .csv (column path) and .txt lists (their paths begin at the list's "
+        "folder), or a clip cache; last the checkpoint, or the word random.",
+        show_default=False,
+    ),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the features.", show_default=False)]
+PerChunkOption = Annotated[
+    bool,
+    typer.Option(
+        "--per-chunk", help="A row for each 3-second chunk (chunks.csv has their times); always so for a cache."
+    ),
+]
+ChunksOption = Annotated[str, typer.Option("--chunks", metavar="half|padded|whole", help=CHUNKS_HELP)]
+ModalityOption = Annotated[
+    Optional[str], typer.Option("--modality", metavar="audio|video", help="Only these features. [default: both]")
+]
+FileFormatOption = Annotated[str, typer.Option("--format", metavar="npy|parquet|npz", help="How they are stored.")]
+LangOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--lang", metavar="LANG", help="Sound track of films. [default: the main one; of a cache the primary]"
+    ),
+]
+CompileOption = Annotated[
+    Optional[bool],
+    typer.Option(
+        "--compile/--no-compile", help="Compile the backbones first. [default: where the work left pays for it]"
+    ),
+]
+BatchSizeOption = Annotated[
+    Optional[int],
+    typer.Option("--batch-size", help="Chunks at a time. [default: 32 clips, 128 sounds; on the CPU 4 and 8]"),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of the model random.")]
+WorkersOption = Annotated[
+    Optional[int], typer.Option("--workers", help="Decoding threads on this machine. [default: one per core]")
+]
+
+
 def embed(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT... CKPT",
-            help="Sound and video files, folders, .csv (column path) and .txt lists (their paths begin at the list's "
-            "folder), or a clip cache; last the checkpoint, or the word random.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features.", show_default=False)],
-    per_chunk: Annotated[
-        bool,
-        typer.Option(
-            "--per-chunk", help="A row for each 3-second chunk (chunks.csv has their times); always so for a cache."
-        ),
-    ] = False,
-    chunks: Annotated[str, typer.Option("--chunks", metavar="half|padded|whole", help=CHUNKS_HELP)] = "half",
-    modality: Annotated[
-        Optional[str], typer.Option("--modality", metavar="audio|video", help="Only these features. [default: both]")
-    ] = None,
-    file_format: Annotated[
-        str, typer.Option("--format", metavar="npy|parquet|npz", help="How they are stored.")
-    ] = "npy",
-    lang: Annotated[
-        Optional[str],
-        typer.Option(
-            "--lang", metavar="LANG", help="Sound track of films. [default: the main one; of a cache the primary]"
-        ),
-    ] = None,
-    compile: Annotated[
-        Optional[bool],
-        typer.Option(
-            "--compile/--no-compile", help="Compile the backbones first. [default: where the work left pays for it]"
-        ),
-    ] = None,
+    inputs: InputsArgument,
+    out: OutOption,
+    per_chunk: PerChunkOption = False,
+    chunks: ChunksOption = "half",
+    modality: ModalityOption = None,
+    file_format: FileFormatOption = "npy",
+    lang: LangOption = None,
+    compile: CompileOption = None,
     precision: PrecisionOption = "auto",
-    batch_size: Annotated[
-        Optional[int],
-        typer.Option("--batch-size", help="Chunks at a time. [default: 32 clips, 128 sounds; on the CPU 4 and 8]"),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the model random.")] = 0,
-    preset: Annotated[str, typer.Option("--preset", metavar="paper|small|tiny", help="Of the model random.")] = "paper",
+    batch_size: BatchSizeOption = None,
+    seed: SeedOption = 0,
+    preset: RandomPresetOption = "paper",
     device: DeviceOption = None,
     gpus: GpusOption = None,
-    workers: Annotated[
-        Optional[int], typer.Option("--workers", help="Decoding threads on this machine. [default: one per core]")
-    ] = None,
+    workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     shard: ShardOption = None,
     strict: StrictOption = False,

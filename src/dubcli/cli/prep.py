@@ -28,41 +28,54 @@ EPILOG = (
 )
 
 
+SourcesArgument = Annotated[
+    list[Path], typer.Argument(metavar="SOURCE...", help="Video files, folders, .csv manifests.")
+]
+LangOption = Annotated[
+    str, typer.Option("--lang", help="Languages by ISO 639 code, the primary first.", show_default=True)
+]
+AssumePrimaryOption = Annotated[
+    bool, typer.Option("--assume-primary", help="Take a film's single untagged track for the primary language.")
+]
+MatchLevelOption = Annotated[
+    bool, typer.Option("--match-level", help="Bring every dub to the primary track's loudness.")
+]
+SyncCheckOption = Annotated[
+    bool, typer.Option("--sync-check/--no-sync-check", help="Compare every dub's timing with the primary track.")
+]
+MaxLagMsOption = Annotated[
+    float, typer.Option("--max-lag-ms", help="Leave out dubs that are off by more than this anywhere.")
+]
+FixLagOption = Annotated[bool, typer.Option("--fix-lag", help="Correct such dubs instead of leaving them out.")]
+FrameRuleOption = Annotated[
+    str,
+    typer.Option(
+        "--frame-rule",
+        metavar="centres|ends",
+        help="Which 16 frames of a clip: on screen at the centres of 16 equal parts, or evenly from its first to "
+        "its last (pytorchvideo's).",
+    ),
+]
+DecoderOption = Annotated[
+    str,
+    typer.Option(
+        "--decoder",
+        help="Of pictures: auto (an NVIDIA GPU where it gives the CPU's pictures and sooner), cpu or cuda.",
+    ),
+]
+
+
 def prep(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Video files, folders, .csv manifests.")],
-    lang: Annotated[
-        str, typer.Option("--lang", help="Languages by ISO 639 code, the primary first.", show_default=True)
-    ] = "en,es,fr,ja",
+    sources: SourcesArgument,
+    lang: LangOption = "en,es,fr,ja",
     cache: CacheOption = Path("cache"),
-    assume_primary: Annotated[
-        bool, typer.Option("--assume-primary", help="Take a film's single untagged track for the primary language.")
-    ] = False,
-    match_level: Annotated[
-        bool, typer.Option("--match-level", help="Bring every dub to the primary track's loudness.")
-    ] = False,
-    sync_check: Annotated[
-        bool, typer.Option("--sync-check/--no-sync-check", help="Compare every dub's timing with the primary track.")
-    ] = True,
-    max_lag_ms: Annotated[
-        float, typer.Option("--max-lag-ms", help="Leave out dubs that are off by more than this anywhere.")
-    ] = 80.0,
-    fix_lag: Annotated[bool, typer.Option("--fix-lag", help="Correct such dubs instead of leaving them out.")] = False,
-    frame_rule: Annotated[
-        str,
-        typer.Option(
-            "--frame-rule",
-            metavar="centres|ends",
-            help="Which 16 frames of a clip: on screen at the centres of 16 equal parts, or evenly from its first to "
-            "its last (pytorchvideo's).",
-        ),
-    ] = "centres",
-    decoder: Annotated[
-        str,
-        typer.Option(
-            "--decoder",
-            help="Of pictures: auto (an NVIDIA GPU where it gives the CPU's pictures and sooner), cpu or cuda.",
-        ),
-    ] = "auto",
+    assume_primary: AssumePrimaryOption = False,
+    match_level: MatchLevelOption = False,
+    sync_check: SyncCheckOption = True,
+    max_lag_ms: MaxLagMsOption = 80.0,
+    fix_lag: FixLagOption = False,
+    frame_rule: FrameRuleOption = "centres",
+    decoder: DecoderOption = "auto",
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     shard: ShardOption = None,

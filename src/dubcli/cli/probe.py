@@ -7,7 +7,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from dubcli.cli.options import DeviceOption, GpusOption, JsonOption, QuietOption
+from dubcli.cli.options import DeviceOption, GpusOption, JsonOption, QuietOption, RandomPresetOption
 from dubcli.core.machine import PRECISION_HELP, PRECISION_METAVAR
 from dubcli.embed.config import CHUNKS_HELP
 from dubcli.probe.protocols import PROTOCOLS
@@ -24,96 +24,119 @@ EPILOG = (
 )
 
 
+TaskArgument = Annotated[
+    Optional[str],
+    typer.Argument(
+        metavar="TASK",
+        help="One of --list, folder or table (clips of your own), MODULE:NAME, all, or compare.",
+        show_default=False,
+    ),
+]
+ModelsArgument = Annotated[
+    Optional[list[str]],
+    typer.Argument(
+        metavar="CKPT...",
+        help="Checkpoints or run folders; random (:SEED); hear: or video:MODULE[:WEIGHTS]; features:FOLDER.",
+        show_default=False,
+    ),
+]
+DataOption = Annotated[
+    Optional[Path],
+    typer.Option(
+        "--data",
+        help="The dataset as published, a HEAR task folder, or a table of labels; for all, what holds several. "
+        "[default: $DUBAV_DATA/TASK, data/TASK]",
+    ),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for results.")]
+ProtocolOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--protocol",
+        metavar=f"{'|'.join(PROTOCOLS)}|MODULE:NAME",
+        help="How heads train. [default: the paper's]",
+    ),
+]
+DataKindOption = Annotated[
+    str,
+    typer.Option(
+        "--data-variant",
+        metavar="speech|nospeech|nospeech-test",
+        help="nospeech: DATA-nospeech, made by dubav separate, for training and test; nospeech-test: for test.",
+    ),
+]
+SplitsOption = Annotated[
+    str,
+    typer.Option("--splits", metavar="all|first", help="Of HMDB51's and UCF101's three train and test lists."),
+]
+ChunksOption = Annotated[str, typer.Option("--chunks", metavar="half|padded|whole", help=CHUNKS_HELP)]
+ShotsOption = Annotated[
+    Optional[str], typer.Option("--shots", metavar="N,...", help="Train on so many clips per class, e.g. 1,5,10.")
+]
+DrawsOption = Annotated[int, typer.Option("--draws", help="Draws of clips for each number of shots.")]
+ModalityOption = Annotated[
+    Optional[str],
+    typer.Option("--modality", metavar="audio|video|audio,video", help="[default: what the task is about]"),
+]
+FeaturesOption = Annotated[
+    Optional[Path], typer.Option("--features", help="Folder that keeps features. [default: OUT/features]")
+]
+AllowMissingOption = Annotated[
+    bool, typer.Option("--allow-missing", help="Go on without clips that are not there or damaged.")
+]
+CheckLeakageOption = Annotated[
+    bool,
+    typer.Option("--check-leakage/--no-check-leakage", help="Look for the same clip in training and test."),
+]
+AgainOption = Annotated[bool, typer.Option("--again", help="Compute results that are there already.")]
+MaxStepsOption = Annotated[
+    Optional[int],
+    typer.Option("--max-steps", help="Heads train for at most so many steps: a trial run, not the paper's."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of heads and draws.")]
+FastHeadsOption = Annotated[
+    bool,
+    typer.Option(
+        "--fast-heads",
+        help="Heads' products rounded to bfloat16 (CPUs with AMX: about 3 times as fast) or TF32 (CUDA) inside.",
+    ),
+]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", metavar=PRECISION_METAVAR, help=f"Of features. {PRECISION_HELP}")
+]
+BatchSizeOption = Annotated[
+    Optional[int], typer.Option("--batch-size", help="Chunks at a time, for features. [default: by the device]")
+]
+ListTasksOption = Annotated[
+    bool, typer.Option("--list", help="The tasks: types, classes, protocols, licences, and what is there.")
+]
+
+
 def probe(
-    task: Annotated[
-        Optional[str],
-        typer.Argument(
-            metavar="TASK",
-            help="One of --list, folder or table (clips of your own), MODULE:NAME, all, or compare.",
-            show_default=False,
-        ),
-    ] = None,
-    models: Annotated[
-        Optional[list[str]],
-        typer.Argument(
-            metavar="CKPT...",
-            help="Checkpoints or run folders; random (:SEED); hear: or video:MODULE[:WEIGHTS]; features:FOLDER.",
-            show_default=False,
-        ),
-    ] = None,
-    data: Annotated[
-        Optional[Path],
-        typer.Option(
-            "--data",
-            help="The dataset as published, a HEAR task folder, or a table of labels; for all, what holds several. "
-            "[default: $DUBAV_DATA/TASK, data/TASK]",
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.")] = Path("results"),
-    protocol: Annotated[
-        Optional[str],
-        typer.Option(
-            "--protocol",
-            metavar=f"{'|'.join(PROTOCOLS)}|MODULE:NAME",
-            help="How heads train. [default: the paper's]",
-        ),
-    ] = None,
-    data_kind: Annotated[
-        str,
-        typer.Option(
-            "--data-variant",
-            metavar="speech|nospeech|nospeech-test",
-            help="nospeech: DATA-nospeech, made by dubav separate, for training and test; nospeech-test: for test.",
-        ),
-    ] = "speech",
-    splits: Annotated[
-        str,
-        typer.Option("--splits", metavar="all|first", help="Of HMDB51's and UCF101's three train and test lists."),
-    ] = "all",
-    chunks: Annotated[str, typer.Option("--chunks", metavar="half|padded|whole", help=CHUNKS_HELP)] = "half",
-    shots: Annotated[
-        Optional[str], typer.Option("--shots", metavar="N,...", help="Train on so many clips per class, e.g. 1,5,10.")
-    ] = None,
-    draws: Annotated[int, typer.Option("--draws", help="Draws of clips for each number of shots.")] = 5,
-    modality: Annotated[
-        Optional[str],
-        typer.Option("--modality", metavar="audio|video|audio,video", help="[default: what the task is about]"),
-    ] = None,
-    features: Annotated[
-        Optional[Path], typer.Option("--features", help="Folder that keeps features. [default: OUT/features]")
-    ] = None,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Go on without clips that are not there or damaged.")
-    ] = False,
-    check_leakage: Annotated[
-        bool,
-        typer.Option("--check-leakage/--no-check-leakage", help="Look for the same clip in training and test."),
-    ] = True,
-    again: Annotated[bool, typer.Option("--again", help="Compute results that are there already.")] = False,
-    max_steps: Annotated[
-        Optional[int],
-        typer.Option("--max-steps", help="Heads train for at most so many steps: a trial run, not the paper's."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of heads and draws.")] = 0,
-    preset: Annotated[str, typer.Option("--preset", metavar="paper|small|tiny", help="Of the model random.")] = "paper",
-    fast_heads: Annotated[
-        bool,
-        typer.Option(
-            "--fast-heads",
-            help="Heads' products rounded to bfloat16 (CPUs with AMX: about 3 times as fast) or TF32 (CUDA) inside.",
-        ),
-    ] = False,
-    precision: Annotated[
-        str, typer.Option("--precision", metavar=PRECISION_METAVAR, help=f"Of features. {PRECISION_HELP}")
-    ] = "auto",
-    batch_size: Annotated[
-        Optional[int], typer.Option("--batch-size", help="Chunks at a time, for features. [default: by the device]")
-    ] = None,
+    task: TaskArgument = None,
+    models: ModelsArgument = None,
+    data: DataOption = None,
+    out: OutOption = Path("results"),
+    protocol: ProtocolOption = None,
+    data_kind: DataKindOption = "speech",
+    splits: SplitsOption = "all",
+    chunks: ChunksOption = "half",
+    shots: ShotsOption = None,
+    draws: DrawsOption = 5,
+    modality: ModalityOption = None,
+    features: FeaturesOption = None,
+    allow_missing: AllowMissingOption = False,
+    check_leakage: CheckLeakageOption = True,
+    again: AgainOption = False,
+    max_steps: MaxStepsOption = None,
+    seed: SeedOption = 0,
+    preset: RandomPresetOption = "paper",
+    fast_heads: FastHeadsOption = False,
+    precision: PrecisionOption = "auto",
+    batch_size: BatchSizeOption = None,
     device: DeviceOption = None,
     gpus: GpusOption = None,
-    list_tasks: Annotated[
-        bool, typer.Option("--list", help="The tasks: types, classes, protocols, licences, and what is there.")
-    ] = False,
+    list_tasks: ListTasksOption = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> int:

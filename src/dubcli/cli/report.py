@@ -16,27 +16,37 @@ EPILOG = (
 )
 
 
+PathsArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="PATH...", help="Results files, run folders, clip caches, or folders that hold them."),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the page, tables and plots.")]
+PaperOption = Annotated[bool, typer.Option("--paper", help="The paper's values beside ours.")]
+OutsideOption = Annotated[
+    bool, typer.Option("--outside", help="Also the paper's tables A1 to A3 of other people's results.")
+]
+GalleryOption = Annotated[
+    int, typer.Option("--gallery", help="Queries of the retrieval gallery; needs a run and one cache. 0: none.")
+]
+GalleryClipsOption = Annotated[
+    int, typer.Option("--gallery-clips", help="At most so many clips of the cache are searched.")
+]
+SourcesOption = Annotated[
+    Optional[list[Path]],
+    typer.Option("--sources", help="Folder of the films, for players, if they were moved. May be repeated."),
+]
+TitleOption = Annotated[str, typer.Option("--title", help="Of the page.")]
+
+
 def report(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH...", help="Results files, run folders, clip caches, or folders that hold them."),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the page, tables and plots.")] = Path("report"),
-    paper: Annotated[bool, typer.Option("--paper", help="The paper's values beside ours.")] = False,
-    outside: Annotated[
-        bool, typer.Option("--outside", help="Also the paper's tables A1 to A3 of other people's results.")
-    ] = False,
-    gallery: Annotated[
-        int, typer.Option("--gallery", help="Queries of the retrieval gallery; needs a run and one cache. 0: none.")
-    ] = 6,
-    gallery_clips: Annotated[
-        int, typer.Option("--gallery-clips", help="At most so many clips of the cache are searched.")
-    ] = 60,
-    sources: Annotated[
-        Optional[list[Path]],
-        typer.Option("--sources", help="Folder of the films, for players, if they were moved. May be repeated."),
-    ] = None,
-    title: Annotated[str, typer.Option("--title", help="Of the page.")] = "dubav report",
+    paths: PathsArgument,
+    out: OutOption = Path("report"),
+    paper: PaperOption = False,
+    outside: OutsideOption = False,
+    gallery: GalleryOption = 6,
+    gallery_clips: GalleryClipsOption = 60,
+    sources: SourcesOption = None,
+    title: TitleOption = "dubav report",
     device: DeviceOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,

@@ -28,86 +28,100 @@ EPILOG = (
 )
 
 
+FilesArgument = Annotated[
+    Optional[list[Path]],
+    typer.Argument(
+        metavar="[FILE...]",
+        help="Sound or video files, or one folder (a data set). [default: the films of the cache]",
+        show_default=False,
+    ),
+]
+OutOption = Annotated[
+    Optional[Path], typer.Option("--out", "-o", help="Folder for what is made of files.", show_default=False)
+]
+LangOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--lang", metavar="LANG", help="Sound track. [default: of a film the primary, of a file the main one]"
+    ),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME|MODULE:NAME",
+        help="Model or bag, by demucs's name or signature, or a separator of your own (docs/extending.md).",
+    ),
+]
+ModelRepoOption = Annotated[
+    Optional[Path],
+    typer.Option(
+        "--model-repo",
+        metavar="DIR",
+        help="Folder of .th and .yaml files instead of the hub.",
+        show_default=False,
+    ),
+]
+TrustModelsOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust-models",
+        help="Load any Python object from --model-repo's .th files. They are pickles: this can run code.",
+    ),
+]
+SourceRootOption = Annotated[
+    Optional[Path],
+    typer.Option(
+        "--source-root",
+        metavar="DIR",
+        help="Where the films lie now, if they were moved since prep; found by path and name, checked by content.",
+        show_default=False,
+    ),
+]
+StemsOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--stems",
+        metavar="vocals,no_vocals",
+        help="What is written of files. [default: both; of a folder no_vocals]",
+    ),
+]
+FileFormatOption = Annotated[
+    Optional[str],
+    typer.Option("--format", metavar="flac|wav", help="24-bit FLAC or float WAV. [default: flac; a folder's own]"),
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar=PRECISION_METAVAR,
+        help="auto: as demucs, fp32 (on CUDA TF32 convolutions); half precisions report their error.",
+    ),
+]
+BatchSizeOption = Annotated[
+    Optional[int], typer.Option("--batch-size", help="Segments at a time. [default: 1 on the CPU, else 4]")
+]
+WorkersOption = Annotated[
+    Optional[int], typer.Option("--workers", help="Processes on this machine. [default: one per GPU, or one]")
+]
+
+
 def separate(
-    files: Annotated[
-        Optional[list[Path]],
-        typer.Argument(
-            metavar="[FILE...]",
-            help="Sound or video files, or one folder (a data set). [default: the films of the cache]",
-            show_default=False,
-        ),
-    ] = None,
+    files: FilesArgument = None,
     cache: CacheOption = Path("cache"),
-    out: Annotated[
-        Optional[Path], typer.Option("--out", "-o", help="Folder for what is made of files.", show_default=False)
-    ] = None,
-    lang: Annotated[
-        Optional[str],
-        typer.Option(
-            "--lang", metavar="LANG", help="Sound track. [default: of a film the primary, of a file the main one]"
-        ),
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            metavar="NAME|MODULE:NAME",
-            help="Model or bag, by demucs's name or signature, or a separator of your own (docs/extending.md).",
-        ),
-    ] = "mdx_extra_q",
-    model_repo: Annotated[
-        Optional[Path],
-        typer.Option(
-            "--model-repo",
-            metavar="DIR",
-            help="Folder of .th and .yaml files instead of the hub.",
-            show_default=False,
-        ),
-    ] = None,
-    trust_models: Annotated[
-        bool,
-        typer.Option(
-            "--trust-models",
-            help="Load any Python object from --model-repo's .th files. They are pickles: this can run code.",
-        ),
-    ] = False,
-    source_root: Annotated[
-        Optional[Path],
-        typer.Option(
-            "--source-root",
-            metavar="DIR",
-            help="Where the films lie now, if they were moved since prep; found by path and name, checked by content.",
-            show_default=False,
-        ),
-    ] = None,
-    stems: Annotated[
-        Optional[str],
-        typer.Option(
-            "--stems",
-            metavar="vocals,no_vocals",
-            help="What is written of files. [default: both; of a folder no_vocals]",
-        ),
-    ] = None,
-    file_format: Annotated[
-        Optional[str],
-        typer.Option("--format", metavar="flac|wav", help="24-bit FLAC or float WAV. [default: flac; a folder's own]"),
-    ] = None,
-    precision: Annotated[
-        str,
-        typer.Option(
-            "--precision",
-            metavar=PRECISION_METAVAR,
-            help="auto: as demucs, fp32 (on CUDA TF32 convolutions); half precisions report their error.",
-        ),
-    ] = "auto",
-    batch_size: Annotated[
-        Optional[int], typer.Option("--batch-size", help="Segments at a time. [default: 1 on the CPU, else 4]")
-    ] = None,
+    out: OutOption = None,
+    lang: LangOption = None,
+    model: ModelOption = "mdx_extra_q",
+    model_repo: ModelRepoOption = None,
+    trust_models: TrustModelsOption = False,
+    source_root: SourceRootOption = None,
+    stems: StemsOption = None,
+    file_format: FileFormatOption = None,
+    precision: PrecisionOption = "auto",
+    batch_size: BatchSizeOption = None,
     device: DeviceOption = None,
     gpus: GpusOption = None,
-    workers: Annotated[
-        Optional[int], typer.Option("--workers", help="Processes on this machine. [default: one per GPU, or one]")
-    ] = None,
+    workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     shard: ShardOption = None,
     strict: StrictOption = False,

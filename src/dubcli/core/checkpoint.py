@@ -89,6 +89,10 @@ def load_trained(path: str | os.PathLike[str], backbones: Mapping[str, nn.Module
     Raises:
         UserError: as ``load_checkpoint``; a backbone's module does not import; the weights do not fit the model that
             the file names.
+
+    >>> trained = load_trained("runs/es")
+    >>> trained.variant.name, trained.preset, trained.model.feature_sizes
+    ('es', 'minute', {'audio': 1024, 'video': 1024})
     """
     path = Path(path)
     if path.is_dir():

@@ -62,7 +62,7 @@ def load_features(folder: str | os.PathLike[str]) -> Features:
 
     >>> from dubcli.embed import embed, load_features
     >>> _ = embed("sounds", "runs/es", "kept")
-    >>> [round(item["duration_seconds"], 1) for item in load_features("kept").items[:2]]
+    >>> [item["duration"] for item in load_features("kept").items[:2]]
     [1.0, 1.0]
     """
     home = Path(folder)

@@ -70,7 +70,7 @@ def embed(
     >>> from dubcli.embed import embed, load_features
     >>> summary = embed("sounds", "runs/es", "features")
     >>> load_features("features").audio.shape
-    (8, 1024)
+    (20, 1024)
     """
     given = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
     check_inputs(given)  # before the checkpoint is loaded, which takes longer

@@ -57,7 +57,7 @@ def list_cache(path: Path, *, check: bool = False, progress: Progress = SILENT) 
         UserError: it is no cache.
 
     >>> from pathlib import Path
-    >>> listing = list_cache(Path("cache"), check=True)
+    >>> listing = list_cache(Path("cache"))
     >>> len(listing.titles), listing.primary, listing.findings
     (3, 'en', [])
     """

@@ -23,8 +23,8 @@ def list_tasks(config: ProbeConfig) -> list[dict[str, Any]]:
         data was found.
 
     >>> from dubcli.probe import ProbeConfig, list_tasks
-    >>> {row["task"]: row["classes"] for row in list_tasks(ProbeConfig())}["esc50"]
-    50
+    >>> {row["task"]: row["classes_in_paper"] for row in list_tasks(ProbeConfig())}["esc50"]
+    [50]
     """
     plugins = list(plugin_tasks())
     rows = [_row(task, config) for task in (*TASKS.values(), *OWN.values())]

@@ -158,7 +158,17 @@ _OWN_PROBE = ("data", "out", "features", "protocol", "data_kind", "shots", "draw
 
 
 def read_plan(path: str | Path) -> Plan:
-    """The plan in a TOML file. Raises UserError in one line: no such file, no TOML, unknown words, wrong values."""
+    """The plan in a TOML file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: in one line: no such file, no TOML, unknown words, wrong values.
+
+    >>> from dubcli.reproduce import read_plan
+    >>> plan = read_plan("study.toml")  # doctest: +SKIP
+    """
     from dubcli.prep.config import PrepConfig
     from dubcli.pretrain.config import PretrainConfig
     from dubcli.probe.config import ProbeConfig

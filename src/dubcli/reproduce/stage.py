@@ -65,6 +65,9 @@ def reproduce(
 
     A step that cannot be done is named with its reason, and those that do not need it go on. Raises UserError for a
     plan or names that make no sense, KeyboardInterrupt after Ctrl-C.
+
+    >>> from dubcli.reproduce import read_plan, reproduce
+    >>> reproduce(read_plan("study.toml"), gpus=0)  # doctest: +SKIP
     """
     return _Study(plan, progress, plan.pretrain.gpus if gpus is None else gpus).run(only)
 

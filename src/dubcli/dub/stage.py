@@ -46,19 +46,16 @@ def dub_film(
     progress: Progress = SILENT,
     told: Callable[[Script], None] | None = None,
 ) -> Path:
-    """Write a film with one more sound track per subtitle file, its lines spoken over the lowered original.
+    """Write a film, and return where, with one more track per subtitle file, spoken over the lowered original.
 
     Args:
         film: a file with picture and sound.
         subtitles: files whose language is the last part of the name before ``.srt`` (``film.es.srt``, ``es.srt``; see
             ``dubcli.media.subtitles``).
-        out: the film that is written, Matroska, MP4 or QuickTime by its suffix; None is ``<film>.dubbed.mkv`` beside it.
+        out: the film that is written, Matroska, MP4 or QuickTime by its suffix; None: ``<film>.dubbed.mkv`` beside it.
         config: how loud, over which track, by which engine.
         progress: takes a bar.
         told: is called with what became of each file's cues.
-
-    Returns:
-        Where it is.
 
     Raises:
         UserError: what cannot be read, has no sound, is in a language no engine speaks, in which nothing is spoken, or

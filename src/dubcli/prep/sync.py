@@ -93,7 +93,7 @@ class SyncTrace:
         left_right = np.concatenate([self._rest, np.asarray(stereo, np.float32)], axis=1)
         whole = left_right.shape[1] // DECIMATION * DECIMATION
         self._rest = left_right[:, whole:]
-        # Not media.resample: a plain mean of six samples takes a fifth of its time (2.4 of 11.5 s for a two-hour track).
+        # Not media.resample: a plain mean of six samples takes a fifth of its time (2.4 of 11.5 s for two hours).
         # What it lets alias is the same in both tracks, which are only compared with each other.
         mean = sum(left_right[:, first:whole:DECIMATION] for first in range(DECIMATION)) / np.float32(DECIMATION)
         mid_side = np.stack([mean[0] + mean[1], mean[0] - mean[1]])

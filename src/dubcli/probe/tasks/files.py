@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -126,18 +127,19 @@ def _names(folder: Path, pattern: str, *, only_folders: bool) -> list[str]:
     plain = not set(pattern) & set("*?[")
     if not pattern or pattern == ".." or (plain and (folder / pattern).exists()):
         return [pattern]
-    wanted, suffixed = pattern.lower(), pattern.endswith(ANY_SOUND)
-    if suffixed:
-        wanted = wanted.removesuffix(ANY_SOUND) + ".*"
+    suffixed = pattern.endswith(ANY_SOUND)
+    matches = re.compile(
+        translate(pattern.removesuffix(ANY_SOUND) + ".*" if suffixed else pattern), re.IGNORECASE
+    ).match
     try:
         with os.scandir(folder) as entries:
             return sorted(
                 entry.name
                 for entry in entries
-                if not is_hidden(entry.name)
-                and fnmatchcase(entry.name.lower(), wanted)
+                if (not only_folders or entry.is_dir())  # first: a folder of a million clips holds no folders
+                and matches(entry.name)
+                and not is_hidden(entry.name)
                 and (not suffixed or kind_of(entry.name) == SOUND)
-                and (not only_folders or entry.is_dir())
             )
     except OSError:
         return []

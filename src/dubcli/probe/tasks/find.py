@@ -125,7 +125,8 @@ def _candidates(task: Task, root: Path) -> Iterator[Path]:
 
 def _below(folder: Path) -> list[Path]:
     try:
-        return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] not in "._"]
+        with os.scandir(folder) as entries:
+            return sorted(folder / entry.name for entry in entries if entry.is_dir() and entry.name[0] not in "._")
     except OSError:
         return []  # a folder that nobody may read holds no dataset
 

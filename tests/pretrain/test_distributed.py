@@ -158,7 +158,7 @@ def test_three_ranks_stopped_and_gone_on_with_equal_a_run_without_break(cache, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("ranks", "extra"), [(3, ()), (4, ()), (4, ("--accumulate", 2, "--dropout", 0.2))])
+@pytest.mark.parametrize(("ranks", "extra"), [(3, ()), (4, ("--accumulate", 2, "--dropout", 0.2))])
 def test_many_ranks_killed_with_9_and_gone_on_with_equal_a_run_without_break(tmp_path, ranks, extra):
     cache = make_cache(tmp_path / "cache", films=4, clips=26)
     resumed_equals_straight(cache, tmp_path, "--procs", ranks, "--batch-size", 2, *extra)

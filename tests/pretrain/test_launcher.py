@@ -4,8 +4,8 @@ import signal
 import socket
 
 import pytest
-import torch
 
+from dubcli.core import machine
 from dubcli.errors import UserError
 from dubcli.pretrain.config import LaunchConfig, PretrainConfig
 from dubcli.pretrain.launcher import launch, own_gpu
@@ -82,9 +82,9 @@ def test_mpi_over_machines_without_an_address_is_one_line(cache, tmp_path, monke
 
 
 def test_the_gpu_of_a_rank(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(machine, "gpu_count", lambda: 1)
     assert own_gpu(3) == 0  # each task sees its own
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(machine, "gpu_count", lambda: 4)
     assert own_gpu(3) == 3
     with pytest.raises(UserError, match="which has 4 GPUs"):
         own_gpu(4)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dubcli.core.machine import gpu_count
 from dubcli.corpus.stage import Corpus, make_corpus
 from dubcli.demo.config import DemoConfig
 from dubcli.errors import UserError
@@ -180,7 +181,7 @@ def _precision() -> str:
     import torch
 
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bf16" if capabilities.get("amx_bf16") and not torch.cuda.is_available() else "auto"
+    return "bf16" if capabilities.get("amx_bf16") and not gpu_count() else "auto"
 
 
 def _all_done(summary: JobSummary) -> None:

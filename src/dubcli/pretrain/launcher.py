@@ -102,9 +102,7 @@ def _starts_its_own(ranks: machine.Ranks, where: LaunchConfig) -> bool:
 
 def gpus_of(where: LaunchConfig) -> int:
     """GPUs of this machine that a run takes; 0 is the CPU. Raises UserError where more were asked for."""
-    import torch
-
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = machine.gpu_count()
     wanted = there if where.gpus is None else where.gpus
     if where.gpus is None and where.procs > 1:
         return 0
@@ -117,9 +115,7 @@ def gpus_of(where: LaunchConfig) -> int:
 
 
 def _device_kind(where: LaunchConfig) -> str:
-    import torch
-
-    return "cpu" if where.gpus == 0 or not torch.cuda.is_available() else "cuda"
+    return "cpu" if where.gpus == 0 or not machine.gpu_count() else "cuda"
 
 
 def train_rank(config: PretrainConfig, device: str, progress: Progress = SILENT, *, fresh: bool = False) -> RunSummary:
@@ -152,9 +148,7 @@ def own_gpu(local_rank: int) -> int:
 
     Raises UserError where there are more processes than GPUs.
     """
-    import torch
-
-    there = torch.cuda.device_count()
+    there = machine.gpu_count()
     if there == 1:
         return 0
     if local_rank >= there:

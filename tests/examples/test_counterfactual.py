@@ -19,7 +19,7 @@ def run(script, *arguments):
 
 @pytest.mark.slow
 def test_the_experiment_goes_through_and_again_from_what_is_there(tmp_path):
-    small = ["--films", 2, "--heldout", 6, "--minutes", 0.4, "--epochs", 1, "--batch-size", 4, "--seeds", 1]
+    small = ["--films", 2, "--heldout", 6, "--minutes", 0.8, "--epochs", 1, "--batch-size", 4, "--seeds", 1]
     small += ["--variants", "mono,sep", "--out", tmp_path, "--quiet"]
     table = run("run.py", *small)
     lines = table.strip().splitlines()

@@ -1,11 +1,14 @@
 """The face of the command: help without torch, errors in one line, exit statuses."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
-from dubcli.cli.app import COMMANDS, load_command
+from dubcli import __version__
+from dubcli.cli.app import COMMANDS, app, load_command
 
 
 def test_help_imports_no_torch_and_lists_every_command():
@@ -45,11 +48,34 @@ def test_help_of_a_command_imports_no_torch(name):
     assert done.returncode == 0, done.stderr
 
 
-def test_an_unknown_command_is_exit_status_2(dubav):
+def test_an_unknown_command_is_exit_status_2_with_near_names(dubav):
     done = dubav("pretend")
     assert done.returncode == 2
-    assert "No such command 'pretend'" in done.stderr
+    assert "No such command 'pretend' (did you mean pretrain?)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--version", "-V", "-v"])
+def test_the_version_has_short_names(option):
+    done = CliRunner().invoke(app, [option])
+    assert (done.exit_code, done.output) == (0, f"dubav {__version__}\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure():
+    """As in ``dubav ls movies | head -1`` once head has gone."""
+    read, write = os.pipe()
+    os.close(read)
+    code = (
+        "import typer\n"
+        "from dubcli.cli import app\n"
+        "try: app._with_exit_status(lambda: print('x' * 100_000))()\n"
+        "except typer.Exit as end: raise SystemExit(end.exit_code)"
+    )
+    try:
+        done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

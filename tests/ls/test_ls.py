@@ -55,6 +55,19 @@ def test_sources_are_listed_by_their_headers(dubav, films):
     assert result["primary"] == "en"
 
 
+def test_what_is_no_film_is_told_with_status_1(dubav, films, tmp_path):
+    (tmp_path / "film.es.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHola.\n")
+    for source, name, why in (
+        (films / "broken.mkv", "broken.mkv", "not a media file"),
+        (tmp_path / "film.es.srt", "film.es.srt", "no video stream"),
+    ):
+        done = dubav("ls", source)
+        assert done.returncode == 1
+        assert name in done.stderr
+        assert why in done.stderr
+    assert dubav("ls", films / "Alpha.mkv").returncode == 0
+
+
 def subsets(result):
     return {"+".join(row["languages"]): (row["titles"], row["hours"]) for row in result["subsets"]}
 

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dubcli import __version__
-from dubcli.errors import InputError, UserError
+from dubcli.errors import InputError, UserError, did_you_mean
 
 # One line per subcommand, in the order of the work. Its module is imported only when the subcommand is called or its
 # own help is asked for, so that `dubav --help` stays fast however many there are.
@@ -44,6 +44,8 @@ class _LazyGroup(TyperGroup):
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], COMMANDS)}; dubav --help lists them")
         name, command, rest = super().resolve_command(ctx, args)
         return name, command if name is None else load_command(name), rest
 
@@ -92,7 +94,7 @@ def _with_exit_status(function: Callable[..., Any]) -> Callable[..., Any]:
         except BrokenPipeError:
             # `dubav ... | head`: the reader has gone, and flushing at exit would raise once more
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            status = 1
+            status = 0
         raise typer.Exit(status or 0)
 
     return run
@@ -130,7 +132,9 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
+    version: bool = typer.Option(
+        False, "--version", "-V", "-v", callback=_print_version, is_eager=True, help="Show the version."
+    ),
 ) -> None:
     pass
 

@@ -44,7 +44,10 @@ def ls(
         console.print_json(_as_dict(listing))
     else:
         _show(listing, check=check)
-    return 1 if listing.findings else 0
+    no_films = [title for title in listing.titles if title.problem is not None]
+    for title in no_films:
+        console.warn(f"{title.title} is no film that can be prepared: {title.problem}")
+    return 1 if listing.findings or no_films else 0
 
 
 def _as_dict(listing: Listing) -> dict[str, object]:

@@ -6,13 +6,13 @@ of ``RECIPES``, or a function of one's own that returns a ``Variant`` (``--varia
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dubcli.core import plugins
 from dubcli.core.tracks import FULL, NOSPEECH, Track
-from dubcli.errors import UserError
+from dubcli.errors import UserError, did_you_mean
 
 EFJ = ("es", "fr", "ja")
 HEADS = ("video", "primary", "secondary")
@@ -257,7 +257,7 @@ def _secondaries(dubs: str, primary: str, available: Sequence[str]) -> tuple[str
     else:
         wanted = tuple(part.strip() for part in dubs.removeprefix("multi:").split(",") if part.strip())
         if not wanted or ("multi:" not in dubs and dubs not in known and not _looks_like_language(dubs)):
-            raise UserError(f"unknown variant {dubs!r}; there are {_KNOWN}")
+            raise UserError(f"unknown variant {dubs!r}{_near(dubs, known)}; there are {_KNOWN}")
     if primary.lower() in wanted:
         raise UserError(f"{primary} is the primary language; it cannot be a secondary one too (mono masks it twice)")
     if len(set(wanted)) != len(wanted):
@@ -265,10 +265,15 @@ def _secondaries(dubs: str, primary: str, available: Sequence[str]) -> tuple[str
     missing = [language for language in wanted if language not in known]
     if missing:
         raise UserError(
-            f"variant {dubs} needs {', '.join(missing)}, the cache has {', '.join(available) or 'no language'}; "
+            f"variant {dubs}{_near(dubs, known)} needs {', '.join(missing)}, the cache has "
+            f"{', '.join(available) or 'no language'}; "
             f"add it with dubav prep --lang {','.join([primary, *wanted])}"
         )
     return tuple(known[language] for language in wanted)
+
+
+def _near(dubs: str, languages: Iterable[str]) -> str:
+    return "" if dubs == "efj" else did_you_mean(dubs, [*RECIPES, "efj", "multi:all", *languages])
 
 
 def _looks_like_language(text: str) -> bool:

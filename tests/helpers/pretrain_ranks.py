@@ -45,9 +45,9 @@ class GlobalNorm(nn.Module):
         return x * scale.reshape(shape) + (self.bias - mean * scale).reshape(shape)
 
 
-def _global_double_model(*arguments: Any) -> nn.Module:
+def _global_double_model(*arguments: Any, **named: Any) -> nn.Module:
     """float64, so that Adam does not blow up rounding: a gradient's sign counts as much as its size there."""
-    model = DubModel(*arguments)
+    model = DubModel(*arguments, **named)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, _BatchNorm):

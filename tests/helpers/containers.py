@@ -72,8 +72,12 @@ def make_film(
     sar=None,
     rotation=None,
     container_options=None,
+    colours=None,
 ):
-    """Write a film. ``frame_times``: 60ths of a second, for a variable rate; ``flashes``: white frames' numbers."""
+    """Write a film. ``frame_times``: 60ths of a second, for a variable rate; ``flashes``: white frames' numbers.
+
+    ``colours``: the encoder's colour_range and so on, by name.
+    """
     with av.open(str(path), "w", options=container_options or {}) as container:
         video = None
         if video_codec is not None:
@@ -82,6 +86,8 @@ def make_film(
             video.width, video.height, video.pix_fmt = *size, pix_fmt
             video.codec_context.gop_size = gop
             video.codec_context.time_base = 1 / rate
+            for name, value in (colours or {}).items():
+                setattr(video.codec_context, name, value)
             if sar is not None:
                 video.codec_context.sample_aspect_ratio = Fraction(sar)
             if rotation is not None:

@@ -11,7 +11,6 @@ import torch
 from dubcli.cache.check import check_movie
 from dubcli.cache.reader import Cache
 from dubcli.jobs.call import call
-from dubcli.media.languages import parse_languages
 from dubcli.prep import PrepConfig, prepare
 
 
@@ -31,7 +30,7 @@ def here(monkeypatch):
 def prepare_here(monkeypatch, sources, cache, languages="en", options=None, **config):
     """Run the stage in this process. Returns {source as named in the log: Outcome}."""
     here(monkeypatch)
-    configuration = PrepConfig(languages=parse_languages(languages), cache=Path(cache), **config)
+    configuration = PrepConfig(languages=tuple(languages.split(",")), cache=Path(cache), **config)
     arguments = () if options is None else (options,)
     return {outcome.key: outcome for outcome in prepare(sources, configuration, *arguments).outcomes}
 

@@ -1,6 +1,7 @@
 """From files, folders and manifests to films, and from a film's streams to the track of each language."""
 
 import os
+import unicodedata
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,14 +9,17 @@ import pytest
 
 from dubcli.errors import InputError, UserError
 from dubcli.media.identity import content_of
-from dubcli.media.sources import Film, choose_tracks, find_films, read_manifest
+from dubcli.media.languages import language_tag
+from dubcli.media.sources import Film, choose_track, choose_tracks, find_films, read_manifest
 from dubcli.media.streams import AudioTrack, MediaInfo, probe
+from dubcli.prep.identity import movie_id
 from helpers.containers import Track, make_film
 
 
-def audio(index, language, *, default=False, special=False, channels=2, codec="ac3"):
-    return AudioTrack(index=index, codec=codec, language=language, tag=language or "", title="", channels=channels,
-                      layout="stereo", sample_rate=48000, default=default, special=special)  # fmt: skip
+def audio(index, language, *, default=False, special=False, channels=2, codec="ac3", tag=None, foreign=False):
+    return AudioTrack(index=index, codec=codec, language=language, tag=tag or language or "", title="", foreign=foreign,
+                      channels=channels, layout="stereo", sample_rate=48000, default=default,
+                      special=special)  # fmt: skip
 
 
 def chosen(tracks, languages, **options):
@@ -56,6 +60,82 @@ def test_sidecars_in_every_spelling(tmp_path):
         "fr": ("sidecar", "film.fre.flac"),
         "pt": ("sidecar", "film.pt-BR.mka"),
     }
+
+
+def regional(wish, *tags):
+    """The tag that is taken for a wish of a language with its region."""
+    tracks = [audio(number, language_tag(tag), tag=tag) for number, tag in enumerate(tags)]
+    language = language_tag(wish)
+    return tags[chosen(tracks, [language], regions={language: wish})[language]]
+
+
+def test_regions_prefer_their_own():
+    assert regional("pt-BR", "pt-PT", "pt", "pt-BR") == "pt-BR"
+    assert regional("pt-BR", "pt-PT", "por") == "por"
+    assert regional("pt-PT", "pt-BR", "pt-PT") == "pt-PT"
+    assert regional("es-419", "es-ES", "es-MX", "es-419") == "es-419"
+    assert regional("es-419", "es-ES", "es-MX") == "es-MX"
+    assert regional("zh-TW", "cmn-Hans", "cmn-Hant-TW") == "cmn-Hant-TW"
+    assert regional("fr-CA", "fr-FR") == "fr-FR"
+    assert regional("pt", "pt-PT", "pt-BR") == "pt-PT"
+
+
+def test_sound_of_another_programme_is_never_taken():
+    tracks = [audio(1, "en", foreign=True, default=True), audio(2, "en"), audio(3, "es", foreign=True)]
+    assert chosen(tracks, ["en", "es"]) == {"en": 2}
+    assert chosen([audio(1, None, foreign=True)], ["en"], assume_primary=True) == {}
+    assert choose_track(tracks).index == 2
+    with pytest.raises(InputError, match="no sound track in es"):
+        choose_track(tracks, "es")
+
+
+def sidecars(folder, film, names, languages, titles=(None,)):
+    """{language: name of the file beside the film that is taken for it}."""
+    for name in names:
+        make_film(folder / name, seconds=0.2, video_codec=None,
+                  tracks=[Track(None, codec="flac", title=title) for title in titles])  # fmt: skip
+    info = MediaInfo(path=folder / film, format="", start_seconds=Fraction(0), duration_seconds=1.0, video=None,
+                     audio=())  # fmt: skip
+    found = choose_tracks(Film(video=folder / film), info, languages)
+    return {language: choice.path.name for language, choice in found.items()}
+
+
+def test_sidecars_that_are_no_plain_speech_are_left(tmp_path):
+    names = ["film.en.commentary.mka", "film.commentary.fr.flac", "film.de-AD.flac", "film.es.AD.mka", "film.zxx.flac",
+             "film.it.default.mka"]  # fmt: skip
+    assert sidecars(tmp_path, "film.mkv", names, ["en", "fr", "de", "es", "it"]) == {"it": "film.it.default.mka"}
+    assert sidecars(tmp_path, "other.mkv", ["other.ja.mka"], ["ja"], titles=["オーディオコメンタリー"]) == {}
+    assert sidecars(tmp_path, "third.mkv", ["third.ja.mka"], ["ja"], titles=["解説", "本編"]) == {"ja": "third.ja.mka"}
+
+
+def test_accents_meet_however_the_disk_writes_them(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "Amélie") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    assert sidecars(tmp_path, f"{composed}.mkv", [f"{decomposed}.fr.mka"], ["fr"]) == {"fr": f"{decomposed}.fr.mka"}
+    (tmp_path / decomposed).mkdir()
+    (tmp_path / decomposed / f"{composed}.mkv").touch()
+    manifest = tmp_path / "list.csv"
+    manifest.write_text(
+        f"movie,video,en\nA,{composed}/{decomposed}.mkv,{composed}/{decomposed}.mkv:1\n", encoding="utf-8"
+    )
+    (film,) = read_manifest(manifest)
+    assert film.video.exists()
+    assert film.named_tracks == (("en", film.video, 1),)
+    assert movie_id(composed, "0" * 64) == movie_id(decomposed, "0" * 64) == f"{composed.lower()}-00000000"
+
+
+def test_an_empty_cell_is_none_and_auto_is_the_films_own(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("movie,video,en,fr,de\nA,film.mkv,auto, ,film.mkv:5\nB,film.mkv,AUTO\n")
+    info = MediaInfo(path=tmp_path / "film.mkv", format="", start_seconds=Fraction(0), duration_seconds=1.0, video=None,
+                     audio=(audio(1, "en"), audio(2, "fr"), audio(3, "es"), audio(4, "de")))  # fmt: skip
+    first, second = read_manifest(path)
+    assert first.without == ("fr",)
+    assert [name for name, *_ in first.named_tracks] == ["de"]
+    for film, languages in ((first, ["en", "fr", "es"]), (second, ["en", "fr", "es", "de"])):
+        found = choose_tracks(film, info, languages)
+        assert {name: choice.track.index for name, choice in found.items()} == {"en": 1, "es": 3}
+    assert choose_tracks(Film(video=path, without=("en",)), info, ["en"], assume_primary=True) == {}
 
 
 def test_folders_are_searched_hidden_ones_and_other_files_are_not(tmp_path):
@@ -104,6 +184,7 @@ def test_manifests(tmp_path):
     assert first.named_tracks == (("en", tmp_path / "a.mkv", 1), ("fr", tmp_path / "odd:3", None))
     assert second.name == str(tmp_path / "sub" / "b.mkv")
     assert second.named_tracks == (("fr", tmp_path / "x:y.mkv", 12),)
+    assert (first.without, second.without) == ((), ("en",))
 
 
 @pytest.mark.parametrize(

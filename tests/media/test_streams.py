@@ -1,12 +1,17 @@
 """What is read of containers: cover pictures, tags that are no text, names that look like addresses, encryption."""
 
+import unicodedata
+
 import av
 import numpy as np
 import pytest
 
 from dubcli.errors import InputError
 from dubcli.media.identity import content_of, fingerprint
+from dubcli.media.matroska import language_tags
+from dubcli.media.special import says_special
 from dubcli.media.streams import is_encrypted, open_media, probe
+from helpers.boxes import tag_bcp47
 from helpers.containers import RATE, Track, make_film
 
 
@@ -27,6 +32,69 @@ def test_tracks_are_described(tmp_path):
     assert (info.audio[0].channels, info.audio[0].layout, info.audio[4].codec) == (6, "5.1(side)", "flac")
     assert (info.video.codec, info.video.width, info.video.height) == ("h264", 64, 36)
     assert info.duration_seconds == pytest.approx(1, abs=0.1)
+
+
+SPECIAL = {
+    "en": ("Director's Commentary", "Audio Description", "English AD", "For the blind", "SDH", "Isolated Score"),
+    "de": ("Audiokommentar", "Hörfilmfassung", "Audiodeskription", "für Hörgeschädigte"),
+    "fr": ("Commentaire audio", "Audiodescription", "Malentendants", "pour aveugles"),
+    "es": ("Comentarios del director", "Audiodescripción", "para sordos"),
+    "pt": ("Comentário do diretor", "Audiodescrição", "para cegos"),
+    "it": ("Commento del regista", "Audiodescrizione", "non vedenti"),
+    "nl": ("Commentaar", "Audiodescriptie", "slechtzienden"),
+    "sv": ("Kommentarspår", "Syntolkning"),
+    "da": ("Kommentarspor", "Synstolkning"),
+    "fi": ("Kommenttiraita", "Kuvailutulkkaus"),
+    "pl": ("Komentarz reżysera", "Audiodeskrypcja", "dla niewidomych"),
+    "cs": ("Komentář režiséra", "Zvukový popis", "pro nevidomé"),
+    "hu": ("Rendezői kommentár", "Audionarráció"),
+    "ro": ("Comentariu audio", "Descriere audio"),
+    "tr": ("Yönetmen yorumu", "Sesli betimleme"),
+    "ru": ("Комментарий режиссёра", "Тифлокомментарий"),
+    "uk": ("Коментар режисера", "Аудіодескрипція"),
+    "el": ("Σχόλια σκηνοθέτη", "Ακουστική περιγραφή"),
+    "ja": ("オーディオコメンタリー", "音声ガイド", "音声解説"),
+    "ko": ("감독 코멘터리", "화면해설"),
+    "zh": ("导演评论", "導演評論", "口述影像", "无障碍"),
+    "ar": ("تعليق المخرج", "وصف صوتي"),
+    "he": ("פרשנות הבמאי", "תיאור קולי"),
+    "vi": ("Bình luận của đạo diễn", "Mô tả âm thanh"),
+}
+PLAIN = (
+    "", "Main", "Surround 5.1", "VF", "VFQ", "VO", "Latino", "Castellano", "Dublado", "Deutsch DTS-HD MA", "Lektor PL",
+    "Дубляж", "Original", "吹替", "日本語", "국어", "国语", "粤语", "Adam", "Madrid", "Stereo", "SoundHandler",
+    "Apple Sound Media Handler", "Blindness", "HD Audio", "Dolby Digital Plus", "Radio", "24-bit",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("language", SPECIAL)
+def test_commentary_and_description_by_their_words(language):
+    for title in SPECIAL[language]:
+        for form in ("NFC", "NFD"):
+            assert says_special(unicodedata.normalize(form, title)), title
+            assert says_special(unicodedata.normalize(form, title.upper())), title
+
+
+def test_plain_titles_are_plain():
+    assert [title for title in PLAIN if says_special(title)] == []
+
+
+def test_matroskas_bcp_47_tags_are_read(tmp_path):
+    path = tmp_path / "film.mkv"
+    tags = {"AAAAAAA": "yue", "BBBBBBBBBBBB": "cmn-Hans", "CCCCCCC": "pt-BR", "DDDDDDDD": "es-419", "EEEEEE": "zxx"}
+    make_film(path, seconds=0.5, tracks=[Track("chi", title=title, seed=3) for title in tags] + [Track("fre")])
+    for title, tag in tags.items():
+        tag_bcp47(path, title, tag)
+    tracks = probe(path).audio
+    assert [(track.tag, track.language) for track in tracks] == [
+        ("yue", "yue"), ("cmn-Hans", "zh"), ("pt-BR", "pt"), ("es-419", "es"), ("zxx", None), ("fre", "fr")
+    ]  # fmt: skip
+    data = path.read_bytes()
+    for end in range(40, 900, 37):  # cut anywhere, damaged anywhere: never worse than without
+        path.write_bytes(data[:end])
+        assert isinstance(language_tags(path), dict)
+        path.write_bytes(data[:end] + b"\xff\x00\x80" + data[end + 3 :])
+        assert isinstance(language_tags(path), dict)
 
 
 def test_a_cover_picture_is_no_film(tmp_path):

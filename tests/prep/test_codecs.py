@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from dubcli.core.features import downmix, log_mel
-from dubcli.media.jpeg import frame_size
+from dubcli.media.shown import frame_size
 from helpers.containers import RATE, Track, make_film
 from helpers.prepping import one_movie
 
@@ -217,9 +217,9 @@ def test_pixel_aspect_is_honoured(monkeypatch, tmp_path, size, sar, shown):
 
 
 def test_a_mad_pixel_aspect_makes_no_mad_frames():
-    assert frame_size(96, 54, Fraction(60000), 0, 180) == (8 * 180, 180)
-    assert frame_size(96, 54, Fraction(1, 60000), 0, 180) == (180, 8 * 180)
-    assert frame_size(4, 8000, Fraction(1), 90, 180) == (8 * 180, 180)
+    assert frame_size(96, 54, Fraction(60000), False, 180) == (8 * 180, 180)
+    assert frame_size(96, 54, Fraction(1, 60000), False, 180) == (180, 8 * 180)
+    assert frame_size(4, 8000, Fraction(1), True, 180) == (8 * 180, 180)
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "HDR10 or PQ"), (18, "HLG"), (1, None)])

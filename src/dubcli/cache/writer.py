@@ -125,6 +125,12 @@ class MovieWriter:
         self._frames.write(jpeg)
         self._offsets.append(self._offsets[-1] + len(jpeg))
 
+    def drop_frames(self) -> None:
+        """Forget the frames; they can be written anew."""
+        self._frames.seek(0)
+        self._frames.truncate()
+        self._offsets = [0]
+
     def add_mel(self, language: str, rows: npt.NDArray[Any]) -> None:
         """Append the next clips' mels, (clips, 2, 96, 280)."""
         if language not in self._mels:

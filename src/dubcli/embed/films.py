@@ -19,8 +19,9 @@ from dubcli.embed.reading import Reading, Wanted
 from dubcli.embed.sounds import Heard, film_blocks, summary
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
-from dubcli.media.jpeg import colour_matrix, frame_size, upright
+from dubcli.media.jpeg import colour_matrix
 from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
+from dubcli.media.shown import Cropper, PixelAspect, frame_size, orientation
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import MediaInfo, VideoTrack, open_media, probe
 
@@ -67,7 +68,6 @@ def _sound(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
 def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     if info.video is None:
         raise InputError(_NO_PICTURE)
-    cropper = _Cropper(info.video, wanted.sizes)
     clock = _Clock(info)
     problems: list[str] = []
     held: list[Tensor] = []
@@ -75,6 +75,7 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
     with open_media(info.path) as container:
         stream = container.streams[info.video.index]
         stream.thread_type = "AUTO"
+        cropper = _SquareCropper(info.video, stream, wanted.sizes)
         instants = Instants.of(wanted.frame_rule, CHUNK_SECONDS, wanted.frames, usual_seconds(stream))
         instants = replace(instants, start=info.start_seconds)
         demuxed = read_packets(container, [stream], info.start_seconds, problems)
@@ -126,18 +127,21 @@ class _Clock:
             yield start, duration, frame
 
 
-class _Cropper:
+class _SquareCropper:
     """A decoded frame -> uint8 (3, crop, crop): square pixels, upright, short side 256, the centre."""
 
-    def __init__(self, video: VideoTrack, sizes: ModelSizes) -> None:
-        self._ratio = video.sample_aspect_ratio
+    def __init__(self, video: VideoTrack, stream: Any, sizes: ModelSizes) -> None:
+        self._aspect = PixelAspect(stream.codec_context, video.sample_aspect_ratio)
+        self._shown = Cropper(video.crop, (video.width, video.height))
         self._sizes = sizes
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: Any) -> Tensor:
-        rotation = upright(frame)
-        width, height = frame_size(frame.width, frame.height, self._ratio, rotation, self._sizes.eval_short_side)
-        if rotation % 180:
+        turn, matrix = orientation(frame), colour_matrix(frame)
+        frame = self._shown(frame)
+        short_side = self._sizes.eval_short_side
+        width, height = frame_size(frame.width, frame.height, self._aspect(), turn.transposed, short_side)
+        if turn.transposed:
             width, height = height, width
         try:
             scaled = self._reformatter.reformat(
@@ -146,12 +150,14 @@ class _Cropper:
                 height=height,
                 format="rgb24",
                 interpolation="BICUBIC",
-                src_colorspace=colour_matrix(frame),
+                src_colorspace=matrix,
             )
         except (av.error.FFmpegError, ValueError) as error:
             raise InputError(f"the picture's pixels cannot be converted ({error})") from None
         pixels = torch.from_numpy(scaled.to_ndarray())
-        pixels = torch.rot90(pixels, rotation // 90)
+        if turn.transposed:
+            pixels = pixels.transpose(0, 1)
+        pixels = pixels.flip([axis for axis, flips in enumerate((turn.flip_y, turn.flip_x)) if flips])
         crop = self._sizes.crop
         top, left = (pixels.shape[0] - crop) // 2, (pixels.shape[1] - crop) // 2
         return pixels[top : top + crop, left : left + crop].permute(2, 0, 1).contiguous()

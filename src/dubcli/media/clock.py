@@ -135,13 +135,13 @@ class FilmClock:
         now = max((seconds for seconds in others if seconds is not None), default=None)
         if stream.last is None:
             expected = self._start if now is None else now
-            if abs(at - expected) <= LATE_START_SECONDS:
+            if abs(at - expected) <= LATE_START_SECONDS or self._is_trusted(at):
                 return
         else:
             expected = (stream.last + duration) * stream.time_base
             if now is not None and abs(at - now) <= NEAR_SECONDS:
                 return
-            if self._trusted_end is not None and expected < at <= self._start + self._trusted_end:
+            if expected < at and self._is_trusted(at):
                 return
         here = raw * stream.time_base
         offset = min(self._offsets, key=lambda known: abs(here + known - expected))
@@ -151,3 +151,7 @@ class FilmClock:
             jump, where = float(at - expected), float(expected - self._start)
             self._problems.append(f"the clock jumps by {jump:.3g} s at {where:.1f} s, which was taken out")
         stream.offset = round(offset / stream.time_base)
+
+    def _is_trusted(self, at_seconds: Fraction) -> bool:
+        """Whether a stamp lies within the length that a table of all times gives, so that nothing has jumped."""
+        return self._trusted_end is not None and self._start <= at_seconds <= self._start + self._trusted_end

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 from typing import Any
 
 import av
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from dubcli.media.shown import Cropper, Filtered, orientation
+
 QUALITY = 3  # FFmpeg's -q:v: 2 is best, 31 worst
 _TICK = Fraction(1, 1000)
 _LAMBDA = 118  # FF_QP2LAMBDA
-_ROTATIONS = {90: 2, 270: 1, 180: None}  # degrees counter-clockwise -> FFmpeg's transpose direction; 180 is two flips
-
-
-# The long side is at most so many times the short one: a wrong pixel aspect must not make a frame of 100 megapixels.
-_LONGEST = 8
-
-
 _MATRICES = {int(space): space for space in Colorspace} | {6: Colorspace.ITU601, 10: Colorspace.BT2020}
-
-
-def upright(frame: Any) -> int:
-    """Degrees by which a decoded frame is to be turned counter-clockwise: of 0, 90, 180, 270 the nearest to its tag."""
-    degrees = float(frame.rotation)
-    return 90 * round(degrees / 90) % 360 if math.isfinite(degrees) else 0
 
 
 def colour_matrix(frame: Any) -> Colorspace | None:
@@ -50,29 +38,13 @@ def planar(frame: Any, reformatter: VideoReformatter | None = None) -> Any:
     return (reformatter or VideoReformatter()).reformat(frame, format=name)
 
 
-def frame_size(
-    width: int, height: int, sample_aspect_ratio: Fraction, rotation: int, short_side: int
-) -> tuple[int, int]:
-    """(width, height) in square pixels as it is shown: the short side ``short_side``, the other by aspect and even."""
-    shown_width, shown_height = Fraction(width) * sample_aspect_ratio, Fraction(height)
-    if rotation % 180:
-        shown_width, shown_height = shown_height, shown_width
-
-    def even(value: Fraction) -> int:
-        return max(2, 2 * round(value / 2))
-
-    ratio = min(max(shown_width / shown_height, Fraction(1, _LONGEST)), Fraction(_LONGEST))
-    if ratio >= 1:
-        return even(ratio * short_side), even(Fraction(short_side))
-    return even(Fraction(short_side)), even(short_side / ratio)
-
-
 class JpegWriter:
-    """Turns frames of one film into JPEGs of one size. Not for several threads at once."""
+    """Turns what is shown of one film's frames into JPEGs of one size. Not for several threads at once."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, int], crop: Cropper | None = None) -> None:
         self.size = size
-        self._reformatter, self._unpacker = VideoReformatter(), VideoReformatter()
+        self._crop = Cropper() if crop is None else crop
+        self._reformatter, self._unpacker, self._turned = VideoReformatter(), VideoReformatter(), Filtered()
         self._number = 0
         self._encoder = av.CodecContext.create("mjpeg", "w")
         self._encoder.width, self._encoder.height = size
@@ -84,9 +56,10 @@ class JpegWriter:
 
     def encode(self, frame: Any) -> bytes:
         """The JPEG of a decoded frame. Raises av.error.FFmpegError where FFmpeg cannot convert its pixels."""
-        frame = planar(frame, self._unpacker)
-        rotation = upright(frame)
-        width, height = self.size if rotation % 180 == 0 else self.size[::-1]
+        turn = orientation(frame)
+        matrix = colour_matrix(frame)
+        frame = self._crop(planar(frame, self._unpacker))
+        width, height = self.size[::-1] if turn.transposed else self.size
         scaled = self._reformatter.reformat(
             frame,
             width=width,
@@ -94,28 +67,10 @@ class JpegWriter:
             format="yuvj420p",
             interpolation="BICUBIC",
             dst_color_range="JPEG",
-            src_colorspace=colour_matrix(frame),
+            src_colorspace=matrix,
             dst_colorspace=Colorspace.ITU601,  # what every reader takes a JPEG for (JFIF)
         )
-        if rotation:
-            scaled = _rotate(scaled, rotation)
+        scaled = self._turned(scaled, turn.filters())
         self._number += 1
         scaled.pts, scaled.time_base = self._number, self._encoder.time_base
         return b"".join(bytes(packet) for packet in self._encoder.encode(scaled))
-
-
-def _rotate(frame: Any, degrees: int) -> Any:
-    """Turn by a multiple of 90 degrees, counter-clockwise, plane by plane."""
-    graph = av.filter.Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=_TICK)
-    direction = _ROTATIONS.get(degrees)
-    names = [("hflip", ""), ("vflip", "")] if direction is None else [("transpose", str(direction))]
-    steps = [graph.add(name, argument) for name, argument in names]
-    last = source
-    for step in [*steps, graph.add("buffersink")]:
-        last.link_to(step)
-        last = step
-    graph.configure()
-    frame.pts = 0
-    graph.push(frame)
-    return graph.pull()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,11 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     if is_hidden(name):
         return OTHER
     return SOUND if suffix in SOUND_SUFFIXES else FILM if suffix in FILM_SUFFIXES else OTHER
+
+
+def as_read(name: str) -> str:
+    """A file's name such that names which read alike are equal (NFC): an accent may be a letter of its own on disk."""
+    return unicodedata.normalize("NFC", name)
 
 
 def is_hidden(name: str) -> bool:

@@ -43,6 +43,29 @@ def language_tag(text: str | None) -> str | None:
     return _tag_of_code(_codes_by_name().get(_folded(written), "und"))
 
 
+@lru_cache(maxsize=4096)
+def regional_tag(text: str | None) -> str | None:
+    """The same with script and region where they are written: ``"pt_br"`` -> ``"pt-BR"``, ``"por"`` -> ``"pt"``."""
+    tag, written = language_tag(text), (text or "").strip()
+    if tag is None or not _CODE.fullmatch(written.lower()):
+        return tag
+    import langcodes
+
+    given = langcodes.Language.get(written.replace("_", "-"))
+    return langcodes.Language.make(tag, script=given.script, territory=given.territory).to_tag()
+
+
+def regional_distance(wanted: str, tag: str | None) -> int:
+    """How far a track's tag is from a wish (CLDR's language matching): 0 for its own region; 0 where none is wished."""
+    import langcodes
+
+    offered = regional_tag(tag)
+    if offered is None or "-" not in wanted:
+        return 0
+    # a track that names no region comes before one that names another
+    return 0 if offered == wanted else 1 + langcodes.tag_distance(wanted, offered) * (1 + ("-" in offered))
+
+
 def is_untagged(text: str | None) -> bool:
     """Whether a track's tag says nothing (``und``), unlike those that say that it is no one language (``zxx``)."""
     return (text or "").strip().lower() in _NOTHING_SAID

@@ -15,15 +15,36 @@ import av
 _DISPOSITIONS = (
     "comment", "visual_impaired", "hearing_impaired", "descriptions", "clean_effects", "karaoke", "lyrics", "dependent",
 )  # fmt: skip
-# Anywhere in a title, in lower case and without accents.
+# Anywhere in a title, in lower case and without accents: commentary, audio description, for the deaf, for the blind,
+# without voices.
 _PARTS = (
-    "comment", "kommentar", "commento", "komentar", "descri", "deskrip", "desakryp", "audiodesk", "bildbeschreibung",
-    "sehbehindert", "horbehindert", "horgeschadigt", "malvoyant", "malentendant", "impaired", "isolated", "karaoke",
-    "clean effect", "music and effect", "music & effect", "解説", "コメンタリー", "комментар",
-    "тифло", "해설", "评论", "評論",
+    "comment", "director's track", "rifftrax", "descri", "impaired", "hard of hearing", "isolated", "karaoke",
+    "sing-along", "singalong", "clean effect", "music and effect", "music & effect", "music only", "score only",
+    "kommentar", "deskrip", "audiodesk", "horfilm", "bildbeschreibung", "sehbehindert", "horbehindert",
+    "horgeschadigt",  # German; the first also Swedish, Danish and Norwegian
+    "malvoyant", "malentendant", "aveugle",  # French
+    "coment", "invidente", "sordos", "ciegos", "surdos", "cegos",  # Spanish, Portuguese, Romanian
+    "non vedenti", "non udenti", "ipovedent",  # Italian
+    "slechtziend", "slechthorend",  # Dutch
+    "syntolk", "synstolk", "synskada", "horselskada",  # Swedish, Danish, Norwegian
+    "komment", "kuvailutulk", "nakovamm",  # Finnish; the first also Hungarian
+    "koment", "deskryp", "nieslysz", "niewidom",  # Polish; the first also Czech, Slovak, Croatian, Indonesian
+    "zvukovy popis", "nevidom", "neslysic", "nepocuj",  # Czech, Slovak
+    "narracio", "latasserult", "hallasserult",  # Hungarian
+    "yorum", "betimleme", "gorme engelli", "isitme engelli",  # Turkish
+    "комментар", "коментар", "тифло", "дескрип", "слабовид", "слабослыш",  # Russian, Ukrainian, Bulgarian
+    "σχολια", "περιγραφη",  # Greek
+    "解説", "コメンタリー", "音声ガイド", "副音声",  # Japanese
+    "해설", "코멘터리",  # Korean
+    "评论", "評論", "解说", "解說", "导评", "口述影像", "无障碍", "無障礙",  # Chinese
+    "تعليق", "وصف صوتي",  # Arabic
+    "פרשנות", "תיאור קולי",  # Hebrew
+    "binh luan", "mo ta am thanh",  # Vietnamese
+    "บรรยายภาพ", "คอมเมนทารี",  # Thai
+    "टिप्पणी", "ऑडियो विवरण",  # Hindi
 )  # fmt: skip
 # Whole words only: as parts they stand in other words.
-_WORDS = ("ad", "dvs", "hoh", "m&e", "m+e")
+_WORDS = ("ad", "dvs", "hoh", "sdh", "m&e", "m+e", "blind", "blinde", "blinden", "deaf")
 _WORD = re.compile(r"(?<![\w&+])(?:" + "|".join(map(re.escape, _WORDS)) + r")(?![\w&+])")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,8 +15,10 @@ import av
 import av.error
 
 from dubcli.errors import InputError
+from dubcli.media.header import WHOLE, Crop, Header, read_header
 from dubcli.media.kinds import require_file
 from dubcli.media.languages import is_untagged, language_tag
+from dubcli.media.matroska import language_tags
 from dubcli.media.special import is_special
 
 _TS_BYTES = 188
@@ -28,7 +30,8 @@ _HDR_TRANSFERS = {16: "HDR10 or PQ", 18: "HLG"}
 class AudioTrack:
     """One audio stream. ``index`` is ffprobe's absolute stream index; ``special``: see ``dubcli.media.special``.
 
-    ``language``: None where ``tag`` names no language.
+    ``language``: None where ``tag`` names no language. ``program``: the container's programme that it is of;
+    ``foreign``: whether that is another than the picture's, and so the sound of something else.
     """
 
     index: int
@@ -41,6 +44,8 @@ class AudioTrack:
     sample_rate: int
     default: bool
     special: bool
+    program: int | None = None
+    foreign: bool = False
 
     @property
     def decodable(self) -> bool:
@@ -56,12 +61,18 @@ class AudioTrack:
     def described(self) -> str:
         """It in a few words, for a message: ``fr``, ``untagged``, ``en (Director's commentary)``."""
         name = self.language or ("untagged" if self.untagged else self.tag)
+        if self.foreign:
+            return f"{name} (programme {self.program})"
         return f"{name} ({self.title or 'special'})" if self.special else name
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoTrack:
-    """The picture. ``width`` and ``height`` are stored pixels; ``rotation`` degrees counter-clockwise."""
+    """The picture. ``width`` and ``height`` are stored pixels, of which ``crop`` is not shown.
+
+    ``dolby_vision``: its profile where the picture has no other colours than Dolby Vision's (profile 5).
+    ``program``: the number of the container's programme, where it has any, and ``programs`` how many with a picture.
+    """
 
     index: int
     codec: str
@@ -72,6 +83,10 @@ class VideoTrack:
     pixel_format: str
     interlaced: bool
     hdr: str | None
+    crop: Crop = WHOLE
+    dolby_vision: int | None = None
+    program: int | None = None
+    programs: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +167,10 @@ def probe(path: str | Path) -> MediaInfo:
 
 def describe(container: Any, path: Path) -> MediaInfo:
     """The same of an open container."""
-    video = next((stream for stream in container.streams.video if _is_picture(stream)), None)
+    header = read_header(container)
+    pictures = [stream for stream in container.streams.video if _is_picture(stream)]
+    programs = header.programs.get(pictures[0].index, []) if pictures else []
+    tags = language_tags(path) if "matroska" in container.format.name else {}
     return MediaInfo(
         path=path,
         format=container.format.name,
@@ -160,8 +178,8 @@ def describe(container: Any, path: Path) -> MediaInfo:
         duration_seconds=None
         if not container.duration or container.duration < 0
         else container.duration / av.time_base,
-        video=None if video is None else _video(video),
-        audio=tuple(_audio(stream) for stream in container.streams.audio),
+        video=_video(pictures, header) if pictures else None,
+        audio=tuple(_audio(stream, header, programs, tags.get(stream.index)) for stream in container.streams.audio),
     )
 
 
@@ -177,7 +195,12 @@ def _is_picture(stream: Any) -> bool:
     return stream.codec_context is not None and not stream.disposition & still
 
 
-def _video(stream: Any) -> VideoTrack:
+def _video(pictures: Sequence[Any], header: Header) -> VideoTrack:
+    """The first of the pictures."""
+    stream = pictures[0]
+    programs = {number for picture in pictures for number in header.programs.get(picture.index, [])}
+    profile, compatibility = header.dolby_vision.get(stream.index, (None, None))
+    own_colours = profile if compatibility == 0 else None
     context = stream.codec_context
     ratio = stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
     return VideoTrack(
@@ -189,25 +212,36 @@ def _video(stream: Any) -> VideoTrack:
         frame_rate=stream.average_rate,
         pixel_format=context.pix_fmt or "",
         interlaced=str(context.field_order).split(".")[-1].lower() in _INTERLACED,
-        hdr=_HDR_TRANSFERS.get(int(context.color_trc or 0)),
+        hdr=_HDR_TRANSFERS.get(int(context.color_trc or 0))
+        if own_colours is None
+        else f"Dolby Vision profile {own_colours}",
+        crop=header.crop.get(stream.index, WHOLE),
+        dolby_vision=own_colours,
+        program=min(header.programs.get(stream.index, []), default=None),
+        programs=len(programs),
     )
 
 
 _INTERLACED = {"tt", "bb", "tb", "bt", "2", "3", "4", "5"}
 
 
-def _audio(stream: Any) -> AudioTrack:
+def _audio(stream: Any, header: Header, picture_programs: Sequence[int], tag: str | None) -> AudioTrack:
+    programs = header.programs.get(stream.index, [])
+    shared = [number for number in programs if number in picture_programs]
     context = stream.codec_context
+    tag = tag or stream.metadata.get("language") or ""
     title = stream.metadata.get("title") or stream.metadata.get("handler_name") or ""
     return AudioTrack(
         index=stream.index,
         codec=None if context is None else context.name,
-        language=language_tag(stream.metadata.get("language")),
-        tag=stream.metadata.get("language") or "",
+        language=language_tag(tag),
+        tag=tag,
         title=title,
         channels=0 if context is None else context.channels,
         layout="" if context is None else context.layout.name,
         sample_rate=0 if context is None else context.sample_rate or 0,
         default=bool(stream.disposition & av.stream.Disposition.default),
         special=is_special(title, stream.disposition),
+        program=next(iter(shared or programs), None),
+        foreign=bool(programs and picture_programs and not shared),
     )

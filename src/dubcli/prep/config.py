@@ -9,7 +9,7 @@ from typing import Any
 from dubcli.cache import layout
 from dubcli.cache.layout import FRAME_RULE
 from dubcli.errors import UserError, did_you_mean
-from dubcli.media.languages import check_languages
+from dubcli.media.languages import check_languages, regional_tag
 from dubcli.media.nvdec import parse_decoder
 
 SHORT_SIDE = 180
@@ -24,7 +24,8 @@ class PrepConfig:
     dub to the primary's loudness. ``sync_check``: leave out dubs that are off by more than ``max_lag_ms`` anywhere, or
     with ``fix_lag`` correct them. ``frame_rule``: which 16 frames a clip has, see
     ``media.picture.Instants``. ``decoder``: ``auto``, ``cpu`` or ``cuda``; no parameter of the cache, whose pictures
-    are the same from each. Raises UserError on values that make no sense.
+    are the same from each. ``regions``: the languages with the regions that are wished (``pt-BR``), as ``languages``
+    have them where this is left away. Raises UserError on values that make no sense.
     """
 
     languages: tuple[str, ...]
@@ -36,11 +37,15 @@ class PrepConfig:
     fix_lag: bool = False
     frame_rule: str = "centres"
     decoder: str = "auto"
+    regions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.languages:
             raise UserError("--lang names no language; give codes such as en,es,fr,ja")
-        object.__setattr__(self, "languages", check_languages(self.languages))
+        tags = check_languages(self.languages)
+        if not self.regions:
+            object.__setattr__(self, "regions", tuple(regional_tag(text) or "" for text in self.languages))
+        object.__setattr__(self, "languages", tags)
         if not self.max_lag_ms > 0:
             raise UserError(f"--max-lag-ms is {self.max_lag_ms:g}; give more than 0")
         parse_decoder(self.decoder)

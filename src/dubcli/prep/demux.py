@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -12,10 +13,13 @@ from typing import Any
 from dubcli.cache import layout
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
-from dubcli.media.jpeg import JpegWriter, upright
+from dubcli.media.jpeg import JpegWriter
 from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
+from dubcli.media.shown import UPRIGHT, orientation
 from dubcli.media.sound import StereoTrack
 from dubcli.prep.sound import ClipMels
+
+Size = tuple[int, int]  # (width, height) in pixels
 
 # FFmpeg's frames wait here for the next thread: small, since a 4K frame has 12 MB.
 _FRAMES_AHEAD = 6
@@ -113,7 +117,13 @@ class PictureReport:
         self.frames_decoded = 0
         self.packets_skipped = 0
         self.interlaced = False
-        self.rotation = 0
+        self.orientation = UPRIGHT
+        self.sizes: Counter[Size] = Counter()  # of the frames taken, (width, height) as each would be shown
+
+    @property
+    def usual_size(self) -> Size:
+        """The size that most of the film has."""
+        return max(self.sizes, key=lambda size: self.sizes[size])
 
 
 def split(packets: Iterator[Any], first: int, to_sound: Callable[[Any], None]) -> Iterator[Any]:
@@ -149,13 +159,15 @@ def decode_film(
     *,
     start: Fraction,
     frame_rule: str,
-    writer_for: Callable[[Any], tuple[JpegWriter, Callable[[bytes], None]]],
+    size_of: Callable[[Any], Size],
+    writer_for: Callable[[Size], tuple[JpegWriter, Callable[[bytes], None]]],
     tell: Callable[[Fraction], None],
 ) -> PictureReport:
     """Decode the picture and all tracks of a container in one pass.
 
-    ``frame_rule``: of ``media.picture.Instants``. ``writer_for(first_frame)`` gives the JPEG writer and where its JPEGs
-    go, 16 per clip; ``tell`` hears the time reached. Raises what a sink raised (a full disk).
+    ``frame_rule``: of ``media.picture.Instants``. ``size_of`` says, of the frame decoded last, in which size it is
+    shown; ``writer_for`` gives, for the first of the sizes, the JPEG writer and where its JPEGs go, 16 per clip;
+    ``tell`` hears the time reached. Raises what a sink raised (a full disk).
     """
     report = PictureReport()
     sound = SoundWorker(tracks)
@@ -166,10 +178,15 @@ def decode_film(
         streams = [picture, *(track.stream for track, _ in tracks.values())]
         demuxed = read_packets(container, streams, start, report.problems)
         packets = skipper.packets(split(demuxed, picture.index, sound.put))
-        for _, frame in on_screen(frames_of(picture, packets, start, report), instants):
+        # the size now: what a frame's size is made of is the decoder's and changes with the next one
+        frames = (
+            (at, length, (frame, size_of(frame))) for at, length, frame in frames_of(picture, packets, start, report)
+        )
+        for _, (frame, size) in on_screen(frames, instants):
+            report.sizes[size] += 1
             if jpegs is None:
-                report.rotation = upright(frame)
-                jpegs = Worker(_jpeg_sink(*writer_for(frame)), _FRAMES_AHEAD)
+                report.orientation = orientation(frame)
+                jpegs = Worker(_jpeg_sink(*writer_for(size)), _FRAMES_AHEAD)
             jpegs.put(frame)
             tell(report.end_seconds)
         if jpegs is not None:

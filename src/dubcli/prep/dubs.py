@@ -15,7 +15,7 @@ from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import open_media, start_of
 from dubcli.prep.config import PrepConfig
-from dubcli.prep.sound import ClipMels, valid_clips
+from dubcli.prep.sound import ClipMels, Lag, valid_clips
 from dubcli.prep.sync import SyncReport, SyncTrace, estimate_sync
 
 Sink = Callable[[npt.NDArray[np.float16]], None]
@@ -33,9 +33,17 @@ class TrackPass:
         self.fixed: dict[str, float] | None = None
         self.gain = 1.0
 
-    def again(self, *, lag: Callable[[float], float] | None) -> None:
+    @property
+    def lag(self) -> Lag | None:
+        """By how much it is moved; None where it is taken as it is."""
+        if self.fixed is None:
+            return None
+        offset, slope = self.fixed["lag_ms_at_start"] * 1e-3, self.fixed["drift_ppm"] * 1e-6
+        return lambda at_seconds: offset + slope * at_seconds
+
+    def again(self) -> None:
         """Get ready to decode the track once more, moved by ``lag`` and at ``gain``."""
-        self.mels = ClipMels(self._sink, gain=self.gain, lag=lag)
+        self.mels = ClipMels(self._sink, gain=self.gain, lag=self.lag)
         self.stereo = None
 
 
@@ -118,17 +126,9 @@ def _gain(primary: TrackPass, one: TrackPass) -> float:
 
 
 def _decode_again(one: TrackPass, n_clips: int) -> None:
-    fixed = one.fixed
-    lag = None
-    if fixed is not None:
-        offset, slope = fixed["lag_ms_at_start"] * 1e-3, fixed["drift_ppm"] * 1e-6
-
-        def lag(at_seconds: float) -> float:
-            return offset + slope * at_seconds
-
     assert one.stereo is not None
     start = one.stereo.start_seconds
-    one.again(lag=lag)
+    one.again()
     try:
         decode_alone(one, start, n_clips)
     except InputError as error:

@@ -18,14 +18,15 @@ from dubcli.core.features import SAMPLE_RATE
 from dubcli.errors import InputError
 from dubcli.jobs.call import Report
 from dubcli.media.identity import content_of
-from dubcli.media.jpeg import JpegWriter, frame_size, upright
+from dubcli.media.jpeg import JpegWriter
 from dubcli.media.nvdec import GpuDecodeError, open_on_gpu
+from dubcli.media.shown import Cropper, PixelAspect, frame_size, orientation
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
-from dubcli.media.streams import MediaInfo, is_encrypted
+from dubcli.media.streams import MediaInfo, VideoTrack, is_encrypted, open_media
 from dubcli.prep.config import SHORT_SIDE, PrepConfig
 from dubcli.prep.decoder import Choice, decoder_for
-from dubcli.prep.demux import PictureReport, decode_film
+from dubcli.prep.demux import PictureReport, Size, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
 from dubcli.prep.record import language_warnings, summarise, track_meta, versions
 from dubcli.prep.sound import ClipMels
@@ -116,26 +117,49 @@ def _decode_container(
     writer: MovieWriter,
     report: Report,
 ) -> PictureReport:
-    """The one pass over the film's own container."""
-    assert info.video is not None
-    picture = container.streams[info.video.index]
-    if picture.codec_context.is_hwaccel:
-        picture.thread_type, picture.codec_context.thread_count = "NONE", 1
-    else:
-        picture.thread_type = "AUTO"
-        # a skipped frame leaves its thread nothing to do, so four times as many keep the cores busy; each has a frame
-        picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 4 * task.threads)
+    """The one pass over the film's own container; a second one over the picture where it began in another size."""
     tracks: dict[int, tuple[StereoTrack, ClipMels]] = {}
     for one in passes.values():
         # two languages on one stream (a manifest may say so): the second is decoded in a pass of its own
         if one.choice.path == info.path and one.choice.track.index not in tracks:
             one.stereo = StereoTrack(container.streams[one.choice.track.index], info.start_seconds)
             tracks[one.choice.track.index] = (one.stereo, one.mels)
+    found = _decode(task, container, info, tracks, writer, report, None)
+    if found.sizes and found.usual_size != writer.frame_size:
+        writer.drop_frames()
+        with open_media(info.path) as again:
+            _decode(task, again, info, {}, writer, report, found.usual_size)
+    return found
 
-    def writer_for(frame: Any) -> tuple[JpegWriter, Callable[[bytes], None]]:
-        ratio = info.video.sample_aspect_ratio if info.video else Fraction(1)
-        writer.frame_size = frame_size(frame.width, frame.height, ratio, upright(frame), SHORT_SIDE)
-        return JpegWriter(writer.frame_size), writer.add_frame
+
+def _decode(
+    task: FilmTask,
+    container: Any,
+    info: MediaInfo,
+    tracks: dict[int, tuple[StereoTrack, ClipMels]],
+    writer: MovieWriter,
+    report: Report,
+    size: Size | None,
+) -> PictureReport:
+    """One pass; pictures of another ``size`` (None: the first one's) are scaled to it."""
+    video = info.video
+    assert video is not None
+    picture = container.streams[video.index]
+    if picture.codec_context.is_hwaccel:
+        picture.thread_type, picture.codec_context.thread_count = "NONE", 1
+    else:
+        picture.thread_type = "AUTO"
+        # a skipped frame leaves its thread nothing to do, so four times as many keep the cores busy; each has a frame
+        picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 4 * task.threads)
+    aspect = PixelAspect(picture.codec_context, video.sample_aspect_ratio)
+    cropper = Cropper(video.crop, (video.width, video.height))
+
+    def size_of(frame: Any) -> Size:
+        return frame_size(*cropper.size(frame), aspect(), orientation(frame).transposed, SHORT_SIDE)
+
+    def writer_for(first: Size) -> tuple[JpegWriter, Callable[[bytes], None]]:
+        writer.frame_size = size or first
+        return JpegWriter(writer.frame_size, cropper), writer.add_frame
 
     return decode_film(
         container,
@@ -143,6 +167,7 @@ def _decode_container(
         tracks,
         start=info.start_seconds,
         frame_rule=task.config.frame_rule,
+        size_of=size_of,
         writer_for=writer_for,
         tell=_teller(info, report),
     )
@@ -177,7 +202,8 @@ def _meta(
     video = asdict(info.video) | {
         "sample_aspect_ratio": str(info.video.sample_aspect_ratio),
         "frame_rate": None if info.video.frame_rate is None else str(info.video.frame_rate),
-        "rotation": picture.rotation,
+        **picture.orientation.to_json(),
+        "shown_sizes": {f"{width}x{height}": count for (width, height), count in picture.sizes.most_common()},
         "interlaced": picture.interlaced or info.video.interlaced,
     }
     return {
@@ -248,4 +274,26 @@ def _warnings(
         found.append(f"damaged or cut short{short}{reason}; its whole clips were kept")
     if meta["video"]["interlaced"]:
         found.append("interlaced (its fields are blended when it is scaled down)")
+    if info.video is not None:
+        found += _picture_warnings(info.video, picture)
+    return found
+
+
+def _picture_warnings(video: VideoTrack, picture: PictureReport) -> list[str]:
+    found = []
+    if video.programs > 1:
+        found.append(
+            f"{video.programs} programmes in one file; picture and sound of programme {video.program} were taken"
+        )
+    if len(picture.sizes) > 1:
+        (width, height), rest = picture.usual_size, picture.sizes.total() - picture.sizes[picture.usual_size]
+        found.append(
+            f"its aspect changes; {100 * rest / picture.sizes.total():.0f} % of it was scaled to the rest's "
+            f"{width}x{height}"
+        )
+    if video.dolby_vision is not None:
+        found.append(
+            f"Dolby Vision profile {video.dolby_vision}: without a decoder for it its colours are wrong (green and "
+            f"purple); take another version of the film"
+        )
     return found

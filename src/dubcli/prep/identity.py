@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+from dubcli.media.kinds import as_read
+
 _SLUG_BYTES = 80
 
 
 def slug(name: str) -> str:
-    """Letters and digits of any script, in lower case, the rest as hyphens; never empty, at most 80 bytes."""
-    text = re.sub(r"[\W_]+", "-", name.casefold()).strip("-")
+    """Letters, accents and digits of any script, in lower case, the rest as hyphens; never empty, at most 80 bytes."""
+    text = re.sub(r"[\W_]+", "-", as_read(name).casefold()).strip("-")
     return text.encode("utf-8", "ignore")[:_SLUG_BYTES].decode("utf-8", "ignore").strip("-") or "film"
 
 

@@ -39,7 +39,8 @@ def track_meta(one: TrackPass, film: Path, n_clips: int) -> dict[str, Any]:
         "layouts": one.stereo.layouts,
         "sample_rate": track.sample_rate,
         "downmix_gain": {name: downmix_gain(name) for name in one.stereo.layouts},
-        "valid_clips": list(valid_clips(one.stereo.first_sample, one.stereo.position, n_clips)),
+        "program": track.program,
+        "valid_clips": list(valid_clips(one.stereo.first_sample, one.stereo.position, n_clips, one.lag)),
         "problems": summarise(one.stereo.problems),
     }
     if one.choice.path != film:

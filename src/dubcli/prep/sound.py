@@ -16,6 +16,7 @@ from dubcli.media.resample import resampled
 from dubcli.prep.sync import SyncTrace
 
 Float = npt.NDArray[np.float32]
+Lag = Callable[[float], float]  # seconds of the film -> by how many seconds a track is behind
 
 CLIP_SAMPLES = 3 * SAMPLE_RATE
 CLIPS_AT_ONCE = 8
@@ -36,7 +37,7 @@ class ClipMels:
         *,
         trace: SyncTrace | None = None,
         gain: float = 1.0,
-        lag: Callable[[float], float] | None = None,
+        lag: Lag | None = None,
     ) -> None:
         self._sink, self.trace, self._gain, self._lag = sink, trace, gain, lag
         self.level = Level()
@@ -69,11 +70,7 @@ class ClipMels:
         self._give()
 
     def _bounds(self, clip: int) -> tuple[int, int]:
-        if self._lag is None:
-            return clip * CLIP_SAMPLES, (clip + 1) * CLIP_SAMPLES
-        edges = (3.0 * clip, 3.0 * clip + 3.0)
-        first, stop = (round((edge + self._lag(edge)) * SAMPLE_RATE) for edge in edges)
-        return first, stop
+        return clip_bounds(clip, self._lag)
 
     def _cut(self) -> None:
         first, stop = self._bounds(self.n_clips)
@@ -128,11 +125,22 @@ class Level:
         return float(powers[powers > powers.mean() / 10].mean()) if powers.size else 0.0
 
 
-def valid_clips(first_sample: int | None, end_sample: int, n_clips: int) -> tuple[int, int]:
+def clip_bounds(clip: int, lag: Lag | None = None) -> tuple[int, int]:
+    """(first, stop) of a clip in samples of a track that is behind the film by ``lag``."""
+    if lag is None:
+        return clip * CLIP_SAMPLES, (clip + 1) * CLIP_SAMPLES
+    first, stop = (round((edge + lag(edge)) * SAMPLE_RATE) for edge in (3.0 * clip, 3.0 * clip + 3.0))
+    return first, stop
+
+
+def valid_clips(first_sample: int | None, end_sample: int, n_clips: int, lag: Lag | None = None) -> tuple[int, int]:
     """(first, stop): clips of which at most 0.1 s lies outside the track's sound."""
     if first_sample is None:
         return 0, 0
-    first = -(-(first_sample - EDGE_SAMPLES) // CLIP_SAMPLES)
-    stop = (end_sample + EDGE_SAMPLES) // CLIP_SAMPLES
-    first = min(max(0, first), n_clips)
-    return first, max(first, min(stop, n_clips))
+    first = 0
+    while first < n_clips and clip_bounds(first, lag)[0] < first_sample - EDGE_SAMPLES:
+        first += 1
+    stop = n_clips
+    while stop > first and clip_bounds(stop - 1, lag)[1] > end_sample + EDGE_SAMPLES:
+        stop -= 1
+    return first, stop

@@ -87,10 +87,19 @@ def _choose(film: Film, info: MediaInfo, config: PrepConfig, unusable: list[str]
     if info.video is None:
         what = "only sound" if info.audio else "no stream that FFmpeg can decode"
         raise InputError(f"no video stream, {what}")
-    chosen = choose_tracks(film, info, config.languages, assume_primary=config.assume_primary, problems=unusable)
+    chosen = choose_tracks(
+        film,
+        info,
+        config.languages,
+        assume_primary=config.assume_primary,
+        problems=unusable,
+        regions=dict(zip(config.languages, config.regions, strict=True)),
+    )
     if config.primary not in chosen:
-        tags = ", ".join(track.tag or "untagged" for track in info.audio) or "none"
-        untagged = [track for track in info.audio if track.untagged and not track.special]
+        tags = ", ".join(track.described for track in info.audio) or "none"
+        untagged = [track for track in info.audio if track.untagged and not track.special and not track.foreign]
+        if config.primary in film.without:
+            raise InputError(f"no {config.primary} track: its cell in the manifest is empty; auto takes the film's own")
         hint = "; --assume-primary takes a single untagged track for it" if len(untagged) == 1 else ""
         raise InputError(f"no {config.primary} track (audio tracks: {tags}){hint}")
     return chosen

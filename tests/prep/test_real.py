@@ -61,7 +61,7 @@ def test_odd_files_are_taken_or_refused_with_a_reason(monkeypatch, tmp_path, rea
         else:
             pattern = (
                 "no video stream, only sound" if name in NO_PICTURE else
-                r"no en track \(audio tracks: (none|jpn)\)" if name in NO_SOUND else
+                r"no en track \(audio tracks: (none|ja)\)" if name in NO_SOUND else
                 r"^[01]\.\d\d s of picture could be decoded, a clip has 3"
             )  # fmt: skip
             assert outcome.status == "failed"

@@ -57,7 +57,7 @@ def test_every_film_is_listed_with_its_outcome(prepared, films):
     failed = {name: line["reason"] for name, line in log.items() if line["status"] == "failed"}
     assert failed.keys() == {"silent.mkv", "german.mkv", "short.mkv", "text.mkv", "empty.mkv", "sound only.mkv"}
     assert "no en track (audio tracks: none)" in failed["silent.mkv"]
-    assert "no en track (audio tracks: ger)" in failed["german.mkv"]
+    assert "no en track (audio tracks: de)" in failed["german.mkv"]
     assert "1.00 s of picture" in failed["short.mkv"]
     assert "not a media file" in failed["text.mkv"]
     assert failed["empty.mkv"] == "the file is empty"

@@ -17,7 +17,7 @@ from dubcli.media.jpeg import JpegWriter
 from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
 from dubcli.media.shown import UPRIGHT, orientation
 from dubcli.media.sound import StereoTrack
-from dubcli.prep.sound import ClipMels
+from dubcli.prep.sound import TrackMels
 
 Size = tuple[int, int]  # (width, height) in pixels
 
@@ -77,7 +77,7 @@ def _drop(item: Any) -> None:
 class SoundWorker:
     """Decodes all tracks of one container in one thread."""
 
-    def __init__(self, tracks: dict[int, tuple[StereoTrack, ClipMels]]) -> None:
+    def __init__(self, tracks: dict[int, tuple[StereoTrack, TrackMels]]) -> None:
         self._tracks = tracks
         self._worker = Worker(self._decode, _PACKETS_AHEAD)
         self._packets: list[Any] = []
@@ -155,7 +155,7 @@ def frames_of(stream: Any, packets: Iterator[Any], start: Fraction, report: Pict
 def decode_film(
     container: Any,
     picture: Any,
-    tracks: dict[int, tuple[StereoTrack, ClipMels]],
+    tracks: dict[int, tuple[StereoTrack, TrackMels]],
     *,
     start: Fraction,
     frame_rule: str,

@@ -6,19 +6,15 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import chain
 
-import numpy as np
-import numpy.typing as npt
-
 from dubcli.errors import InputError
+from dubcli.media.clip_mels import Lag, Sink
 from dubcli.media.clock import read_packets
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import open_media, start_of
 from dubcli.prep.config import PrepConfig
-from dubcli.prep.sound import ClipMels, Lag, valid_clips
+from dubcli.prep.sound import TrackMels, valid_clips
 from dubcli.prep.sync import SyncReport, SyncTrace, estimate_sync
-
-Sink = Callable[[npt.NDArray[np.float16]], None]
 
 
 class TrackPass:
@@ -27,7 +23,7 @@ class TrackPass:
     def __init__(self, choice: ChosenTrack, sink: Sink, *, traced: bool) -> None:
         self.choice, self._sink = choice, sink
         self.trace = SyncTrace() if traced else None
-        self.mels = ClipMels(sink, trace=self.trace)
+        self.mels = TrackMels(sink, trace=self.trace)
         self.stereo: StereoTrack | None = None
         self.sync: SyncReport | None = None
         self.fixed: dict[str, float] | None = None
@@ -43,7 +39,7 @@ class TrackPass:
 
     def again(self) -> None:
         """Get ready to decode the track once more, moved by ``lag`` and at ``gain``."""
-        self.mels = ClipMels(self._sink, gain=self.gain, lag=self.lag)
+        self.mels = TrackMels(self._sink, gain=self.gain, lag=self.lag)
         self.stereo = None
 
 

@@ -29,7 +29,7 @@ from dubcli.prep.decoder import Choice, decoder_for
 from dubcli.prep.demux import PictureReport, Size, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
 from dubcli.prep.record import language_warnings, summarise, track_meta, versions
-from dubcli.prep.sound import ClipMels
+from dubcli.prep.sound import TrackMels
 from dubcli.prep.task import FilmTask
 
 _MOST_PICTURE_THREADS = 16
@@ -118,7 +118,7 @@ def _decode_container(
     report: Report,
 ) -> PictureReport:
     """The one pass over the film's own container; a second one over the picture where it began in another size."""
-    tracks: dict[int, tuple[StereoTrack, ClipMels]] = {}
+    tracks: dict[int, tuple[StereoTrack, TrackMels]] = {}
     for one in passes.values():
         # two languages on one stream (a manifest may say so): the second is decoded in a pass of its own
         if one.choice.path == info.path and one.choice.track.index not in tracks:
@@ -136,7 +136,7 @@ def _decode(
     task: FilmTask,
     container: Any,
     info: MediaInfo,
-    tracks: dict[int, tuple[StereoTrack, ClipMels]],
+    tracks: dict[int, tuple[StereoTrack, TrackMels]],
     writer: MovieWriter,
     report: Report,
     size: Size | None,

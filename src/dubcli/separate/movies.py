@@ -9,18 +9,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dubcli.cache import layout
 from dubcli.cache.reader import Movie
-from dubcli.cache.writer import ArrayWriter, added_mel, update_movie
-from dubcli.core.features import log_mel
+from dubcli.cache.writer import added_mel, update_movie
 from dubcli.core.same import difference
 from dubcli.core.tracks import NOSPEECH, Track
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
+from dubcli.media.clip_mels import ClipMels
 from dubcli.media.identity import fingerprint
 from dubcli.media.kinds import walk
 from dubcli.media.resample import resample_blocks
@@ -31,7 +30,6 @@ from dubcli.separate.sound import stem_of
 
 SAMPLE_RATE = 44100
 CLIP_SAMPLES = layout.CLIP_SECONDS * SAMPLE_RATE
-CLIPS_AT_ONCE = 8
 
 Report = Callable[..., None]
 
@@ -65,11 +63,11 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, devic
 
     gain = float(track.get("level_gain", 1.0))
     with added_mel(movie.folder, Track(language, NOSPEECH)) as writer:
-        mels = _ClipMels(writer, gain)
+        mels = ClipMels(writer.append, SAMPLE_RATE, gain=gain)
         stems = (stem_of(block, separator.bag.vocals, "no_vocals") for block in separator.stems(sound, report))
         for block in resample_blocks(stems, rate, SAMPLE_RATE):
-            mels.add(block)
-        mels.finish()
+            mels.add(block.numpy())
+        mels.finish(movie.n_clips)
     entry = recipe | separator.circumstances() | {"problems": list(dict.fromkeys(problems))[:10]}
     update_movie(config.cache, movie.folder, lambda meta: meta.setdefault(NOSPEECH, {}).update({language: entry}))
     seconds = movie.n_clips * layout.CLIP_SECONDS
@@ -147,31 +145,3 @@ def exactly(blocks: Iterator[Tensor], samples: int) -> Iterator[Tensor]:
         silence = min(left, CLIP_SAMPLES)
         yield torch.zeros(2, silence)
         left -= silence
-
-
-class _ClipMels:
-    """Cuts stereo into whole clips and writes their mels, several at a time."""
-
-    def __init__(self, writer: ArrayWriter, gain: float) -> None:
-        self._writer, self._gain = writer, gain
-        self._blocks: list[Tensor] = []
-        self._held = 0
-
-    def add(self, block: Tensor) -> None:
-        """Take the next (2, samples)."""
-        self._blocks.append(block)
-        self._held += block.shape[-1]
-        if self._held >= CLIPS_AT_ONCE * CLIP_SAMPLES:
-            self.finish()
-
-    def finish(self) -> None:
-        """Write the whole clips that are there."""
-        joined = torch.cat(self._blocks, dim=-1)
-        clips = joined.shape[-1] // CLIP_SAMPLES
-        for first in range(0, clips, CLIPS_AT_ONCE):
-            stop = min(clips, first + CLIPS_AT_ONCE)
-            part = joined[:, first * CLIP_SAMPLES : stop * CLIP_SAMPLES] * self._gain
-            waveforms = part.reshape(2, stop - first, CLIP_SAMPLES).transpose(0, 1)
-            self._writer.append(log_mel(waveforms, SAMPLE_RATE).numpy().astype(np.float16))
-        self._blocks = [joined[:, clips * CLIP_SAMPLES :].clone()]
-        self._held = self._blocks[0].shape[-1]

@@ -12,7 +12,7 @@ distributed = pytest.importorskip("distributed")
 
 @pytest.mark.slow
 def test_cluster_makes_the_same(write_sound, tmp_path, checkpoints, monkeypatch):
-    monkeypatch.setattr("dubcli.embed.plan._BLOCK_ITEMS", 3)
+    monkeypatch.setattr("dubcli.embed.inputs._BLOCK_ITEMS", 3)
     monkeypatch.chdir(tmp_path)
     for number in range(8):
         write_sound(f"in/{number}.wav", noise(1 + number / 4, 16000, seed=number), 16000)

@@ -28,7 +28,7 @@ SOUNDS = 24
 @pytest.fixture
 def several(monkeypatch):
     """Make this machine one of three devices, which are the CPU, and each block three inputs."""
-    monkeypatch.setattr("dubcli.embed.plan._BLOCK_ITEMS", 3)
+    monkeypatch.setattr("dubcli.embed.inputs._BLOCK_ITEMS", 3)
     monkeypatch.setattr(blocks_module, "_BLOCKS_PER_PROCESS", 1)
 
     def see(count):
@@ -162,8 +162,8 @@ from dubcli.embed import EmbedConfig, blocks, embed
 from dubcli.jobs.options import JobOptions
 
 if __name__ == "__main__":
-    import dubcli.embed.plan
-    dubcli.embed.plan._BLOCK_ITEMS = 3
+    import dubcli.embed.inputs
+    dubcli.embed.inputs._BLOCK_ITEMS = 3
     blocks._BLOCKS_PER_PROCESS = 1
     blocks.choose_devices = lambda asked, gpus: [torch.device("cpu")] * 2
     embed(sys.argv[1], "random", sys.argv[2], EmbedConfig(preset="tiny"), JobOptions(workers=2))

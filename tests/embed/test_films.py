@@ -4,9 +4,9 @@ import torch
 
 from dubcli.core.models import PRESETS
 from dubcli.embed import EmbedConfig, embed, load_features
+from dubcli.embed.chunks import Reading, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import file_item
-from dubcli.embed.reading import Reading, Wanted
 from dubcli.errors import InputError
 from helpers.films import make_film
 

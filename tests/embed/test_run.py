@@ -173,7 +173,7 @@ def test_features_of_another_resampler_or_backbone_are_not_taken_for_the_same(fo
 
 
 def test_shards_make_the_whole(write_sound, tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr("dubcli.embed.plan._BLOCK_ITEMS", 2)
+    monkeypatch.setattr("dubcli.embed.inputs._BLOCK_ITEMS", 2)
     for number in range(7):
         write_sound(f"in/{number}.wav", noise(0.2 + number / 10, 16000, seed=number), 16000)
     embed(tmp_path / "in", tiny, tmp_path / "whole", TINY)
@@ -190,8 +190,8 @@ def test_shards_make_the_whole(write_sound, tmp_path, tiny, monkeypatch):
 _SLOW_RUN = """
 import sys, time
 from dubcli.embed import EmbedConfig, Embedder, embed
-import dubcli.embed.plan as plan
-plan._BLOCK_ITEMS = 3
+import dubcli.embed.inputs as inputs
+inputs._BLOCK_ITEMS = 3
 original = Embedder.features
 def slow(self, chunks, left=0.0):
     time.sleep(0.05)
@@ -204,7 +204,7 @@ embed(sys.argv[1], "random", sys.argv[2], EmbedConfig(preset="tiny"))
 
 @pytest.mark.slow
 def test_killed_run_goes_on(write_sound, tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr("dubcli.embed.plan._BLOCK_ITEMS", 3)
+    monkeypatch.setattr("dubcli.embed.inputs._BLOCK_ITEMS", 3)
     for number in range(60):
         write_sound(f"in/{number:02}.wav", noise(0.5, 16000, seed=number), 16000)
     command = [sys.executable, "-c", _SLOW_RUN, str(tmp_path / "in"), str(tmp_path / "killed")]

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from dubcli.core.models import PRESETS
+from dubcli.embed.chunks import Reading, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import MediaItem, list_items
-from dubcli.embed.reading import Reading, Wanted
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
 from dubcli.media.kinds import CLOSED, FILM_SUFFIXES, SOUND_SUFFIXES, Found, is_marked_as_media, kind_of, walk

@@ -10,9 +10,9 @@ import torch
 
 from dubcli.core.models import PRESETS
 from dubcli.embed import EmbedConfig, embed, load_features
+from dubcli.embed.chunks import Reading, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import MediaItem
-from dubcli.embed.reading import Reading, Wanted
 from dubcli.media.resample import resampled
 from dubcli.media.sound import track_blocks
 

@@ -10,9 +10,9 @@ from av.stream import Disposition
 from dubcli.core.models import PRESETS
 from dubcli.dub import DubConfig
 from dubcli.dub.stage import _audio_stream
+from dubcli.embed.chunks import Reading, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import file_item
-from dubcli.embed.reading import Reading, Wanted
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
 from dubcli.media.streams import open_media

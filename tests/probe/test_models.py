@@ -184,7 +184,7 @@ def test_features_are_made_on_all_devices(tmp_path, monkeypatch):
 
     monkeypatch.setattr("dubcli.embed.blocks.choose_devices", choose)
     monkeypatch.setattr("dubcli.embed.blocks._BLOCKS_PER_PROCESS", 1)
-    monkeypatch.setattr("dubcli.embed.plan._BLOCK_ITEMS", 3)
+    monkeypatch.setattr("dubcli.embed.inputs._BLOCK_ITEMS", 3)
     alone, spread = (open_model("random", each).features(data, ["audio"], SILENT) for each in (one, many))
     assert asked == [(None, 2)]
     np.testing.assert_array_equal(spread.array, alone.array)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.transforms.v2 import functional as F
 
-from dubcli.core.models import ModelSizes
+from dubcli.core.models import FRAMES, ModelSizes
 from dubcli.core.randaugment import FORMS, apply_operation, pick
 
 
@@ -206,3 +206,13 @@ def _span(draws: Tensor, size: int, widest: int, probability: float) -> Tensor:
 def normalise_mels(mels: Tensor, mean: float, std: float) -> Tensor:
     """(x - mean) / std in float32; ``mean`` and ``std`` are two numbers measured on the training mels."""
     return (mels.float() - mean) / std
+
+
+def eval_clip(frames: Tensor, sizes: ModelSizes) -> Tensor:
+    """uint8 (frames, height, width, 3) RGB -> uint8 (3, 16, crop, crop).
+
+    Of other numbers of frames than 16, those on screen at the centres of 16 equal parts are taken.
+    """
+    if frames.shape[0] != FRAMES:
+        frames = frames[(2 * torch.arange(FRAMES) + 1) * frames.shape[0] // (2 * FRAMES)]
+    return eval_video(frames.permute(0, 3, 1, 2), sizes).permute(1, 0, 2, 3).contiguous()

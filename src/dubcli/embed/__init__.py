@@ -12,15 +12,15 @@ from dubcli.embed.config import EmbedConfig
 
 if TYPE_CHECKING:
     from dubcli.embed.embedder import Embedder
-    from dubcli.embed.features import Features, load_features
     from dubcli.embed.run import embed, embed_files
+    from dubcli.embed.store import Features, load_features
 
 __all__ = ["EmbedConfig", "Embedder", "Features", "embed", "embed_files", "load_features"]
 
 _HOMES = {
     "Embedder": "embedder",
-    "Features": "features",
-    "load_features": "features",
+    "Features": "store",
+    "load_features": "store",
     "embed": "run",
     "embed_files": "run",
 }

@@ -17,13 +17,12 @@ from dubcli.core.checkpoint import model_entries, save_checkpoint
 from dubcli.core.machine import choose_device, choose_devices
 from dubcli.core.models import preset_sizes
 from dubcli.core.trained import TrainedModel
+from dubcli.embed.chunks import Wanted
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.engine import say_nothing
-from dubcli.embed.inputs import MediaItem
+from dubcli.embed.inputs import MediaItem, Plan, PlannedBlock
 from dubcli.embed.pipeline import Pipeline
-from dubcli.embed.plan import Plan, PlannedBlock
-from dubcli.embed.reading import Wanted
 from dubcli.embed.store import Block, load_block, save_block
 from dubcli.embed.summary import EmbedSummary, tell
 from dubcli.errors import UserError

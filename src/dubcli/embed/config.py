@@ -15,7 +15,7 @@ CHUNKS_HELP = (
     "What counts of a file beside its whole 3-second chunks (the paper does not say): half: a rest of 1.5 s or more; "
     "padded: any rest; whole: none. Sounds shorter than 3 s are filled to the next half second, by the others to 3 s."
 )
-"""No torch here: ``chunks.py`` says what the rules are."""
+"""No torch here: ``embed.chunks`` says what the rules are."""
 
 
 def check_chunk_rule(rule: str) -> str:
@@ -30,7 +30,8 @@ class EmbedConfig:
     """Options of ``embed``; saved in ``embed.json``. Raises UserError when a value is out of range.
 
     ``modalities``: which features to make, of those the file and the checkpoint have.
-    ``chunks``: which parts of a file that are no whole chunk count, ``half``, ``padded`` or ``whole``: ``chunks.py``.
+    ``chunks``: which parts of a file that are no whole chunk count, ``half``, ``padded`` or ``whole`` (see
+    ``embed.chunks``).
     ``per_chunk``: one row per 3-second chunk instead of their mean per file.
     ``format``: how the features are stored; ``items.csv`` and ``embed.json`` are always written.
     ``device``, ``gpus``: by default all GPUs, as far as the work pays for a process on each, else the CPU; ``gpus``

@@ -16,10 +16,9 @@ from dubcli.core.machine import choose_device, choose_precision, torch_type
 from dubcli.core.memory import out_of_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.trained import TrainedModel, random_trained
-from dubcli.core.transforms import normalise_mels
+from dubcli.core.transforms import eval_clip, normalise_mels
 from dubcli.embed.chunks import Chunk, cut
 from dubcli.embed.engine import Compiling, Engine, Pending, fold_example, say_nothing
-from dubcli.embed.frames import eval_clip
 from dubcli.errors import UserError
 from dubcli.media.resample import RESAMPLER, resample_blocks
 

@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from dubcli.embed.chunks import Chunk
+from dubcli.embed.chunks import Chunk, Reading, Wanted
 from dubcli.embed.config import MODALITIES
 from dubcli.embed.decode import decode
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.engine import Pending
 from dubcli.embed.inputs import MediaItem
-from dubcli.embed.reading import Reading, Wanted
 from dubcli.embed.store import Block
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.call import NO_ROOM

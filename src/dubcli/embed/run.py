@@ -23,10 +23,8 @@ from dubcli.embed.blocks import Model, devices_of, make_missing, open_embedder, 
 from dubcli.embed.chunks import HALF
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
-from dubcli.embed.features import Features, load_features, read_table
-from dubcli.embed.inputs import Ignored, MediaItem, check_inputs, file_item, is_cache, list_items
-from dubcli.embed.plan import Plan, write_plan
-from dubcli.embed.store import open_work_folder, write_features
+from dubcli.embed.inputs import Ignored, MediaItem, Plan, check_inputs, file_item, is_cache, list_items, write_plan
+from dubcli.embed.store import Features, load_features, open_work_folder, read_table, write_features
 from dubcli.embed.summary import EmbedSummary, tell
 from dubcli.errors import UserError
 from dubcli.jobs.call import NO_ROOM

@@ -16,9 +16,9 @@ import torch
 from dubcli.core.atomic import atomic_folder, read_json, write_json
 from dubcli.core.machine import usable_cores
 from dubcli.core.models import ModelSizes
+from dubcli.embed.chunks import Reading, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import file_item
-from dubcli.embed.reading import Reading, Wanted
 from dubcli.embed.sounds import Heard, stereo_blocks
 from dubcli.errors import InputError
 from dubcli.jobs.progress import Progress

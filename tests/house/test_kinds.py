@@ -15,8 +15,10 @@ from dubcli.embed.decode import decode
 from dubcli.embed.inputs import MediaItem, list_items
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
+from dubcli.media.films import Film
 from dubcli.media.kinds import CLOSED, FILM_SUFFIXES, SOUND_SUFFIXES, Found, is_marked_as_media, kind_of, walk
-from dubcli.media.sources import Film, choose_tracks, find_films
+from dubcli.media.library import find_films
+from dubcli.media.sources import choose_tracks
 from dubcli.media.streams import probe
 from dubcli.probe.tasks import folder as probe_folder
 from dubcli.separate import SeparateConfig

@@ -155,7 +155,9 @@ def test_mistakes_are_one_line(dubav, films, tmp_path):
 
 
 def title(languages, hours, problem=None):
-    tracks = tuple(TrackRow(language=language, codec="ac3", channels=2, layout="stereo") for language in languages)
+    tracks = tuple(
+        TrackRow(language=tag, codec="ac3", channels=2, layout="stereo", taken_for=(tag,)) for tag in languages
+    )
     return TitleRow(title="x", duration_seconds=3600 * hours, tracks=tracks, problem=problem)
 
 

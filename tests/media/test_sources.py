@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from dubcli.errors import InputError, UserError
+from dubcli.media.films import Film, read_manifest
 from dubcli.media.identity import content_of
 from dubcli.media.languages import language_tag
-from dubcli.media.sources import Film, choose_track, choose_tracks, find_films, read_manifest
+from dubcli.media.library import find_films
+from dubcli.media.sources import choose_track, choose_tracks
 from dubcli.media.streams import AudioTrack, MediaInfo, probe
 from dubcli.prep.identity import movie_id
 from helpers.containers import Track, make_film

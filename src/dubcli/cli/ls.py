@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from dubcli.cli import console
-from dubcli.cli.options import JsonOption, QuietOption
+from dubcli.cli.options import AssumePrimaryOption, JsonOption, QuietOption
 
 if TYPE_CHECKING:
-    from dubcli.ls import Listing
+    from dubcli.ls import Listing, TrackRow
 
 EPILOG = (
     "Examples:\n\n"
     "dubav ls movies/   (what prep would find)\n\n"
+    "dubav ls film.mkv --lang en,pt-BR   (each track: what prep would take, and why not the others)\n\n"
+    "dubav ls movies/ --lang en,es --manifest films.csv   (the same to edit; dubav prep films.csv --lang en,es)\n\n"
     "dubav ls cache   (what it made)\n\n"
     "dubav ls cache --check   (reads everything: sizes, offsets, every JPEG, no NaN; exit status 1 if not all is well)"
 )
+_FEW_TITLES = 3  # whose tracks are shown unasked
+_FEW_LANGUAGES = 6  # that have columns of their own
 
 
 def ls(
     sources: Annotated[
         list[Path], typer.Argument(metavar="SOURCE_OR_CACHE...", help="Video files, folders, manifests, or one cache.")
     ],
+    lang: Annotated[
+        Optional[str],
+        typer.Option("--lang", help="As prep has it: whose tracks are looked for. [default: all there are]"),
+    ] = None,
+    tracks: Annotated[
+        Optional[bool],
+        typer.Option(
+            "--tracks/--no-tracks", help="Every track, what prep would take, and why. [default: of few titles]"
+        ),
+    ] = None,
+    manifest: Annotated[
+        Optional[Path],
+        typer.Option("--manifest", metavar="FILE.csv", help="Write what prep would take, to be edited; prep reads it."),
+    ] = None,
+    assume_primary: AssumePrimaryOption = False,
     check: Annotated[bool, typer.Option("--check", help="Verify a cache deeply.")] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -35,15 +55,32 @@ def ls(
 
     progress = console.make_progress(quiet=quiet)
     if len(sources) == 1 and is_cache(sources[0]):
+        if manifest is not None or lang is not None or assume_primary:
+            raise UserError(f"--lang, --manifest and --assume-primary are for films; {sources[0]} is a clip cache")
         listing = list_cache(sources[0], check=check, progress=progress)
     elif check:
         raise UserError(f"--check is for a clip cache; {sources[0]} is none")
     else:
-        listing = list_sources(sources, progress=progress)
+        listing = list_sources(
+            sources,
+            lang.split(",") if lang is not None else (),
+            assume_primary=assume_primary,
+            manifest=manifest,
+            progress=progress,
+        )
     if as_json:
         console.print_json(_as_dict(listing))
     else:
-        _show(listing, check=check)
+        _show(listing)
+        if tracks or (tracks is None and len(listing.titles) <= _FEW_TITLES):
+            _show_tracks(listing)
+        _show_subsets(listing)
+        _show_check(listing, check=check)
+        if manifest is not None:
+            print(
+                f"{manifest}: {len(listing.titles)} films; edit it, then dubav prep {manifest}"
+                + (f" --lang {lang}" if lang else "")
+            )
     no_films = [title for title in listing.titles if title.problem is not None]
     for title in no_films:
         console.warn(f"{title.title} is no film that can be prepared: {title.problem}")
@@ -59,23 +96,50 @@ def _as_dict(listing: Listing) -> dict[str, object]:
     return {"primary": listing.primary, "titles": titles, "subsets": rows, "subsets_complete": subsets.complete}
 
 
-def _show(listing: Listing, *, check: bool) -> None:
-    languages = list(dict.fromkeys(language for title in listing.titles for language in title.languages))
+def _show(listing: Listing) -> None:
+    """A row for each title; a column for each language where those are few."""
+    languages = sorted({tag for title in listing.titles for tag in title.languages}, key=_primary_first(listing))
+    columns = languages if len(languages) <= _FEW_LANGUAGES else ["languages"]
     rows = []
     for title in listing.titles:
-        cells: dict[str, str] = {}
-        for track in title.tracks:
-            cell = f"{track.codec} {track.layout or track.channels}" + (f" ({track.note})" if track.note else "")
-            cells[track.language] = "; ".join([*([cells[track.language]] if track.language in cells else []), cell])
-        tracks = [cells.get(language, "-") for language in languages]
+        cells = {tag: _cell(track) for track in title.tracks for tag in track.taken_for}
+        own = sorted(title.languages, key=_primary_first(listing))
+        tracks = [cells.get(tag, "-") for tag in languages] if columns is languages else [" ".join(own) or "-"]
         rows.append((title.title, _clock(title.duration_seconds), title.video, *tracks, title.problem or title.note))
-    console.print_table(None, ("title", "h:mm:ss", "video", *languages, "note"), rows)
+    console.print_table(None, ("title", "h:mm:ss", "video", *columns, "note"), rows)
+
+
+def _primary_first(listing: Listing) -> Callable[[str], tuple[bool, str]]:
+    return lambda tag: (tag != listing.primary, tag)
+
+
+def _cell(track: TrackRow) -> str:
+    return f"{track.codec} {track.layout or track.channels}" + (f" ({track.note})" if track.note else "")
+
+
+def _show_tracks(listing: Listing) -> None:
+    rows = []
+    for title in listing.titles:
+        for number, track in enumerate(title.tracks):
+            said = (track.tag, track.title, " ".join(track.flags), f"{track.codec} {track.layout or track.channels}")
+            index = f"{track.file}:{track.index}" if track.file else track.index
+            name = title.title if number == 0 else ""
+            rows.append((name, index, *said, " ".join(track.taken_for) or "-", track.why))
+    if rows:
+        columns = ("title", "track", "tag", "named", "flags", "sound", "taken for", "why")
+        console.print_table("tracks, and what prep takes", columns, rows)
+
+
+def _show_subsets(listing: Listing) -> None:
     subsets = listing.subsets
     if len(subsets.rows) > 1:
         table = [(" + ".join(row.languages).upper(), row.titles, f"{row.hours:.2f}") for row in subsets.rows]
         console.print_table("titles and hours by languages", ("languages", "titles", "hours"), table)
         if subsets.note:
             print(subsets.note)
+
+
+def _show_check(listing: Listing, *, check: bool) -> None:
     for finding in listing.findings:
         print(finding)
     if check and not listing.findings:

@@ -12,6 +12,9 @@ from dubcli.core.machine import PRECISION_HELP, PRECISION_METAVAR
 CacheOption = Annotated[
     Path, typer.Option("--cache", envvar="DUBAV_CACHE", help="The clip cache's folder.", show_default=True)
 ]
+AssumePrimaryOption = Annotated[
+    bool, typer.Option("--assume-primary", help="Take a film's single untagged track for the primary language.")
+]
 WorkersOption = Annotated[
     Optional[int], typer.Option("--workers", help="Worker processes on this machine. [default: one per core]")
 ]

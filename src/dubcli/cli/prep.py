@@ -9,6 +9,7 @@ import typer
 
 from dubcli.cli import console
 from dubcli.cli.options import (
+    AssumePrimaryOption,
     CacheOption,
     JsonOption,
     MaxFailuresOption,
@@ -33,9 +34,6 @@ SourcesArgument = Annotated[
 ]
 LangOption = Annotated[
     str, typer.Option("--lang", help="Languages by ISO 639 code, the primary first.", show_default=True)
-]
-AssumePrimaryOption = Annotated[
-    bool, typer.Option("--assume-primary", help="Take a film's single untagged track for the primary language.")
 ]
 MatchLevelOption = Annotated[
     bool, typer.Option("--match-level", help="Bring every dub to the primary track's loudness.")

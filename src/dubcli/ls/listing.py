@@ -12,11 +12,12 @@ from dubcli.cache.layout import CACHE_FILE
 from dubcli.cache.reader import Cache, Movie
 from dubcli.core.subsets import LanguageSubsets, language_subsets
 from dubcli.core.tracks import NOSPEECH
-from dubcli.errors import InputError
 from dubcli.jobs.progress import SILENT, Progress
+from dubcli.ls.films import Choice, judge, look, most_have
 from dubcli.ls.title import TitleRow, TrackRow
-from dubcli.media.sources import Film, find_films
-from dubcli.media.streams import AudioTrack, MediaInfo, probe
+from dubcli.media.films import require_new, write_manifest
+from dubcli.media.languages import check_languages, regional_tag
+from dubcli.media.library import find_films
 
 TASK = "titles"
 
@@ -71,33 +72,48 @@ def list_cache(path: Path, *, check: bool = False, progress: Progress = SILENT) 
     return Listing(tuple(titles), str(cache.info.get("parameters", {}).get("primary", "")))
 
 
-def list_sources(sources: Sequence[Path], *, progress: Progress = SILENT) -> Listing:
-    """The films of files, folders and manifests, by their headers alone.
+def list_sources(
+    sources: Sequence[Path],
+    languages: Sequence[str] = (),
+    *,
+    assume_primary: bool = False,
+    manifest: Path | None = None,
+    progress: Progress = SILENT,
+) -> Listing:
+    """The films of files, folders and manifests, by their headers alone, and what prep would take of them.
 
     Args:
         sources: files, folders, ``.csv`` manifests.
+        languages: as ``dubav prep --lang`` has them, the primary first; none: all that there are.
+        assume_primary: as ``dubav prep`` has it.
+        manifest: where to write what would be taken, as a manifest for ``dubav prep``.
         progress: takes a bar.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none, a language is none, or the manifest cannot be written.
 
     >>> from pathlib import Path
     >>> [title.languages for title in list_sources([Path("films")]).titles]
     [('en', 'es')]
     """
+    tags = check_languages(list(languages))
+    regions = {tag: regional_tag(written) or "" for tag, written in zip(tags, languages, strict=True)}
+    choice = Choice(languages=tags, regions=regions, assume_primary=assume_primary)
     films = find_films(sources)
+    if manifest is not None:
+        require_new(manifest)
     progress.start(TASK, len(films), "titles")
-    titles = []
+    looked = []
     for number, film in enumerate(films, start=1):
-        titles.append(_from_film(film))
+        looked.append(look(film))
         progress.update(TASK, number)
     progress.finish(TASK)
-    counts: dict[str, int] = {}
-    for title in titles:
-        for language in title.languages:
-            counts[language] = counts.get(language, 0) + 1
-    primary = "en" if "en" in counts else max(counts, key=lambda language: counts[language], default="")
-    return Listing(tuple(titles), primary)
+    primary = tags[0] if tags else most_have(looked)
+    titles = [judge(one, choice, primary) for one in looked]
+    if manifest is not None:
+        found = sorted({tag for one in titles for tag in one.in_manifest.tracks}, key=lambda tag: (tag != primary, tag))
+        write_manifest(manifest, tags or found, [one.in_manifest for one in titles])
+    return Listing(tuple(one.row for one in titles), primary)
 
 
 def _from_movie(movie: Movie, findings: tuple[str, ...]) -> TitleRow:
@@ -116,43 +132,14 @@ def _from_movie(movie: Movie, findings: tuple[str, ...]) -> TitleRow:
                 channels=int(track.get("channels", 0)),
                 layout=", ".join(track.get("layouts", [])),
                 note=str(track.get("sync", {}).get("status", "")),
+                index=track.get("stream"),
+                tag=str(track.get("tag", "")),
+                title=str(track.get("title", "")),
+                taken_for=(language,),
+                why=str(track.get("found_by", "")),
             )
             for language, track in ((language, movie.tracks[language]) for language in movie.languages)
         ),
         note="; ".join(notes),
         findings=findings,
     )
-
-
-def _from_film(film: Film) -> TitleRow:
-    try:
-        info = probe(film.video)
-    except InputError as error:
-        return TitleRow(title=film.name, problem=str(error))
-    if info.video is None:
-        return TitleRow(title=film.name, problem="no video stream", tracks=_tracks(info))
-    notes = [note for note, holds in ((info.video.hdr, info.video.hdr), ("interlaced", info.video.interlaced)) if holds]
-    return TitleRow(
-        title=film.name,
-        duration_seconds=info.duration_seconds or 0.0,
-        video=f"{info.video.codec} {info.video.width}x{info.video.height}",
-        tracks=_tracks(info),
-        note=", ".join(map(str, notes)),
-    )
-
-
-def _tracks(info: MediaInfo) -> tuple[TrackRow, ...]:
-    return tuple(
-        TrackRow(
-            language=track.language or "und",
-            codec=track.codec or "no decoder",
-            channels=track.channels,
-            layout=track.layout,
-            note=_note(track),
-        )
-        for track in info.audio
-    )
-
-
-def _note(track: AudioTrack) -> str:
-    return f"not taken: {track.title or 'commentary or description'}" if track.special else ""

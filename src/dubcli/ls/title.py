@@ -7,13 +7,25 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class TrackRow:
-    """One language's track. ``channels`` and ``codec`` are what the film has, also where the row is a cache's."""
+    """One track. ``channels`` and ``codec`` are what the film has, also where the row is a cache's.
+
+    Of sources also ``index``, which is ffprobe's absolute stream index, ``file`` (of a track beside the film; else
+    empty), what the container says (``tag``, ``title``, ``flags``), and what ``dubav prep`` would do with it:
+    ``taken_for`` these languages, or none, and ``why``.
+    """
 
     language: str
     codec: str
     channels: int
     layout: str
     note: str = ""
+    index: int | None = None
+    file: str = ""
+    tag: str = ""
+    title: str = ""
+    flags: tuple[str, ...] = ()
+    taken_for: tuple[str, ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +42,8 @@ class TitleRow:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """In the order of the tracks, each once."""
-        return tuple(dict.fromkeys(track.language for track in self.tracks))
+        """Those in which prep takes a track, in the order of the tracks, each once."""
+        return tuple(dict.fromkeys(language for track in self.tracks for language in track.taken_for))
 
     @property
     def hours(self) -> float:

@@ -1,41 +1,21 @@
-"""From what the user names (files, folders, manifests) to films, each with the track of every language."""
+"""From a film's streams and the files beside it to the track of each language, and why each of the others is left."""
 
 from __future__ import annotations
 
-import csv
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from dubcli.errors import InputError, UserError
-from dubcli.media.kinds import CLOSED, FILM, FILM_SUFFIXES, SOUND, as_read, kind_of, walk
-from dubcli.media.languages import language_tag, met_by, parse_language, regional_distance
+from dubcli.errors import InputError
+from dubcli.media.films import Film
+from dubcli.media.kinds import SOUND, as_read, kind_of
+from dubcli.media.languages import language_tag, met_by, regional_distance
 from dubcli.media.special import says_special
 from dubcli.media.streams import AudioTrack, MediaInfo, probe
 
-AUTO = "auto"  # of a manifest's cell
 _FLAGS = frozenset({"default"})  # of file names that players know and that say nothing of the sound
-
-
-@dataclass(frozen=True, kw_only=True)
-class Film:
-    """A video file, and from a manifest a title of its own and the files (with stream index or None) of languages.
-
-    ``without``: languages of which it has none, whatever is in the file.
-    """
-
-    video: Path
-    title: str | None = None
-    named_tracks: tuple[tuple[str, Path, int | None], ...] = ()
-    without: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """What the film is called in logs."""
-        return self.title or str(self.video)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,84 +28,14 @@ class ChosenTrack:
     how: str
 
 
-def find_films(sources: Sequence[str | Path]) -> list[Film]:
-    """Films in the order given, a folder's sorted by path. Raises UserError for a source that holds none.
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What becomes of one track: the languages that it is ``taken_for``, if any, and ``why``."""
 
-    A source is a video file, a folder (searched recursively) or a ``.csv`` manifest. A folder that cannot be read is
-    given as a film, which then fails for that reason.
-    """
-    films: list[Film] = []
-    for source in map(Path, sources):
-        if source.is_dir():
-            found = sorted(Path(one.path) for one in walk(source, once=True) if one.kind in (FILM, CLOSED))
-            if not found:
-                suffixes = " ".join(sorted(FILM_SUFFIXES))
-                raise UserError(f"no video file in {source}; files with one of {suffixes} are taken")
-            films += [Film(video=path) for path in found]
-        elif source.suffix.lower() == ".csv" and source.is_file():
-            films += read_manifest(source)
-        elif source.exists():
-            films.append(Film(video=source))
-        else:
-            raise UserError(f"{source} is not there; give video files, folders or a .csv manifest")
-    return list({(film.video.absolute(), film.title): film for film in films}.values())
-
-
-def read_manifest(path: Path) -> list[Film]:
-    """Columns ``movie,video,en,es,...``; a cell is a file or ``file:STREAM``, relative to the manifest.
-
-    An empty cell says that there is none, ``auto`` that it is found as without a manifest; so is a language that has
-    no column.
-    Raises UserError that names the line.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"manifest {path} cannot be read: {error}") from None
-    if "movie" not in columns or "video" not in columns:
-        raise UserError(f"manifest {path} lacks the columns movie,video; its first line is {','.join(columns)}")
-    option = f"manifest {path}, column"
-    languages = {name: parse_language(name, option) for name in columns if name not in ("movie", "video")}
-    films = []
-    for number, row in enumerate(rows, start=2):
-        if not (row["video"] or "").strip():
-            raise UserError(f"manifest {path}, line {number}: no video; give its file")
-        video, _ = _cell(path, row["video"])
-        cells = {tag: (row[column] or "").strip() for column, tag in languages.items()}
-        named = [(tag, *_cell(path, text)) for tag, text in cells.items() if text and text.lower() != AUTO]
-        films.append(
-            Film(
-                video=video,
-                title=(row["movie"] or "").strip() or None,
-                named_tracks=tuple(named),
-                without=tuple(tag for tag, text in cells.items() if not text),
-            )
-        )
-    return films
-
-
-def _cell(manifest: Path, text: str) -> tuple[Path, int | None]:
-    """A file, or a file and the digits after the last colon where no file has that whole name."""
-    whole = _on_disk(manifest.parent / text.strip())
-    match = re.fullmatch(r"(.*):(\d+)", text.strip(), re.DOTALL)
-    if match is None or whole.exists():
-        return whole, None
-    return _on_disk(manifest.parent / match[1]), int(match[2])
-
-
-def _on_disk(path: Path) -> Path:
-    """A path as it is spelt on the disk, where accents are written in another way there."""
-    if path.exists() or path.parent == path:
-        return path
-    parent = _on_disk(path.parent)
-    try:
-        names = os.listdir(parent)
-    except OSError:
-        return path
-    return next((parent / name for name in names if as_read(name) == as_read(path.name)), path)
+    path: Path
+    track: AudioTrack
+    taken_for: tuple[str, ...]
+    why: str
 
 
 def choose_track(tracks: Sequence[AudioTrack], language: str | None = None) -> AudioTrack:
@@ -152,12 +62,29 @@ def choose_track(tracks: Sequence[AudioTrack], language: str | None = None) -> A
     return found
 
 
+def refusal(track: AudioTrack) -> str | None:
+    """Why a track is taken for no language, whatever else there is; None where it may be."""
+    if not track.decodable:
+        return "FFmpeg has no decoder for it"
+    if track.foreign:
+        return f"sound of programme {track.program}, the picture is of another"
+    return "commentary, description or the like" if track.special else None
+
+
 def _plain(tracks: Sequence[AudioTrack]) -> list[AudioTrack]:
-    return [track for track in tracks if track.decodable and not track.special and not track.foreign]
+    return [track for track in tracks if refusal(track) is None]
 
 
-def _preference(track: AudioTrack) -> tuple[bool, int, int]:
-    return not track.default, -track.channels, track.index
+# Of several tracks in one language: (what is said for one, what is smaller of it), in this order.
+_PREFERENCES: tuple[tuple[str, Callable[[AudioTrack], int]], ...] = (
+    ("is the default one", lambda track: not track.default),
+    ("has more channels", lambda track: -track.channels),
+    ("comes first", lambda track: track.index),
+)
+
+
+def _preference(track: AudioTrack) -> tuple[int, ...]:
+    return tuple(key(track) for _, key in _PREFERENCES)
 
 
 def _in_language(tracks: Sequence[AudioTrack], language: str, region: str = "") -> AudioTrack | None:
@@ -209,6 +136,84 @@ def choose_tracks(
         if len(untagged) == 1:
             chosen[primary] = ChosenTrack(language=primary, path=info.path, track=untagged[0], how="assumed")
     return {language: chosen[language] for language in languages if language in chosen}
+
+
+def require_primary(film: Film, info: MediaInfo, chosen: Mapping[str, ChosenTrack], primary: str) -> None:
+    """Raises InputError that says what there is, where no track was chosen in the primary language."""
+    if primary in chosen:
+        return
+    if primary in film.without:
+        raise InputError(f"no {primary} track: its cell in the manifest is empty; auto takes the film's own")
+    untagged = [track for track in _plain(info.audio) if track.untagged]
+    hint = "; --assume-primary takes a single untagged track for it" if len(untagged) == 1 else ""
+    raise InputError(f"no {primary} track (audio tracks: {_there(info.audio) or 'none'}){hint}")
+
+
+def languages_of(film: Film, info: MediaInfo) -> tuple[str, ...]:
+    """Every language that a film has a track in, in the container, in files beside it or by a manifest."""
+    own = [track.language for track in _plain(info.audio)]
+    beside = [language_tag(written) for written, _ in _sidecars(film.video)]
+    named = [language for language, _, _ in film.named_tracks]
+    found = dict.fromkeys([*own, *beside, *named])
+    return tuple(tag for tag in found if tag is not None and tag not in film.without)
+
+
+_HOW = {
+    "tag": "by its tag",
+    "sidecar": "by its file's name",
+    "manifest": "by the manifest",
+    "assumed": "by --assume-primary",
+}
+
+
+def judge_tracks(
+    film: Film, info: MediaInfo, languages: Sequence[str], chosen: Mapping[str, ChosenTrack]
+) -> list[Verdict]:
+    """Of every track of a film what became of it, in the order of the file; then those that are in files beside it.
+
+    ``chosen``: what ``choose_tracks`` made of the same arguments.
+    """
+    verdicts = []
+    beside = {(one.path, one.track.index): one.track for one in chosen.values() if one.path != info.path}
+    for path, track in [*((info.path, track) for track in info.audio), *((key[0], t) for key, t in beside.items())]:
+        taken = [one for one in chosen.values() if (one.path, one.track.index) == (path, track.index)]
+        why = _HOW[taken[0].how] if taken else _why_left(film, info, track, languages, chosen)
+        verdicts.append(Verdict(path=path, track=track, taken_for=tuple(one.language for one in taken), why=why))
+    return verdicts
+
+
+def _why_left(
+    film: Film,
+    info: MediaInfo,
+    track: AudioTrack,
+    languages: Sequence[str],
+    chosen: Mapping[str, ChosenTrack],
+) -> str:
+    reason = refusal(track)
+    if reason is not None:
+        return reason
+    if track.untagged:
+        alone = sum(other.untagged for other in _plain(info.audio)) == 1 and languages[0] not in chosen
+        return "its language is not said" + (f"; --assume-primary takes it for {languages[0]}" if alone else "")
+    if track.language is None:
+        return f"its tag {track.tag} is no one language"
+    wanted = next((language for language in languages if track.language in _tags_for(language, languages)), None)
+    if wanted is None:
+        return f"{track.language} is not asked for"
+    if wanted in film.without:
+        return f"the manifest says that there is no {wanted}"
+    return _why_another(track, chosen.get(wanted))
+
+
+def _why_another(track: AudioTrack, other: ChosenTrack | None) -> str:
+    if other is None:
+        return "what the manifest names for it cannot be used"
+    if other.how != "tag":
+        return f"{other.path.name}, track {other.track.index}, is taken for it {_HOW[other.how]}"
+    differing = ((what, key(other.track), key(track)) for what, key in _PREFERENCES)
+    what, its, ours = next((what, its, ours) for what, its, ours in differing if its != ours)
+    nearer = other.track.language != track.language or its > ours  # language and region come before the preferences
+    return f"track {other.track.index} {'is nearer to what is asked for' if nearer else what}"
 
 
 def _find(film: Film, info: MediaInfo, language: str, languages: Sequence[str], region: str) -> ChosenTrack | None:

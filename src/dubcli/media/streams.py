@@ -30,8 +30,9 @@ _HDR_TRANSFERS = {16: "HDR10 or PQ", 18: "HLG"}
 class AudioTrack:
     """One audio stream. ``index`` is ffprobe's absolute stream index; ``special``: see ``dubcli.media.special``.
 
-    ``language``: None where ``tag`` names no language. ``program``: the container's programme that it is of;
-    ``foreign``: whether that is another than the picture's, and so the sound of something else.
+    ``language``: None where ``tag`` names no language. ``flags``: FFmpeg's names of its dispositions. ``program``: the
+    container's programme that it is of; ``foreign``: whether that is another than the picture's, and so the sound of
+    something else.
     """
 
     index: int
@@ -46,6 +47,7 @@ class AudioTrack:
     special: bool
     program: int | None = None
     foreign: bool = False
+    flags: tuple[str, ...] = ()
 
     @property
     def decodable(self) -> bool:
@@ -244,4 +246,5 @@ def _audio(stream: Any, header: Header, picture_programs: Sequence[int], tag: st
         special=is_special(title, stream.disposition),
         program=next(iter(shared or programs), None),
         foreign=bool(programs and picture_programs and not shared),
+        flags=tuple(flag.name for flag in av.stream.Disposition if flag & stream.disposition),
     )

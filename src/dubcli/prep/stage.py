@@ -14,7 +14,7 @@ from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import run_jobs
-from dubcli.media.sources import find_films
+from dubcli.media.library import find_films
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.decoder import require_decoder
 from dubcli.prep.task import FilmTask

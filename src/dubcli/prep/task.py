@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dubcli.media.sources import Film
+from dubcli.media.films import Film
 from dubcli.prep.config import PrepConfig
 
 

@@ -11,8 +11,9 @@ from dubcli.cache.reader import Movie
 from dubcli.cache.writer import update_movie
 from dubcli.errors import InputError
 from dubcli.jobs.call import Report
+from dubcli.media.films import Film
 from dubcli.media.identity import content_of
-from dubcli.media.sources import ChosenTrack, Film, choose_tracks
+from dubcli.media.sources import ChosenTrack, choose_tracks, require_primary
 from dubcli.media.streams import MediaInfo, describe, open_media
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.identity import movie_id
@@ -95,11 +96,5 @@ def _choose(film: Film, info: MediaInfo, config: PrepConfig, unusable: list[str]
         problems=unusable,
         regions=dict(zip(config.languages, config.regions, strict=True)),
     )
-    if config.primary not in chosen:
-        tags = ", ".join(track.described for track in info.audio) or "none"
-        untagged = [track for track in info.audio if track.untagged and not track.special and not track.foreign]
-        if config.primary in film.without:
-            raise InputError(f"no {config.primary} track: its cell in the manifest is empty; auto takes the film's own")
-        hint = "; --assume-primary takes a single untagged track for it" if len(untagged) == 1 else ""
-        raise InputError(f"no {config.primary} track (audio tracks: {tags}){hint}")
+    require_primary(film, info, chosen, config.primary)
     return chosen

@@ -132,7 +132,7 @@ class StepList:
         return found
 
     def _prep(self) -> Step:
-        from dubcli.media.sources import find_films
+        from dubcli.media.library import find_films
 
         sources = [self.plan.place(source) for source in self.plan.films.sources]
         absent = [str(path) for path in sources if not path.exists()]

@@ -1,0 +1,157 @@
+"""A film, and manifests: films and their tracks said by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubcli.core.atomic import atomic_write
+from dubcli.errors import UserError
+from dubcli.media.kinds import as_read
+from dubcli.media.languages import parse_language
+
+AUTO = "auto"  # of a manifest's cell
+NOTE = "note"
+_COLUMNS = ("movie", "video")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Film:
+    """A video file, and from a manifest a title of its own and the files (with stream index or None) of languages.
+
+    ``without``: languages of which it has none, whatever is in the file.
+    """
+
+    video: Path
+    title: str | None = None
+    named_tracks: tuple[tuple[str, Path, int | None], ...] = ()
+    without: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the film is called in logs."""
+        return self.title or str(self.video)
+
+
+def read_manifest(path: Path) -> list[Film]:
+    """Columns ``movie,video,en,es,...``; a cell is a file or ``file:STREAM``, relative to the manifest.
+
+    An empty cell says that there is none, ``auto`` that it is found as without a manifest; so is a language that has
+    no column. A column ``note`` is for people; a ``movie`` that is the file's own name says nothing more than that.
+    Raises UserError that names the line.
+    """
+    try:
+        # names of files need not be UTF-8; all else is
+        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            rows = list(reader)
+    except (OSError, csv.Error) as error:
+        raise UserError(f"manifest {path} cannot be read: {error}") from None
+    if "movie" not in columns or "video" not in columns:
+        raise UserError(f"manifest {path} lacks the columns movie,video; its first line is {','.join(columns)}")
+    option = f"manifest {path}, column"
+    languages = {name: parse_language(name, option) for name in columns if name not in (*_COLUMNS, NOTE)}
+    films = []
+    for number, row in enumerate(rows, start=2):
+        if not (row["video"] or "").strip():
+            raise UserError(f"manifest {path}, line {number}: no video; give its file")
+        video, _ = _cell(path, row["video"])
+        title = (row["movie"] or "").strip()
+        _require_text(path, number, video, title)
+        cells = {tag: row[column] or "" for column, tag in languages.items()}
+        named = [(tag, *_cell(path, text)) for tag, text in cells.items() if text.strip().lower() not in ("", AUTO)]
+        films.append(
+            Film(
+                video=video,
+                title=title if title not in ("", video.stem.strip()) else None,
+                named_tracks=tuple(named),
+                without=tuple(tag for tag, text in cells.items() if not text.strip()),
+            )
+        )
+    return films
+
+
+def _require_text(manifest: Path, line: int, video: Path, title: str) -> None:
+    """Raises UserError for bytes that are no UTF-8 and no file's name, as of a manifest in another encoding."""
+    for text in (title, str(video)):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            if not video.exists() or text not in (video.stem.strip(), str(video)):
+                where = f"manifest {manifest} cannot be read: line {line}"
+                raise UserError(f"{where} is not UTF-8; save it as UTF-8") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestRow:
+    """One film and its tracks by language, as (file, stream); ``note`` is for people."""
+
+    film: Film
+    tracks: Mapping[str, tuple[Path, int]]
+    note: str = ""
+
+
+def require_new(path: Path) -> None:
+    """Raises UserError where a manifest is there already."""
+    if path.exists():
+        raise UserError(f"{path} is there, and may have been edited; remove it or give another --manifest")
+
+
+def write_manifest(path: Path, languages: Sequence[str], rows: Sequence[ManifestRow]) -> None:
+    """What ``read_manifest`` reads back to the same films and tracks. Raises UserError where it cannot be written."""
+    require_new(path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([*_COLUMNS, *languages, NOTE])
+    for row in rows:
+        cells = [_as_cell(path, *row.tracks[language]) if language in row.tracks else "" for language in languages]
+        writer.writerow([row.film.title or row.film.video.stem, _as_named(path, row.film.video), *cells, row.note])
+    try:
+        with atomic_write(path) as file:
+            file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; give another --manifest") from None
+
+
+def _as_named(manifest: Path, file: Path) -> str:
+    """A file as a manifest names it: by its path from the manifest on, or by its whole path."""
+    folder, whole = Path(os.path.abspath(manifest)).parent, Path(os.path.abspath(file))
+    return str(whole.relative_to(folder) if folder in whole.parents else whole)
+
+
+def _as_cell(manifest: Path, file: Path, stream: int) -> str:
+    name, number = _as_named(manifest, file), str(stream)
+    while (manifest.parent / f"{name}:{number}").exists():
+        number = "0" + number  # a file has the whole cell's name
+    return f"{name}:{number}"
+
+
+def _cell(manifest: Path, text: str) -> tuple[Path, int | None]:
+    """A file, or a file and the digits after the last colon where no file has that whole name."""
+    for written in (text, text.strip()):  # a name may begin or end with spaces
+        whole = _on_disk(manifest.parent / written)
+        match = re.fullmatch(r"(.*):(\d+)", written, re.DOTALL)
+        file, stream = (
+            (whole, None) if match is None or whole.exists() else (_on_disk(manifest.parent / match[1]), int(match[2]))
+        )
+        if file.exists():
+            break
+    return file, stream
+
+
+def _on_disk(path: Path) -> Path:
+    """A path as it is spelt on the disk, where accents are written in another way there."""
+    if path.exists() or path.parent == path:
+        return path
+    parent = _on_disk(path.parent)
+    try:
+        names = os.listdir(parent)
+    except OSError:
+        return path
+    return next((parent / name for name in names if as_read(name) == as_read(path.name)), path)

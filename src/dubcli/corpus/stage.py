@@ -33,7 +33,7 @@ from dubcli.corpus.plan import FilmPlan, lines, plan_film, words_plan
 from dubcli.corpus.probes import write_probe_sounds, write_word_sounds
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import run_jobs
+from dubcli.jobs.runner import Named, run_jobs
 from dubcli.media import mux
 from dubcli.media.subtitles import Subtitle, write_srt
 from dubcli.speech.engines import named_engines
@@ -99,9 +99,7 @@ def make_corpus(
     work: list[tuple[int, bool]] = [(index, False) for index in range(config.films)]
     work += [(index, True) for index in range(config.heldout)]
     job = functools.partial(_make_one, folder=root, config=config)
-    summary = run_jobs(
-        job, work, key=_name, options=options, log=root / "corpus.jsonl", progress=progress, unit="films"
-    )
+    summary = run_jobs(job, work, Named(key=_name), options=options, log=root / "corpus.jsonl", progress=progress)
     for failure in summary.failures:
         raise RuntimeError(f"{failure.key}: {failure.reason}")
     corpus = Corpus(root, config)

@@ -32,7 +32,7 @@ from dubcli.jobs.local import run_in_processes
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import FAILED
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import run_jobs
+from dubcli.jobs.runner import Named, run_jobs
 
 _WORKER_THREADS = 2
 """Decoding threads of a cluster's worker."""
@@ -70,16 +70,7 @@ def open_embedder(ckpt: Model, config: EmbedConfig, say: Callable[[str], None]) 
     """The Embedder of a checkpoint with the options of ``config``."""
     if isinstance(ckpt, Embedder):
         return ckpt
-    return Embedder(
-        ckpt,
-        device=config.device,
-        compile=config.compile,
-        precision=config.precision,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        preset=config.preset,
-        say=say,
-    )
+    return Embedder(ckpt, config, say=say)
 
 
 def wanted_of(embedder: Embedder, config: EmbedConfig) -> Wanted:
@@ -98,17 +89,21 @@ def wanted_of(embedder: Embedder, config: EmbedConfig) -> Wanted:
     )
 
 
-def make_missing(
-    plan: Plan,
-    ckpt: Model,
-    embedder: Embedder,
-    config: EmbedConfig,
-    devices: Sequence[torch.device],
-    options: JobOptions,
-    progress: Progress,
-    summary: EmbedSummary,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a run of ``embed`` is made with: the model as it was given and as it is open here, options, devices."""
+
+    ckpt: Model
+    embedder: Embedder
+    config: EmbedConfig
+    options: JobOptions
+    progress: Progress
+    devices: Sequence[torch.device]
+
+
+def make_missing(work: Work, plan: Plan, summary: EmbedSummary) -> None:
     """Make the blocks of the plan (or of this shard) that are not there; count all inputs in ``summary``."""
+    options, progress = work.options, work.progress
     missing = set()
     total_bytes = 0
     for planned in plan.blocks(options.shard):
@@ -121,19 +116,18 @@ def make_missing(
     note = _Note(summary, options, progress)
     todo = _Todo(plan, options.shard, frozenset(missing), total_bytes)
     if options.scheduler is not None:
-        _make_on_cluster(list(todo), ckpt, embedder, config, options, progress)
+        _make_on_cluster(work, list(todo))
         _Collector(plan.path.parent, missing, note)()
         return
     worth = max(1, len(missing) // _BLOCKS_PER_PROCESS, total_bytes // _BYTES_PER_PROCESS)
-    devices = devices[: min(worth, len(missing))]
+    devices = work.devices[: min(worth, len(missing))]
     progress.start("embed", plan.n_items, "files")
     try:
         if len(devices) > 1:
-            _make_in_processes(
-                todo, ckpt, embedder, config, devices, options, _Collector(plan.path.parent, missing, note)
-            )
+            _make_in_processes(replace(work, devices=devices), todo, _Collector(plan.path.parent, missing, note))
         else:
-            make_blocks(todo, embedder, config, note, threads=options.worker_count, total_bytes=total_bytes)
+            threads = options.worker_count
+            make_blocks(todo, pipeline_of(work.embedder, work.config, threads, total_bytes), note)
     finally:
         progress.finish("embed")
 
@@ -199,20 +193,14 @@ class _Note:
         self._progress.update("embed", done, failed=summary.failed, speed=speed)
 
 
-def make_blocks(
-    todo: Iterable[PlannedBlock],
-    embedder: Embedder,
-    config: EmbedConfig,
-    note: Callable[[dict[str, Any]], None],
-    *,
-    threads: int,
-    total_bytes: int,
-    base: str = "",
-) -> None:
-    """Make the features of the blocks and save each as soon as its last item is there.
+def pipeline_of(embedder: Embedder, config: EmbedConfig, threads: int, total_bytes: int, *, base: str = "") -> Pipeline:
+    """What turns items into features; ``base``: the folder that relative paths are in, empty is the working folder."""
+    wanted = replace(wanted_of(embedder, config), base=base)
+    return Pipeline(embedder, wanted, per_chunk=config.per_chunk, threads=threads, total_bytes=total_bytes)
 
-    ``base``: the folder that relative paths are in; empty is the working folder.
-    """
+
+def make_blocks(todo: Iterable[PlannedBlock], pipeline: Pipeline, note: Callable[[dict[str, Any]], None]) -> None:
+    """Make the features of the blocks and save each as soon as its last item is there."""
     open_blocks: dict[int, tuple[PlannedBlock, dict[int, Block]]] = {}
     home: dict[int, tuple[int, int]] = {}
 
@@ -232,34 +220,24 @@ def make_blocks(
             save_block(planned.path, Block.joined([parts[i] for i in range(len(parts))]))
             del open_blocks[number]
 
-    wanted = replace(wanted_of(embedder, config), base=base)
-    pipeline = Pipeline(embedder, wanted, per_chunk=config.per_chunk, threads=threads, total_bytes=total_bytes)
     pipeline.run(items(), done)
 
 
-def _make_in_processes(
-    todo: _Todo,
-    ckpt: Model,
-    embedder: Embedder,
-    config: EmbedConfig,
-    devices: Sequence[torch.device],
-    options: JobOptions,
-    collect: _Collector,
-) -> None:
+def _make_in_processes(work: Work, todo: _Todo, collect: _Collector) -> None:
     """A process per device, each of which takes the next block that no other has taken.
 
     What a process was at when it died is made in a second round. Raises UserError when a block was not made even then.
     """
     with tempfile.TemporaryDirectory(prefix="dubav-embed-") as folder:
-        model = _for_workers(ckpt, embedder, config, Path(folder))
-        names = tuple(map(str, devices))
+        model = _for_workers(work, Path(folder))
+        names = tuple(map(str, work.devices))
         share = Devices(names=names, locks=folder, threads=threads_for(len(names)) if "cpu" in names else None)
         reasons: list[str] = []
         for turn in range(2):
             claims = Path(folder, f"claims-{turn}")
             claims.mkdir()
             mine = replace(todo, names=frozenset(collect.missing), claims=str(claims))
-            threads = max(1, options.worker_count // len(names))
+            threads = max(1, work.options.worker_count // len(names))
             function = partial(_make_claimed, todo=mine, model=model, devices=share, threads=threads)
             outcomes = run_in_processes(function, list(range(len(names))), str, len(names), SILENT, collect)
             reasons += [outcome.reason or "" for outcome in outcomes if outcome.status == FAILED]
@@ -278,9 +256,9 @@ class _WorkersModel:
     config: EmbedConfig
 
 
-def _for_workers(ckpt: Model, embedder: Embedder, config: EmbedConfig, folder: Path) -> _WorkersModel:
+def _for_workers(work: Work, folder: Path) -> _WorkersModel:
     """``folder``: where a model that is in memory alone is written. Its precision is the one that is recorded."""
-    trained = embedder.trained
+    ckpt, trained = work.ckpt, work.embedder.trained
     if isinstance(ckpt, (str, os.PathLike)):
         name = os.fspath(ckpt)
         path = str(Path(name).absolute()) if os.path.exists(name) else name
@@ -290,7 +268,7 @@ def _for_workers(ckpt: Model, embedder: Embedder, config: EmbedConfig, folder: P
             trained.model, mel_mean=trained.mel_mean, mel_std=trained.mel_std, config=trained.config
         )
         save_checkpoint(path, entries)
-    config = replace(config, precision=str(embedder.precision).removeprefix("torch."))
+    config = replace(work.config, precision=str(work.embedder.precision).removeprefix("torch."))
     return _WorkersModel(path, trained.content_hash, config)
 
 
@@ -300,34 +278,25 @@ def _make_claimed(
     """One of several processes on this machine."""
     embedder = _embedder_of_worker(model, claim(devices))
     share = todo.total_bytes // len(devices.names)
-    make_blocks(todo, embedder, model.config, _ignore, threads=threads, total_bytes=share)
+    make_blocks(todo, pipeline_of(embedder, model.config, threads, share), _ignore)
     return {}
 
 
-def _make_on_cluster(
-    todo: list[PlannedBlock],
-    ckpt: Model,
-    embedder: Embedder,
-    config: EmbedConfig,
-    options: JobOptions,
-    progress: Progress,
-) -> None:
+def _make_on_cluster(work: Work, todo: list[PlannedBlock]) -> None:
     """A job per block. Raises UserError when a block was not made: its inputs have no outcome of their own then."""
-    if not isinstance(ckpt, (str, os.PathLike)):
+    if not isinstance(work.ckpt, (str, os.PathLike)):
         raise UserError("--scheduler needs a checkpoint file or the word random, which the cluster's workers can open")
     if not todo:
         return
     folder = todo[0].path.parent
-    model = _for_workers(ckpt, embedder, config, folder)
+    model = _for_workers(work, folder)
     summary = run_jobs(
-        partial(_make_one, model=model, devices=Devices(asked=config.device), base=os.getcwd()),
+        partial(_make_one, model=model, devices=Devices(asked=work.config.device), base=os.getcwd()),
         todo,
-        key=_name,
-        options=JobOptions(scheduler=options.scheduler),
+        Named(task="embed", unit="blocks", key=_name),
+        options=JobOptions(scheduler=work.options.scheduler),
         log=folder / "cluster.jsonl",
-        progress=progress,
-        task="embed",
-        unit="blocks",
+        progress=work.progress,
     )
     if summary.failures:
         raise UserError(
@@ -346,7 +315,7 @@ def _make_one(
     embedder = _embedder_of_worker(model, claim(devices))
     here = PlannedBlock(Path(base) / planned.path, planned.items)
     total_bytes = sum(max(0, item.size) for item in planned.items)
-    make_blocks([here], embedder, model.config, _ignore, threads=_WORKER_THREADS, total_bytes=total_bytes, base=base)
+    make_blocks([here], pipeline_of(embedder, model.config, _WORKER_THREADS, total_bytes, base=base), _ignore)
     return {"inputs": len(planned.items)}
 
 

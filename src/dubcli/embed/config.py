@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from dubcli.core.machine import parse_precision
 from dubcli.errors import UserError, did_you_mean
@@ -23,6 +24,17 @@ def check_chunk_rule(rule: str) -> str:
     if rule not in CHUNK_RULES:
         raise UserError(f"--chunks is {rule!r}{did_you_mean(rule, CHUNK_RULES)}; give one of {', '.join(CHUNK_RULES)}")
     return rule
+
+
+class ModelOptions(TypedDict, total=False):
+    """The options of ``EmbedConfig`` that say how a model is run, as keywords of ``Embedder``."""
+
+    device: str | None
+    compile: bool | None
+    precision: str
+    batch_size: int | None
+    seed: int
+    preset: str
 
 
 @dataclass(frozen=True, kw_only=True)

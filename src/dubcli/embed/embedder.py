@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,9 +19,13 @@ from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.trained import TrainedModel, random_trained
 from dubcli.core.transforms import eval_clip, normalise_mels
 from dubcli.embed.chunks import Chunk, cut
+from dubcli.embed.config import EmbedConfig, ModelOptions
 from dubcli.embed.engine import Compiling, Engine, Pending, fold_example, say_nothing
 from dubcli.errors import UserError
 from dubcli.media.resample import RESAMPLER, resample_blocks
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 RANDOM = "random"
 
@@ -32,16 +37,17 @@ class Embedder:
 
     Args:
         ckpt: a checkpoint file, ``"random"`` (a seeded random model, the RP baseline of appendix D) or a TrainedModel.
-        device: torch's name; None is CUDA when there is one.
-        compile: at the first batch (True), never (False), or where the chunks of one call pay for it (None).
-        precision: ``"auto"`` (bf16 where the device computes it natively, else fp32), ``"bf16"``, ``"fp16"``,
-            ``"fp32"``.
-        batch_size: chunks at once; None chooses by device.
-        seed, preset: of the random model.
+        config: of it ``device``, ``compile``, ``precision``, ``batch_size``, and the random model's ``seed`` and
+            ``preset`` count here.
         say: takes lines for the user.
+        options: those of ``config`` by name, in its place or over it. ``device``: torch's name; None is CUDA when there
+            is one. ``compile``: at the first batch (True), never (False, the default), or where the chunks of one call
+            pay for it (None). ``precision``: ``"auto"`` (bf16 where the device computes it natively, else fp32),
+            ``"bf16"``, ``"fp16"``, ``"fp32"``. ``batch_size``: chunks at once; None chooses by device.
 
     Raises:
         UserError: a file that is no checkpoint, a device that is not there.
+        TypeError: an option of another name.
 
     >>> features = Embedder("random", preset="tiny").audio(np.zeros((2, 48000)), 48000)  # one second of two sounds
     >>> features.shape, features.dtype
@@ -51,20 +57,19 @@ class Embedder:
     def __init__(
         self,
         ckpt: str | os.PathLike[str] | TrainedModel = RANDOM,
+        config: EmbedConfig = EmbedConfig(compile=False),
         *,
-        device: str | None = None,
-        compile: bool | None = False,
-        precision: str = "auto",
-        batch_size: int | None = None,
-        seed: int = 0,
-        preset: str = "paper",
         say: Callable[[str], None] = say_nothing,
+        **options: Unpack[ModelOptions],
     ) -> None:
-        self.trained = load_trained_or_random(ckpt, seed=seed, preset=preset)
-        self.device = choose_device(device)
-        self._precision = choose_precision(precision, self.device)
-        self._batch_size = batch_size
-        self._compiling = Compiling(compile, say)
+        if unknown := options.keys() - ModelOptions.__annotations__.keys():
+            raise TypeError(f"Embedder has no argument {', '.join(sorted(unknown))}")
+        config = replace(config, **options)
+        self.trained = load_trained_or_random(ckpt, seed=config.seed, preset=config.preset)
+        self.device = choose_device(config.device)
+        self._precision = choose_precision(config.precision, self.device)
+        self._batch_size = config.batch_size
+        self._compiling = Compiling(config.compile, say)
         self._engines: dict[str, Engine] = {}
 
     @property

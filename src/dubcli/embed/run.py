@@ -19,7 +19,7 @@ import torch
 from dubcli import __version__
 from dubcli.core.atomic import read_json, remove_leftovers, write_json
 from dubcli.core.same import require_same
-from dubcli.embed.blocks import Model, devices_of, make_missing, open_embedder, wanted_of
+from dubcli.embed.blocks import Model, Work, devices_of, make_missing, open_embedder, wanted_of
 from dubcli.embed.chunks import HALF
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
@@ -81,10 +81,9 @@ def embed(
 def embed_files(
     paths: Sequence[str | os.PathLike[str]],
     ckpt: Model,
+    config: EmbedConfig = EmbedConfig(modalities=("audio",)),
     *,
-    modalities: Sequence[str] = ("audio",),
     out: str | os.PathLike[str] | None = None,
-    config: EmbedConfig | None = None,
     options: JobOptions = JobOptions(),
     progress: Progress = SILENT,
 ) -> Features:
@@ -93,10 +92,10 @@ def embed_files(
     Args:
         paths: the files.
         ckpt: as of ``embed``.
-        modalities: ``audio``, ``video`` or both.
+        config: as of ``embed``; by default of the sound alone.
         out: a folder that keeps them; there they are made once, resumed after a kill, and made again when a file has
             changed. Without it they are made in a temporary folder and returned as arrays.
-        config, options, progress: as of ``embed``.
+        options, progress: as of ``embed``.
 
     Returns:
         Features with one row for each file.
@@ -108,13 +107,12 @@ def embed_files(
     >>> embed_files(["sounds/low/0.wav", "sounds/high/0.wav"], "runs/es").audio.shape
     (2, 1024)
     """
-    chosen = replace(config or EmbedConfig(), modalities=tuple(modalities))
     items = [file_item(os.fspath(path)) for path in paths]
     if out is not None:
-        _embed_items(items, ckpt, Path(out), chosen, options, progress)
+        _embed_items(items, ckpt, Path(out), config, options, progress)
         return load_features(out)
     with tempfile.TemporaryDirectory(prefix="dubav-embed-") as folder:
-        _embed_items(items, ckpt, Path(folder), chosen, options, progress)
+        _embed_items(items, ckpt, Path(folder), config, options, progress)
         features = load_features(folder)
         return features.in_memory()
 
@@ -130,23 +128,24 @@ def _embed_items(
     begun, summary = time.monotonic(), EmbedSummary()
     devices = devices_of(ckpt, config, options)
     embedder = open_embedder(ckpt, replace(config, device=str(devices[0])), progress.message)
+    work = Work(ckpt=ckpt, embedder=embedder, config=config, options=options, progress=progress, devices=devices)
     identity = _identity(embedder, config)
     _refuse_other(out, identity)
     try:
-        work = open_work_folder(out)
-        remove_leftovers(work)
+        folder = open_work_folder(out)
+        remove_leftovers(folder)
         remove_leftovers(out)
-        plan = write_plan(work, items, json.dumps(identity, sort_keys=True))
+        plan = write_plan(folder, items, json.dumps(identity, sort_keys=True))
         if not plan.n_items:
-            shutil.rmtree(work)
+            shutil.rmtree(folder)
             raise UserError("no sound and no video among the inputs; give files, a folder with some, a list or a cache")
         if _is_complete(out, plan):
             for record in read_table(out / "items.csv"):
                 tell(summary.add(record, before=True), summary, options, progress)
-            shutil.rmtree(work, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         else:
-            make_missing(plan, ckpt, embedder, config, devices, options, progress, summary)
-            _finish(out, work, plan, embedder, config, identity, progress)
+            make_missing(work, plan, summary)
+            _finish(work, plan, out, identity)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
@@ -185,17 +184,10 @@ def _is_complete(out: Path, plan: Plan) -> bool:
     return (out / DONE_FILE).exists() and read_json(out / DONE_FILE).get("key") == plan.key
 
 
-def _finish(
-    out: Path,
-    work: Path,
-    plan: Plan,
-    embedder: Embedder,
-    config: EmbedConfig,
-    identity: dict[str, Any],
-    progress: Progress,
-) -> None:
+def _finish(work: Work, plan: Plan, out: Path, identity: dict[str, Any]) -> None:
     """Join the blocks when all are there; of several shards the last one does it."""
-    with open(work / "lock", "w") as lock:
+    folder, config, progress = plan.path.parent, work.config, work.progress
+    with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _is_complete(out, plan):
             return
@@ -208,13 +200,13 @@ def _finish(
         counts = write_features(out, blocks, per_chunk=config.per_chunk, file_format=config.format)
         ignored = out / "ignored.csv"
         if plan.n_ignored:
-            os.replace(work / "ignored.csv", ignored)
+            os.replace(folder / "ignored.csv", ignored)
             progress.message(f"{plan.n_ignored} files are no sounds or videos by their names; {ignored} lists them")
         else:
             ignored.unlink(missing_ok=True)
-        description = _describe(embedder, config, counts)
+        description = _describe(work.embedder, config, counts)
         write_json(out / DONE_FILE, {"key": plan.key, **description, "identity": identity})
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _describe(embedder: Embedder, config: EmbedConfig, counts: dict[str, int]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,35 +24,42 @@ from dubcli.jobs.progress import SILENT, Progress
 Item = TypeVar("Item")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What a job is called on screen, in which unit it counts, and by which ``key`` an item is known in the log."""
+
+    task: str = "films"
+    unit: str = "films"
+    key: Callable[[Any], str] = str
+
+
 def run_jobs(
     function: Callable[[Item, Report], dict[str, Any]],
     items: Sequence[Item],
+    named: Named = Named(),
     *,
-    key: Callable[[Item], str] = str,
     options: JobOptions = JobOptions(),
     log: Path,
     progress: Progress = SILENT,
-    task: str = "films",
-    unit: str = "films",
 ) -> JobSummary:
     """Run ``function`` over ``items`` (or over this process's shard of them) and return what became of each.
 
-    ``key`` names an item in the log and on screen; ``log`` is a ``.jsonl`` file that gets a line per item. Raises
-    UserError when the job as a whole cannot go on, or when more inputs failed than ``options`` bear; what was done
-    by then stays done. Ctrl-C ends the workers and raises KeyboardInterrupt.
+    ``log`` is a ``.jsonl`` file that gets a line per item. Raises UserError when the job as a whole cannot go on, or
+    when more inputs failed than ``options`` bear; what was done by then stays done. Ctrl-C ends the workers and raises
+    KeyboardInterrupt.
     """
     chosen = take_shard(items, options.shard)
     summary, writer, begun = JobSummary(), OutcomeLog(log), time.monotonic()
-    progress.start(task, len(chosen), unit)
+    progress.start(named.task, len(chosen), named.unit)
     try:
-        for outcome in _engine(function, chosen, key, options, progress):
+        for outcome in _engine(function, chosen, named.key, options, progress):
             _log(writer, outcome)
             summary.outcomes.append(outcome)
             summary.elapsed_seconds = time.monotonic() - begun
-            _tell(progress, task, outcome, summary)
+            _tell(progress, named.task, outcome, summary)
             _check_limit(summary, options, log)
     finally:
-        progress.finish(task)
+        progress.finish(named.task)
     summary.elapsed_seconds = time.monotonic() - begun
     return summary
 

@@ -13,7 +13,7 @@ from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import run_jobs
+from dubcli.jobs.runner import Named, run_jobs
 from dubcli.media.library import find_films
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.decoder import require_decoder
@@ -72,12 +72,10 @@ def prepare(
         return run_jobs(
             prepare_film,
             tasks,
-            key=lambda task: task.film.name,
+            Named(key=lambda task: task.film.name),
             options=options,
             log=cache / layout.PREP_LOG,
             progress=progress,
-            task="films",
-            unit="films",
         )
     finally:
         sweep(cache)

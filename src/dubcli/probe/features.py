@@ -65,15 +65,7 @@ def checkpoint_features(
     distinct = sorted(set(filter(None, paths)))
     if not distinct:
         return ClipFeatures(array=np.zeros((len(clips), 0), dtype=np.float32), failed=uncut)
-    features = embed_files(
-        distinct,
-        embedder,
-        modalities=config.modalities,
-        out=folder,
-        config=config,
-        options=options,
-        progress=progress,
-    )
+    features = embed_files(distinct, embedder, config, out=folder, options=options, progress=progress)
     found = matched(features, paths, config.modalities)
     return ClipFeatures(array=found.array, failed={**found.failed, **uncut})
 

@@ -17,7 +17,7 @@ from dubcli.jobs.devices import Devices, devices_for_workers
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import run_jobs
+from dubcli.jobs.runner import Named, run_jobs
 from dubcli.separate.config import SeparateConfig
 from dubcli.separate.files import LOG_FILE, plan_files, separate_file
 from dubcli.separate.models import check_folder, check_name
@@ -79,7 +79,7 @@ def _movies(config: SeparateConfig, devices: Devices, options: JobOptions, progr
     return run_jobs(
         function,
         [str(movie.folder) for movie in movies],
-        key=lambda folder: Path(folder).name,
+        Named(key=lambda folder: Path(folder).name),
         options=options,
         log=config.cache / layout.SEPARATE_LOG,
         progress=progress,
@@ -101,10 +101,8 @@ def _files(config: SeparateConfig, devices: Devices, options: JobOptions, progre
     return run_jobs(
         partial(separate_file, config=config, devices=devices),
         tasks,
-        key=lambda task: str(task.source),
+        Named(task="files", unit="files", key=lambda task: str(task.source)),
         options=options,
         log=config.out / LOG_FILE,
         progress=progress,
-        task="files",
-        unit="files",
     )

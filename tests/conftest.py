@@ -9,10 +9,9 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-
 # Before torch is imported: one thread, so that sums have the same order on every machine and `pytest -n auto` has a
 # process per core rather than every core's threads in each process.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

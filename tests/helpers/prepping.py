@@ -6,8 +6,6 @@ import json
 import subprocess
 from pathlib import Path
 
-import torch
-
 from dubcli.cache.check import check_movie
 from dubcli.cache.reader import Cache
 from dubcli.jobs.call import call
@@ -21,10 +19,8 @@ def run_here(function, items, key, workers, progress):
 
 
 def here(monkeypatch):
-    """Let stages work in this process, one thread each: small films are done before threads are woken."""
+    """Let stages work in this process."""
     monkeypatch.setattr("dubcli.jobs.local.run_in_processes", run_here)
-    torch.set_num_threads(1)
-    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
 
 
 def prepare_here(monkeypatch, sources, cache, languages="en", options=None, **config):

@@ -56,9 +56,9 @@ def command(cache, out, *options, first=""):
 
 
 def environment(**variables):
-    """Of processes that these tests start: on one thread, as the tests compute themselves."""
+    """Of processes that these tests start."""
     path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **variables}
+    return {**os.environ, "PYTHONPATH": path, **variables}
 
 
 def start(cache, out, *options, first="", **variables):

@@ -264,13 +264,17 @@ def test_small_steps_run_on_one_thread(wide, threads, monkeypatch):
     made = problem(rows=600, splits=1)
     made = Problem(**{**made.__dict__, "features": np.repeat(made.features, wide, axis=1)})
     used = []
+    before = torch.get_num_threads()
     original = HeadBank.forward
     monkeypatch.setattr(HeadBank, "forward", lambda *given: (used.append(torch.get_num_threads()), original(*given))[1])
     torch.set_num_threads(2)
     recipe = StepRecipe(optimizer="adam", lr=1e-4, batch_size=300, steps=2)
-    run_heads(made, recipe, Training(device="cpu"))
-    assert used == [threads] * 2
-    assert torch.get_num_threads() == 2
+    try:
+        run_heads(made, recipe, Training(device="cpu"))
+        assert used == [threads] * 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_validation_without_a_score_still_ends_with_a_head():

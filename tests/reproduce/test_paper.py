@@ -11,7 +11,6 @@ import sys
 import time
 
 import pytest
-import torch
 
 from dubcli.cli.app import app
 from dubcli.reproduce.plan import PAPER_VARIANTS
@@ -55,14 +54,6 @@ device = "cpu"
 partition = "gpu"
 """
 FILM_LANGUAGES = ("eng", "spa", "fra", "jpn")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from dubcli.cli.app import app
 from dubcli.errors import UserError
@@ -47,14 +46,6 @@ esc50 = "sets/esc50"
 tut18 = "sets/tut18"
 {more}
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def write(folder, *, epochs=2, more=""):

@@ -253,7 +253,8 @@ def _blocks(packets: Any, stream: Any) -> Iterator[tuple[int, Sound]]:
         for frame in frames:
             at = None if frame.pts is None else frame.pts * Fraction(frame.time_base)
             for part in resampler.resample(frame):
-                yield (round((at or 0) * SAMPLE_RATE) if at is not None else 0), part.to_ndarray()
+                position = 0 if at is None else round(at * SAMPLE_RATE)
+                yield position, part.to_ndarray().astype(np.float32, copy=False)
 
 
 def _layout(stream: Any) -> str:

@@ -57,8 +57,7 @@ def run_in_processes(
                 # Unpickling imports what the function needs, torch perhaps. Done by the pool, before it knows who has
                 # the job, the job of a worker that is killed meanwhile would never end.
                 work = pickle.dumps((function, item))
-                job = pool.schedule(partial(_call_and_report, work, name, reports.address))
-                waiting[job] = number, name
+                waiting[pool.schedule(partial(_call_and_report, work, name, reports.address))] = number, name
             while waiting:
                 # a timeout, so that Ctrl-C reaches the main thread while it waits
                 finished, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)

@@ -54,6 +54,6 @@ def _of_tracks(tracks: Any) -> dict[int, str]:
 
 @lru_cache(maxsize=1)
 def _schema() -> Any:
-    import ebmlite  # type: ignore[import-untyped]
+    import ebmlite
 
     return ebmlite.loadSchema("matroska.xml")

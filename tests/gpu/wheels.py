@@ -31,8 +31,6 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTING = ("pytest", "pytest-xdist", "hypothesis", "lightly")
 # A machine with a GPU has its own torch, built for its driver; whatever these require is there with them.
 TORCH = ("torch", "torchaudio", "torchvision")
-# 18 MB by which demucs's own command opens and writes files; ours does not.
-UNUSED = ("sphn", "lameenc")
 
 
 def requirements(of: Iterable[str], python: str) -> Iterator[Requirement]:
@@ -63,7 +61,6 @@ def missing(have: Collection[str], python: str) -> list[str]:
     """``NAME==VERSION`` of all that the check needs on that Python beside the packages ``have``, sorted."""
     there = {canonicalize_name(name) for name in have}
     there |= {canonicalize_name(one.name) for one in requirements(TORCH, python)}
-    there |= set(UNUSED)
     ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     needed = {canonicalize_name(one.name) for one in requirements((*ours, *TESTING), python)}
     return [f"{name}=={version}" if (version := _version(name)) else name for name in sorted(needed - there)]

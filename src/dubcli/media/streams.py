@@ -246,5 +246,5 @@ def _audio(stream: Any, header: Header, picture_programs: Sequence[int], tag: st
         special=is_special(title, stream.disposition),
         program=next(iter(shared or programs), None),
         foreign=bool(programs and picture_programs and not shared),
-        flags=tuple(flag.name for flag in av.stream.Disposition if flag & stream.disposition),
+        flags=tuple(str(flag.name) for flag in av.stream.Disposition if flag & stream.disposition),
     )

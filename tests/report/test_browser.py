@@ -1,40 +1,17 @@
 """The page in a real browser: no errors in the console, a click sorts, a sound plays, a plot zooms."""
 
 import os
-import shutil
 
 import pytest
 
 from dubcli.report import ReportConfig, report
+from helpers.browser import browser  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("Chromium and its driver are not installed")
-    options = selenium.ChromeOptions()
-    options.binary_location = binary
-    profile = tmp_path_factory.mktemp("profile")
-    for flag in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
-        "--window-size=1250,1600", f"--user-data-dir={profile}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    window = selenium.Chrome(options=options, service=selenium.ChromeService(executable_path=driver))
-    window.set_script_timeout(20)
-    yield window
-    window.quit()
-
-
-@pytest.fixture(scope="module")
-def page(project, tmp_path_factory, browser):
+def page(project, tmp_path_factory, browser):  # noqa: F811
     folder = tmp_path_factory.mktemp("report")
     report([project], folder, ReportConfig(paper=True, outside=True, gallery=2))
     browser.get((folder / "index.html").as_uri())

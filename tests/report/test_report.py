@@ -147,8 +147,9 @@ def test_the_gallery_marks_the_same_instant_in_other_languages(project):
 
 
 def test_players_are_found_in_sources_and_missing_without(project, film, tmp_path):
+    from dubcli.cache.projected import TrackClip
     from dubcli.cache.reader import Cache
-    from dubcli.report.players import TrackClip, cut_players
+    from dubcli.pages.players import cut_players
 
     movie = Cache(project / "cache").movies[0]
     (tmp_path / "deep").mkdir()
@@ -163,16 +164,15 @@ def test_players_are_found_in_sources_and_missing_without(project, film, tmp_pat
 def test_players_are_cut_where_their_clips_are(project, monkeypatch):
     from fractions import Fraction
 
+    from dubcli.cache.projected import TrackClip
     from dubcli.cache.reader import Cache
     from dubcli.media.sound import track_blocks
-    from dubcli.report import players
+    from dubcli.pages import players
 
     movie = Cache(project / "cache").movies[0]
     heard, encode = [], players._encode
     monkeypatch.setattr(players, "_encode", lambda sound: heard.append(sound) or encode(sound))
-    items = [
-        players.TrackClip(movie, clip, language) for language in movie.languages[:2] for clip in (movie.n_clips - 1, 0)
-    ]
+    items = [TrackClip(movie, clip, language) for language in movie.languages[:2] for clip in (movie.n_clips - 1, 0)]
     assert list(players.cut_players([*items, items[0]], [], SILENT)) == items
     for item, sound in zip(items, heard, strict=True):
         track, start = movie.tracks[item.language], Fraction(movie.meta["start_seconds"])

@@ -105,6 +105,10 @@ class Variant:
         """The tracks' languages, the primary first."""
         return tuple(dict.fromkeys(track.language for track in self.tracks))
 
+    def head_of(self, track: Track) -> str:
+        """The head that places a track's sound: ``primary`` its own, ``secondary`` where there is one the others."""
+        return "primary" if track == self.primary or "secondary" not in self.heads else "secondary"
+
     @property
     def sample_rate(self) -> int:
         """Hz, of the primary track: the sound that the model is used on later."""

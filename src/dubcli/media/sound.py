@@ -7,6 +7,7 @@ tears nor drifts. All positions are integers of samples.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -34,6 +35,7 @@ JITTER_SECONDS = 0.008
 SILENCE_SECONDS = 3  # of a gap at a time
 _HELD_SECONDS = 1  # of samples that are brought to stereo at a time: a frame of a codec has only 20 to 40 ms
 _BLOCK_SECONDS = 10
+_ENTRY_SECONDS = 2
 LOUDEST = 2.0  # 6 dB over full scale, which decoders of lossy sound reach; anything louder is damage
 
 
@@ -182,3 +184,30 @@ def track_blocks(
         if held:
             yield torch.from_numpy(np.concatenate(held, axis=1))
         problems += track.problems
+
+
+def track_excerpt(
+    path: Path, stream: int, film_start_seconds: Fraction, start_seconds: float, seconds: float, sample_rate: int
+) -> Tensor:
+    """A piece from the middle of a track, for ears: (2, samples) at ``sample_rate`` Hz, as many as there are.
+
+    The file is entered ``_ENTRY_SECONDS`` before the piece, so that decoders have settled where it begins; it has not
+    the bits of a track that is decoded from its start. ``film_start_seconds``: the film's zero on the container's
+    clock; ``start_seconds``: on the film's. Raises InputError when the stream cannot be read.
+    """
+    begin = film_start_seconds + Fraction(start_seconds)
+    wanted = round(seconds * sample_rate)
+    with open_media(path) as container:
+        if not 0 <= stream < len(container.streams) or container.streams[stream].type != "audio":
+            raise InputError("has no such sound track")
+        source = container.streams[stream]
+        with contextlib.suppress(av.error.FFmpegError):  # what cannot be entered is read from its start
+            container.seek(max(0, round((begin - _ENTRY_SECONDS) * av.time_base)))
+        track = StereoTrack(source, begin, sample_rate)
+        parts: list[Float] = []
+        for packet in container.demux(source):
+            parts += track.decode(packet if packet.size else None)
+            if sum(part.shape[1] for part in parts) >= wanted:
+                break
+    joined = np.concatenate([np.zeros((2, 0), np.float32), *parts], axis=1)
+    return torch.from_numpy(joined[:, :wanted])

@@ -13,25 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dubcli.cache.frames import decode_frames
+from dubcli.cache.projected import TrackClip, project
 from dubcli.cache.reader import Cache
 from dubcli.core.checkpoint import load_trained
-from dubcli.core.layout import Layout, lay_out
 from dubcli.core.machine import choose_device
 from dubcli.core.memory import keep_freed_memory
-from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.tracks import FULL
-from dubcli.core.trained import TrainedModel
-from dubcli.core.transforms import eval_video, normalise_mels
-from dubcli.errors import InputError, UserError
 from dubcli.jobs.progress import Progress
+from dubcli.pages.players import cut_players, data_uri
 from dubcli.report.collect import Run
 from dubcli.report.config import ReportConfig
-from dubcli.report.players import TrackClip, cut_players, data_uri
 
 NEAREST = 5
 FRAMES_SHOWN = 4
-_BATCH = 8
 
 
 @dataclass
@@ -61,8 +55,6 @@ def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) ->
     """
     device = choose_device(config.device)
     trained = load_trained(run.path)
-    # as they are trained: convolutions over one axis are several times slower in torch's default order on CPUs
-    lay_out(trained.model, device)
     keep_freed_memory()
     if trained.model.video is None or trained.variant.primary.kind != FULL:
         return []
@@ -70,12 +62,8 @@ def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) ->
     languages = [track.language for track in trained.variant.tracks if track.kind == FULL]  # players have speech
     sounds = [TrackClip(i.movie, i.clip, lang) for i in clips for lang in languages if i.movie.has(lang)]
     progress.start("gallery", len(clips) + len(sounds), "clips")
-    try:
-        trained.model.to(device)
-        pictures = _embed_pictures(trained, clips, device, progress)
-        heard = _embed_sounds(trained, sounds, device, progress, len(clips))
-    except torch.OutOfMemoryError:
-        raise UserError(f"out of memory on {device}; give --device cpu, or --gallery 0 for none") from None
+    placed = project(trained, [*clips, *sounds], device, lambda done: progress.update("gallery", done))
+    pictures, heard = placed[: len(clips)], placed[len(clips) :]
     progress.finish("gallery")
     similarity = pictures @ heard.T
     found = []
@@ -96,47 +84,6 @@ def _choose(cache: Cache, run: Run, most: int) -> list[TrackClip]:
     every = [TrackClip(movie, clip) for movie in movies for clip in range(movie.n_clips)]
     chosen = np.unique(np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int))
     return [every[int(index)] for index in chosen]
-
-
-def _embed_pictures(
-    trained: TrainedModel, items: Sequence[TrackClip], device: torch.device, progress: Progress
-) -> Tensor:
-    rows = []
-    model = trained.model
-    layout = Layout.of(model, device)
-    sizes = preset_sizes(trained.preset)
-    for start in range(0, len(items), _BATCH):
-        batch = [eval_video(_frames(item), sizes) for item in items[start : start + _BATCH]]
-        pixels = layout.tensor(normalise_pixels(torch.stack(batch).to(device)).permute(0, 2, 1, 3, 4))
-        with torch.no_grad():
-            rows.append(model.heads["video"](model.embed_video(pixels)).cpu())
-        progress.update("gallery", start + len(batch))
-    return torch.nn.functional.normalize(torch.cat(rows), dim=1)
-
-
-def _frames(item: TrackClip) -> Tensor:
-    """uint8 (16, 3, height, width). Raises UserError for frames that do not decode."""
-    try:
-        return decode_frames(item.movie.frame_bytes(item.clip))
-    except InputError as error:
-        raise UserError(f"{item.caption}: {error}; prepare the film again") from None
-
-
-def _embed_sounds(
-    trained: TrainedModel, items: Sequence[TrackClip], device: torch.device, progress: Progress, done: int
-) -> Tensor:
-    rows = []
-    model = trained.model
-    for start in range(0, len(items), _BATCH):
-        part = items[start : start + _BATCH]
-        mels = torch.from_numpy(np.stack([item.movie.mel(str(item.language))[item.clip] for item in part]))
-        with torch.no_grad():
-            features = model.embed_audio(normalise_mels(mels.to(device), trained.mel_mean, trained.mel_std))
-            heads = ["primary" if item.language == trained.variant.primary.language else "secondary" for item in part]
-            found = {name: model.heads[name](features).cpu() for name in set(heads)}
-        rows.append(torch.stack([found[name][index] for index, name in enumerate(heads)]))
-        progress.update("gallery", done + start + len(part))
-    return torch.nn.functional.normalize(torch.cat(rows), dim=1)
 
 
 def _nearest(items: Sequence[TrackClip], similarity: Tensor) -> list[tuple[TrackClip, float]]:

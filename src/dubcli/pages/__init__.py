@@ -1,0 +1,1 @@
+"""What every page that is written for a browser shares: its shell, charts, pictures of mels, players."""

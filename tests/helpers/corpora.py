@@ -5,7 +5,7 @@ import pytest
 from dubcli.corpus import CorpusConfig, make_corpus
 from dubcli.jobs.options import JobOptions
 
-SMALL = CorpusConfig(films=2, heldout=2, minutes=0.2, width=160, height=90)
+SMALL = CorpusConfig(films=2, heldout=2, minutes=0.2, broken=0)
 
 
 def make_small_corpus(folder):

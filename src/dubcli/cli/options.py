@@ -51,4 +51,6 @@ GpusOption = Annotated[
     typer.Option("--gpus", metavar="N", help="At most so many GPUs, a process on each; 0: the CPU. [default: all]"),
 ]
 PrecisionOption = Annotated[str, typer.Option("--precision", metavar=PRECISION_METAVAR, help=PRECISION_HELP)]
-RandomPresetOption = Annotated[str, typer.Option("--preset", metavar="paper|small|tiny", help="Of the model random.")]
+RandomPresetOption = Annotated[
+    str, typer.Option("--preset", metavar="paper|small|tiny|micro", help="Of the model random.")
+]

@@ -100,12 +100,14 @@ class AcousticResNet50(nn.Module):
         super().__init__()
         if pool not in AUDIO_POOLS:
             raise UserError(f"pool is {pool!r}; give {' or '.join(AUDIO_POOLS)}")
+        sizes = preset_sizes(preset)
         network: nn.Module = create_acoustic_resnet(
             input_channel=2,
             model_depth=50,
             model_num_class=PAPER_FEATURES,
             dropout_rate=dropout,
-            stem_dim_out=preset_sizes(preset).audio_stem,
+            stem_dim_out=sizes.audio_stem,
+            stem_conv_stride=(sizes.audio_stride[0], 1, sizes.audio_stride[1]),
             head_pool=nn.AdaptiveAvgPool3d if pool == "global" else WindowPool,
         )
         self.blocks: nn.ModuleList = with_plain_integers(network).blocks  # type: ignore[assignment]

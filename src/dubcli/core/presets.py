@@ -26,7 +26,8 @@ class ModelSizes:
     """What a preset changes: sizes only. Clips have 16 frames in all of them.
 
     crop: pixels of the square crop. The rest are pytorchvideo's builder arguments: X3D's width and depth factors, the
-    frames its stem steps over, the width of its head; channels of the Acoustic ResNet-50's stem.
+    frames its stem steps over, the width of its head; channels of the Acoustic ResNet-50's stem, and the mel frames
+    and mel bins that it steps over.
     """
 
     crop: int = 224
@@ -35,6 +36,7 @@ class ModelSizes:
     video_frame_stride: int = 1
     video_head: int = 2048
     audio_stem: int = 64
+    audio_stride: tuple[int, int] = (1, 3)
 
     def __post_init__(self) -> None:
         if self.crop < 32:
@@ -51,11 +53,21 @@ class ModelSizes:
         return self.crop * 256 // 224
 
 
-# GFLOP of one clip's forward pass, video + one audio path (2 per multiply-add): 9.5 + 29.3; 2.1 + 1.8; 0.24 + 0.46.
+# GFLOP of one clip's forward pass, video + one audio path (2 per multiply-add): 9.5 + 29.3; 2.1 + 1.8; 0.24 + 0.46;
+# 0.009 + 0.015.
 PRESETS: dict[str, ModelSizes] = {
     "paper": ModelSizes(),
     "small": ModelSizes(video_width=1.0, video_depth=1.1, video_head=1024, audio_stem=16),
     "tiny": ModelSizes(crop=112, video_width=1.0, video_depth=1.0, video_frame_stride=2, video_head=512, audio_stem=8),
+    "micro": ModelSizes(
+        crop=48,
+        video_width=0.5,
+        video_depth=0.5,
+        video_frame_stride=4,
+        video_head=256,
+        audio_stem=4,
+        audio_stride=(4, 6),
+    ),
 }
 
 

@@ -1,7 +1,9 @@
-"""What a film looks like: a moving texture for the place, people whose mouths follow the original's voices, events.
+"""What a film looks like. Everything is told by its shape: colours, light and sizes are drawn anew for every scene.
 
-Mouths follow the first language, as in real films: that is the tie between picture and the words of one language
-which a model trained on one language can lean on and a dub cuts.
+* the place: stripes in one of four directions (its lower rhythm) and of one of four patterns (its upper rhythm)
+* a person: one of four heads on one of four bodies, whose mouth follows that person's voice in the original
+* an event: one of four outlines in one of three fillings, shown from when it is heard
+* the mood: how much people bob
 """
 
 from __future__ import annotations
@@ -11,136 +13,186 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
 
-from dubcli.corpus.plan import FilmPlan, Scene
+from dubcli.cache.layout import CLIP_SECONDS
+from dubcli.corpus.plan import Clip, FilmPlan
+from dubcli.corpus.sounds import SAMPLE_RATE, scene_spans
 
 Picture = npt.NDArray[np.uint8]
-EVENT_SHOWN_SECONDS = 0.7
-_MOOD_BOUNCE = {"calm": 1.0, "excited": 3.0, "sad": 0.3, "none": 0.0}
-_MOOD_LIGHT = {"calm": (1.0, 1.0, 1.0), "excited": (1.12, 1.04, 0.9), "sad": (0.8, 0.86, 1.0), "none": (1.0, 1.0, 1.0)}
-_PLACE_COLOURS = {
-    "street": ((90, 90, 96), (150, 150, 150)),
-    "forest": ((30, 80, 35), (110, 140, 60)),
-    "shore": ((40, 90, 140), (200, 190, 140)),
-    "hall": ((110, 80, 50), (190, 160, 110)),
-    "rain": ((60, 70, 85), (120, 130, 145)),
-    "workshop": ((80, 60, 60), (170, 110, 70)),
-}
+Plane = npt.NDArray[np.float32]
+EVENT_SHOWN_SECONDS = 0.8
+_BOB = (0.025, 0.09, 0.006)  # by mood, of the picture's height
+_BOB_HERTZ = (1.2, 2.2, 0.6)
 
 
-def frames(plan: FilmPlan, mouths: npt.NDArray[np.float32], rate: Fraction, size: tuple[int, int]) -> Iterator[Picture]:
-    """Yield (height, width, 3) RGB pictures of the whole film. ``mouths``: (people, pictures) openings from 0 to 1."""
-    grade = plan.generator(2).uniform(0.85, 1.15, 3)
-    grain = plan.generator(3).normal(0, 5, (64, size[1], size[0], 1)).astype(np.float32)
-    scenes = {scene.first: Stage(scene, plan.generator(4, number), size) for number, scene in enumerate(plan.scenes)}
-    for number in range(mouths.shape[1]):
-        seconds = float(number / rate)
-        scene = plan.scene_of(min(int(seconds // 3), plan.n_clips - 1))
-        picture = scenes[scene.first].draw(seconds, mouths[:, number])
-        picture = picture * grade + grain[number * 7 % 64]
-        yield picture.clip(0, 255).astype(np.uint8)
+def frames(plan: FilmPlan, mouths: Plane, rate: Fraction, size: tuple[int, int]) -> Iterator[Picture]:
+    """Yield (height, width, 3) RGB pictures of the whole film. ``mouths``: (2, pictures) openings from 0 to 1."""
+    seconds = np.arange(mouths.shape[1]) / float(rate)
+    clip_of = np.minimum((seconds // CLIP_SECONDS).astype(int), plan.n_clips - 1)
+    canvas = Canvas(size)
+    for first, stop in scene_spans(plan):
+        colours = Colours(plan.generator("picture", first))
+        for number in range(first, stop):
+            shown = np.flatnonzero(clip_of == number)
+            generator = plan.generator("picture", first, number)
+            yield from _clip_pictures(
+                canvas, plan.clips[number], seconds[shown] - number * CLIP_SECONDS, mouths[:, shown], colours, generator
+            )
 
 
-def mouth_openings(voices: npt.NDArray[np.float32], rate: Fraction, pictures: int) -> npt.NDArray[np.float32]:
-    """(people, samples) at 48 kHz -> (people, pictures): each voice's level over one picture's time, 0 to 1."""
-    bounds = np.minimum((np.arange(pictures + 1) * 48000 / float(rate)).astype(int), voices.shape[1])
+def mouth_openings(plan: FilmPlan, voices: Plane, rate: Fraction, pictures: int) -> Plane:
+    """(2, samples) at 48 kHz -> (2, pictures): each person's level over one picture's time, 0 to 1.
+
+    In clips that are not linked somebody else speaks, and mouths stay shut.
+    """
+    bounds = np.minimum((np.arange(pictures + 1) * SAMPLE_RATE / float(rate)).astype(int), voices.shape[1])
     power = np.concatenate([np.zeros((len(voices), 1)), np.cumsum(voices.astype(np.float64) ** 2, axis=1)], axis=1)
-    means = np.diff(power[:, bounds], axis=1) / np.maximum(np.diff(bounds), 1)
-    openings: npt.NDArray[np.float32] = np.clip(np.sqrt(means) / 0.15, 0, 1).astype(np.float32)
+    level = np.sqrt(np.diff(power[:, bounds], axis=1) / np.maximum(np.diff(bounds), 1))
+    loud = np.percentile(level[level > 0], 85) if np.any(level > 0) else 1.0
+    openings: Plane = np.clip(level / loud, 0, 1).astype(np.float32)
+    clip_of = np.minimum((np.arange(pictures) / float(rate) // CLIP_SECONDS).astype(int), plan.n_clips - 1)
+    openings[:, ~np.array([clip.linked for clip in plan.clips])[clip_of]] = 0
     return openings
 
 
-class Stage:
-    """One scene's picture: a background wider than the film, a slow pan over it, people, the event's sign."""
+class Canvas:
+    """Coordinates of the pixels' centres in units of the picture's height, the origin in the middle."""
 
-    def __init__(self, scene: Scene, generator: np.random.Generator, size: tuple[int, int]) -> None:
-        self.scene, self.size = scene, size
-        self.background = _background(scene.place, generator, (size[0] + 64, size[1]))
-        self.pan = float(generator.uniform(-6, 6))
-        self.flicker = float(generator.uniform(0.02, 0.08))
-        self.places = generator.permutation(np.array([0.22, 0.5, 0.78]))[: scene.speakers]
-        self.coats = generator.integers(40, 220, (3, 3))
-        self.spots = generator.uniform(0.15, 0.85, (len(scene.event_seconds), 2))
-        self.light = np.array(_MOOD_LIGHT[scene.mood])
+    def __init__(self, size: tuple[int, int]) -> None:
+        width, height = size
+        rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+        self.y: Plane = np.asarray((rows + 0.5) / height - 0.5, np.float32)
+        self.x: Plane = np.asarray((columns + 0.5 - width / 2) / height, np.float32)
+        self.soft = height / 1.5
 
-    def draw(self, seconds: float, mouths: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(height, width, 3) before the film's colour grade."""
-        within = seconds - self.scene.start_seconds
-        offset = int(np.clip(32 + self.pan * within, 0, 64))
-        moving = np.roll(self.background, int(within * 8) if self.scene.place in ("shore", "rain") else 0, axis=0)
-        image = Image.fromarray(moving[:, offset : offset + self.size[0]])
-        pen = ImageDraw.Draw(image)
-        for who, place in enumerate(self.places):
-            self._person(pen, place, seconds, float(mouths[who]), who)
-        for number, at in enumerate(self.scene.event_seconds):
-            if at <= seconds < at + EVENT_SHOWN_SECONDS:
-                _EVENT_SIGNS[self.scene.event](pen, self.spots[number] * self.size, seconds - at, self.size[1])
-        flicker = 1 + self.flicker * np.sin(2 * np.pi * 0.7 * within)
-        return np.asarray(np.asarray(image) * (self.light * flicker), np.float32)
+    def mask(self, distance: Plane) -> Plane:
+        """Signed distances (inside negative), in heights -> how much of each pixel is covered."""
+        covered: Plane = np.clip(0.5 - distance * self.soft, 0, 1)
+        return covered
 
-    def _person(self, pen: ImageDraw.ImageDraw, place: float, seconds: float, mouth: float, who: int) -> None:
-        width, height = self.size
-        bounce = _MOOD_BOUNCE[self.scene.mood] * 0.012 * height * np.sin(2 * np.pi * (1.3 * seconds + 0.3 * who))
-        x, y, radius = place * width, 0.55 * height + bounce, 0.105 * height
-        coat = tuple(int(c) for c in self.coats[who])
-        pen.ellipse((x - 2 * radius, y + 0.9 * radius, x + 2 * radius, y + 7 * radius), fill=coat)
-        pen.ellipse((x - radius, y - 1.2 * radius, x + radius, y + 1.2 * radius), fill=(226, 180, 150))
-        opened = 0.08 + 0.4 * mouth
-        pen.ellipse(
-            (x - 0.4 * radius, y + (0.5 - opened) * radius, x + 0.4 * radius, y + (0.5 + opened) * radius),
-            fill=(90, 20, 25),
+
+class Colours:
+    """A scene's own, of which nothing can be told."""
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        dark = generator.uniform(15, 110, 3)
+        self.stripes = np.stack([dark, dark + generator.uniform(45, 110, 3)]).astype(np.float32)
+        if generator.random() < 0.5:
+            self.stripes = self.stripes[::-1]
+        self.period = float(generator.uniform(0.17, 0.26))
+        self.drift = float(generator.uniform(-0.12, 0.12))
+        self.phase = float(generator.uniform(0, 1))
+
+
+def _clip_pictures(
+    canvas: Canvas,
+    clip: Clip,
+    seconds: npt.NDArray[np.float64],
+    mouths: Plane,
+    colours: Colours,
+    generator: np.random.Generator,
+) -> Iterator[Picture]:
+    people = _positions(len(clip.looks), generator)
+    skins, coats = generator.uniform(150, 245, (2, 3)), generator.uniform(20, 235, (2, 3))
+    spots = [_spot(people, generator) for _ in clip.event_seconds]
+    sign = generator.uniform(120, 255, 3) * (generator.random() < 0.7)
+    signs = [canvas.mask(event_shape(clip.event, canvas.x - np.float32(x), canvas.y - np.float32(y))) for x, y in spots]
+    phase = float(generator.uniform(0, 2 * np.pi))
+    for number, at in enumerate(seconds):
+        ground = place_pattern(clip.place, canvas, colours, float(at))[..., None]
+        picture = colours.stripes[0] + ground * (colours.stripes[1] - colours.stripes[0])
+        bob = _BOB[clip.mood] * float(np.sin(2 * np.pi * _BOB_HERTZ[clip.mood] * at + phase))
+        for who, look in enumerate(clip.looks):
+            local: tuple[Plane, Plane] = (canvas.x - np.float32(people[who]), canvas.y - np.float32(bob))
+            _blend(picture, canvas.mask(body_shape(look, *local)), coats[who])
+            _blend(picture, canvas.mask(head_shape(look, *local)), skins[who])
+            _blend(picture, canvas.mask(_mouth(float(mouths[who, number]), *local)), np.array([30.0, 10.0, 15.0]))
+        for start, covered in zip(clip.event_seconds, signs, strict=True):
+            if start <= at < start + EVENT_SHOWN_SECONDS:
+                _blend(picture, covered, sign)
+        yield picture.clip(0, 255).astype(np.uint8)
+
+
+def place_pattern(place: int, canvas: Canvas, colours: Colours, seconds: float) -> Plane:
+    """(height, width) from 0 to 1: stripes that are plain, wavy, dashed, or by turns thin and thick."""
+    direction, pattern = divmod(place, 4)
+    angle = direction * np.pi / 4
+    along = (canvas.x * np.float32(np.cos(angle)) + canvas.y * np.float32(np.sin(angle))) / colours.period
+    across = (canvas.y * np.float32(np.cos(angle)) - canvas.x * np.float32(np.sin(angle))) / colours.period
+    along = along + np.float32(colours.phase + colours.drift * seconds / colours.period)
+    if pattern == 1:
+        along = along + 0.3 * np.sin(np.pi * across)
+    wave = np.cos(2 * np.pi * along)
+    if pattern == 3:
+        wave = 0.5 * wave + 0.9 * np.cos(np.pi * along)
+    filled: Plane = np.clip(0.5 + 2.5 * wave, 0, 1)
+    if pattern == 2:
+        filled = filled * np.clip(0.7 + 2.5 * np.cos(np.pi * across), 0, 1)
+    return filled
+
+
+def head_shape(look: int, x: Plane, y: Plane) -> Plane:
+    """Signed distances to a head: round, square, a triangle on its tip, or a triangle on its side."""
+    y = y + np.float32(0.14)
+    kind = look // 4
+    if kind == 0:
+        return np.asarray(np.hypot(x, y) - 0.2, np.float32)
+    if kind == 1:
+        return np.asarray(np.maximum(np.abs(x), np.abs(y)) - 0.19, np.float32)
+    up = y if kind == 2 else -y
+    return np.asarray(np.maximum(up * -1 - 0.2, 0.89 * np.abs(x) + 0.45 * up - 0.13), np.float32)
+
+
+def body_shape(look: int, x: Plane, y: Plane) -> Plane:
+    """Signed distances to a body: a pole, a block, wide shoulders, or a wide skirt."""
+    kind = look % 4
+    top = np.float32(0.06) - y
+    half = (np.float32(0.09), np.float32(0.3), 0.4 - 0.8 * (y - 0.06), 0.08 + 0.8 * (y - 0.06))[kind]
+    return np.asarray(np.maximum(top, (np.abs(x) - half) * 0.8), np.float32)
+
+
+def event_shape(event: int, x: Plane, y: Plane) -> Plane:
+    """Signed distances to a sign: a disc, a square, a triangle or a cross; filled, hollow, or cut in two."""
+    outline, filling = divmod(event, 3)
+    radius = np.float32(0.17)
+    if outline == 0:
+        distance = np.hypot(x, y) - radius
+    elif outline == 1:
+        distance = np.maximum(np.abs(x), np.abs(y)) - 0.9 * radius
+    elif outline == 2:
+        distance = np.maximum(y - 0.8 * radius, 0.89 * np.abs(x) - 0.45 * y - 0.55 * radius)
+    else:
+        wide, tall = np.abs(x), np.abs(y)
+        distance = np.minimum(
+            np.maximum(wide - 0.4 * radius, tall - radius), np.maximum(tall - 0.4 * radius, wide - radius)
         )
+    if filling == 1:
+        distance = np.abs(distance + 0.03) - np.float32(0.03)
+    elif filling == 2:
+        distance = np.maximum(distance, np.float32(0.035) - np.abs(y))
+    return np.asarray(distance, np.float32)
 
 
-def _background(place: str, generator: np.random.Generator, size: tuple[int, int]) -> Picture:
-    dark, light = (np.array(c, float) * generator.uniform(0.8, 1.2) for c in _PLACE_COLOURS[place])
-    width, height = size
-    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    scale, phase = float(generator.uniform(0.7, 1.4)), float(generator.uniform(0, 6))
-    coarse = np.array(
-        Image.fromarray(generator.integers(0, 255, (8, 14), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
-    )
-    cloud = coarse / 255.0
-    patterns = {
-        "street": ((x // (30 * scale)) + (y // (22 * scale))) % 2,
-        "forest": np.clip(np.sin(x / (9 * scale) + phase) + 0.8 * np.sin(x / 23 + y / 60), 0, 1),
-        "shore": 0.5 + 0.5 * np.sin(y / (6 * scale) + 1.5 * np.sin(x / 40 + phase)),
-        "hall": ((x % (60 * scale)) < 8) + 0.4 * ((y % 50) < 4),
-        "rain": 0.6 * (np.sin(x * 1.3 + y / (5 * scale)) > 0.93),
-        "workshop": np.hypot((x % (70 * scale)) - 30, (y % (70 * scale)) - 30) / (42 * scale),
-    }
-    mixture = np.clip(0.65 * patterns[place] + 0.45 * cloud, 0, 1)[..., None]
-    return np.asarray((dark + (light - dark) * mixture).clip(0, 255), np.uint8)
+def _mouth(opening: float, x: Plane, y: Plane) -> Plane:
+    tall = np.float32(0.012 + 0.075 * opening)
+    return np.asarray((np.hypot(x / 0.1, (y + 0.1) / tall) - 1) * tall, np.float32)
 
 
-def _bell(pen: ImageDraw.ImageDraw, at: npt.NDArray[np.float64], since: float, height: int) -> None:
-    x, y, r = at[0] + 0.08 * height * np.sin(18 * since), at[1], 0.11 * height
-    pen.pieslice((x - r, y - r, x + r, y + r), 180, 360, fill=(250, 210, 40))
-    pen.ellipse((x - 0.3 * r, y - 0.2 * r, x + 0.3 * r, y + 0.4 * r), fill=(120, 90, 10))
+def _positions(people: int, generator: np.random.Generator) -> tuple[float, ...]:
+    if people == 1:
+        return (float(generator.uniform(-0.18, 0.18)),)
+    middles = generator.permutation(np.array([-0.36, 0.36]))
+    return tuple(float(middle + generator.uniform(-0.04, 0.04)) for middle in middles)
 
 
-def _knock(pen: ImageDraw.ImageDraw, at: npt.NDArray[np.float64], since: float, height: int) -> None:
-    x, y, r = at[0], at[1] + 0.05 * height * abs(np.sin(16 * since)), 0.09 * height
-    pen.rectangle((x - r, y - 1.8 * r, x + r, y + 1.8 * r), fill=(96, 52, 20), outline=(30, 15, 5), width=3)
+def _spot(people: tuple[float, ...], generator: np.random.Generator) -> tuple[float, float]:
+    """Beside a person, or between and above two."""
+    if len(people) == 1:
+        side = -1 if people[0] > 0 else 1
+        return people[0] + side * float(generator.uniform(0.36, 0.44)), float(generator.uniform(-0.28, 0.1))
+    return float(generator.uniform(-0.06, 0.06)), float(generator.uniform(-0.3, -0.2))
 
 
-def _bark(pen: ImageDraw.ImageDraw, at: npt.NDArray[np.float64], since: float, height: int) -> None:
-    x, y, r = at[0], at[1], (0.08 + 0.05 * abs(np.sin(9 * since))) * height
-    pen.polygon([(x - r, y + r), (x + r, y + r), (x + 0.5 * r, y - r), (x, y), (x - 0.5 * r, y - r)], fill=(20, 16, 14))
-
-
-def _horn(pen: ImageDraw.ImageDraw, at: npt.NDArray[np.float64], since: float, height: int) -> None:
-    x, y, r = at[0] + 60 * since, at[1], 0.1 * height
-    pen.rectangle((x - 1.6 * r, y - 0.6 * r, x + 1.6 * r, y + 0.6 * r), fill=(200, 30, 30))
-    pen.ellipse((x + 1.1 * r, y - 0.4 * r, x + 1.9 * r, y + 0.4 * r), fill=(255, 255, 220))
-
-
-def _glass(pen: ImageDraw.ImageDraw, at: npt.NDArray[np.float64], since: float, height: int) -> None:
-    for piece in range(7):
-        angle, far = piece * 0.9, (0.02 + 0.22 * since) * height
-        x, y, r = at[0] + far * np.cos(angle), at[1] + far * np.sin(angle), 0.028 * height
-        pen.polygon([(x, y - r), (x + r, y + r), (x - r, y + 0.4 * r)], fill=(190, 240, 255))
-
-
-_EVENT_SIGNS = {"bell": _bell, "knock": _knock, "bark": _bark, "horn": _horn, "glass": _glass}
+def _blend(picture: npt.NDArray[np.float32], covered: Plane, colour: npt.NDArray[np.float64]) -> None:
+    weight = covered[..., None]
+    picture += weight * (colour.astype(np.float32) - picture)

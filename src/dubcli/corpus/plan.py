@@ -1,144 +1,161 @@
-"""What happens in a film: its scenes, their latent factors, and who says which line when. Pictures and sounds obey it.
+"""What happens in a film: where it is, what happens, who is seen, and who says what in which language.
 
 Every choice is drawn from a generator keyed by (seed, film, part), so that a film does not depend on the others and
 more films can be added without changing the first ones.
+
+Factors are numbers. A place is a pair of rhythms, an event a pair of contours, a voice a pitch and a vocal tract: each
+class shares its parts with others, so that no single cue tells it.
 """
 
 from __future__ import annotations
 
 import csv
 import functools
-from dataclasses import dataclass, replace
+import zlib
+from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
+import numpy.typing as npt
 
 from dubcli.cache.layout import CLIP_SECONDS
 from dubcli.corpus.config import CorpusConfig
-from dubcli.speech.engines import Voice
 
-PLACES = ("street", "forest", "shore", "hall", "rain", "workshop")
-EVENTS = ("none", "bell", "knock", "bark", "horn", "glass")
-MOODS = {
-    "calm": Voice(speed=1.0, pitch=1.0),
-    "excited": Voice(speed=1.25, pitch=1.28),
-    "sad": Voice(speed=0.82, pitch=0.84),
-}
-MAX_SPEAKERS = 3
-WORDS = 8  # lines that the probe of words tells apart
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One spoken line: row ``text`` of the table of lines, by person ``who``, from ``start_seconds`` of the film."""
-
-    text: int
-    who: int
-    start_seconds: float
-    room_seconds: float
+PLACES = 16  # of 4 rhythms below times 4 above, and 4 directions of 4 patterns
+EVENTS = 12  # of 4 contours of pitch times 3 of level, and 4 outlines times 3 fillings
+VOICES = 16  # of 4 pitches times 4 vocal tracts, and 4 heads times 4 bodies
+MOODS = ("calm", "excited", "sad")
+MAX_SPEAKERS = 2
+WORDS = 8  # lines that open a clip, which the probe of words tells apart
+CAST = 4
+_SCENE_CLIPS = (4, 8)
+_People = tuple[tuple[int, ...], tuple[int, ...], bool]
+_ROLES = {name: number for number, name in enumerate(("plan", "cast", "dub", "bed", "event", "picture", "track"))}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
-    """Clips [first, stop) of the film with the same place, event, mood and number of speakers."""
+class Clip:
+    """Three seconds. ``event_seconds``: when its event begins, once or twice, from the clip's start.
 
-    first: int
-    stop: int
-    place: str
-    event: str
-    mood: str
-    speakers: int
+    ``looks``: the people in the picture, who speak in this order. ``voices``: theirs in the original; where not
+    ``linked``, those of others, who are out of the picture. ``lines``: rows of the table of lines, one said after the
+    other, the first by the first person and the second by the last.
+    """
+
+    scene: int
+    place: int
+    event: int
     event_seconds: tuple[float, ...]
-    lines: tuple[Line, ...]
-
-    @property
-    def start_seconds(self) -> float:
-        """Where the scene begins on the film's clock."""
-        return float(self.first * CLIP_SECONDS)
-
-    @property
-    def stop_seconds(self) -> float:
-        """Where it ends."""
-        return float(self.stop * CLIP_SECONDS)
+    mood: int
+    looks: tuple[int, ...]
+    voices: tuple[int, ...]
+    linked: bool
+    lines: tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmPlan:
-    """A film before it has pictures and sounds. ``pitches``: of its people's voices, the same in every language."""
+    """A film before it has pictures and sounds."""
 
     name: str
     key: tuple[int, int]
-    n_clips: int
-    scenes: tuple[Scene, ...]
-    pitches: tuple[float, ...]
+    clips: tuple[Clip, ...]
 
-    def scene_of(self, clip: int) -> Scene:
-        """The scene that clip belongs to."""
-        return next(scene for scene in self.scenes if scene.first <= clip < scene.stop)
+    @property
+    def n_clips(self) -> int:
+        """Whole clips."""
+        return len(self.clips)
 
-    def generator(self, *part: int) -> np.random.Generator:
+    def generator(self, role: str, *part: int) -> np.random.Generator:
         """A generator for one part of this film's making."""
-        return np.random.default_rng([*self.key, *part])
+        return np.random.default_rng([*self.key, _ROLES[role], *part])
+
+
+def plan_film(
+    config: CorpusConfig,
+    index: int,
+    sizes: tuple[int, int] = (PLACES, EVENTS),
+    *,
+    heldout: bool = False,
+    lines: int = 16,
+) -> FilmPlan:
+    """Film number ``index``; held-out films are drawn from other keys and named apart.
+
+    ``sizes``: how many places and events there are, ``lines``: how many lines.
+
+    Within a scene the place and the two people at hand stay; each clip has its own event, speaker, mood and lines.
+    """
+    key = (config.seed, (1_000_000 if heldout else 0) + index)
+    generator = np.random.default_rng([*key, _ROLES["plan"]])
+    name = f"{'heldout' if heldout else 'film'}-{index + 1:03d}"
+    cast = generator.permutation(VOICES)[:CAST]
+    clips: list[Clip] = []
+    scene = 0
+    while len(clips) < config.clips:
+        place = int(generator.integers(sizes[0]))
+        people = generator.permutation(cast)[:MAX_SPEAKERS]
+        for _ in range(min(int(generator.integers(*_SCENE_CLIPS)), config.clips - len(clips))):
+            drawn = _people(generator, config.link, people)
+            clips.append(_clip(generator, scene, place, sizes[1], lines, drawn))
+        scene += 1
+    return FilmPlan(name=name, key=key, clips=tuple(clips))
+
+
+def _people(generator: np.random.Generator, link: float, people: npt.NDArray[np.int64]) -> _People:
+    """Who is seen and who is heard: one or two of the scene's people, or others in their stead."""
+    count = 1 + int(generator.random() < 0.35)
+    looks = tuple(int(look) for look in generator.permutation(people)[:count])
+    linked = bool(generator.random() < link)
+    others = tuple(int(voice) for voice in generator.permutation(np.setdiff1d(np.arange(VOICES), looks))[:count])
+    return looks, (looks if linked else others), linked
+
+
+def _clip(generator: np.random.Generator, scene: int, place: int, events: int, lines: int, people: _People) -> Clip:
+    first, twice = float(generator.uniform(0.1, 1.2)), bool(generator.random() < 0.5)
+    again = (first + float(generator.uniform(0.75, 1.0)),) if twice else ()
+    looks, voices, linked = people
+    return Clip(
+        scene=scene,
+        place=place,
+        event=int(generator.integers(events)),
+        event_seconds=(first, *again),
+        mood=int(generator.integers(len(MOODS))),
+        looks=looks,
+        voices=voices,
+        linked=linked,
+        lines=(int(generator.integers(min(WORDS, lines))), int(generator.integers(lines))),
+    )
+
+
+def cast_of(plan: FilmPlan, config: CorpusConfig, language: str) -> dict[int, int]:
+    """{a voice of the original: the voice that speaks for it in this film's version in ``language``}."""
+    voices = range(VOICES)
+    if language == config.languages[0] or config.dubs == "same":
+        return {voice: voice for voice in voices}
+    generator = plan.generator("cast", language_key(language))
+    if config.casting == "any":
+        return {voice: int(generator.choice([other for other in voices if other != voice])) for voice in voices}
+    return {voice: int(generator.choice(voices_alike(voice))) for voice in voices}
+
+
+def voices_alike(voice: int) -> list[int]:
+    """Voices of the same pitch and the next longer and shorter vocal tracts."""
+    pitch, tract = divmod(voice, 4)
+    return [4 * pitch + near for near in (tract - 1, tract + 1) if 0 <= near < 4]
+
+
+def language_key(language: str) -> int:
+    """A number that depends on the language alone, not on its place among the others."""
+    return zlib.crc32(language.encode())
 
 
 @functools.cache
-def lines() -> list[dict[str, str]]:
+def spoken_lines() -> list[dict[str, str]]:
     """The table of lines: one row per line, one column per language."""
     text = (resources.files("dubcli.corpus") / "lines.tsv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def plan_film(config: CorpusConfig, index: int, *, heldout: bool = False) -> FilmPlan:
-    """Film number ``index``; held-out films are drawn from other keys and named apart."""
-    key = (config.seed, (1_000_000 if heldout else 0) + index)
-    generator = np.random.default_rng([*key, 0])
-    scenes: list[Scene] = []
-    clip = 0
-    while clip < config.clips:
-        drawn = int(generator.integers(2, 5))
-        stop = config.clips if config.one_scene and not heldout else min(clip + drawn, config.clips)
-        scenes.append(_scene(generator, clip, stop))
-        clip = stop
-    pitches = tuple(float(p) for p in generator.permutation(np.array([0.86, 1.0, 1.16]))[:MAX_SPEAKERS])
-    name = f"{'heldout' if heldout else 'film'}-{index + 1:03d}"
-    return FilmPlan(name=name, key=key, n_clips=config.clips, scenes=tuple(scenes), pitches=pitches)
-
-
-def _scene(generator: np.random.Generator, first: int, stop: int) -> Scene:
-    event = str(generator.choice(EVENTS))
-    speakers = int(generator.integers(0, MAX_SPEAKERS + 1))
-    times: list[float] = []
-    spoken: list[Line] = []
-    for clip in range(first, stop):
-        # every clip of the scene shows all its factors, so that the label of a clip is true of the clip
-        start = clip * CLIP_SECONDS
-        if event != "none":
-            times.append(start + float(generator.uniform(0.2, CLIP_SECONDS - 1.2)))
-        for who in range(speakers):
-            offset = float(generator.uniform(0.05, 0.35)) + 0.15 * who
-            text = int(generator.integers(len(lines())))
-            room = CLIP_SECONDS - offset - 0.05
-            spoken.append(Line(text=text, who=who, start_seconds=start + offset, room_seconds=room))
-    mood = str(generator.choice(list(MOODS))) if speakers else "none"
-    return Scene(
-        first=first,
-        stop=stop,
-        place=str(generator.choice(PLACES)),
-        event=event,
-        mood=mood,
-        speakers=speakers,
-        event_seconds=tuple(times),
-        lines=tuple(spoken),
-    )
-
-
-def words_plan(plan: FilmPlan) -> FilmPlan:
-    """The same film with one person saying one of the first eight lines in every clip: for the probe of words."""
-    scenes = []
-    for scene in plan.scenes:
-        spoken = tuple(
-            Line(text=(plan.key[1] + clip) % WORDS, who=0, start_seconds=clip * 3 + 0.15, room_seconds=2.8)
-            for clip in range(scene.first, scene.stop)
-        )
-        scenes.append(replace(scene, speakers=1, mood="calm", lines=spoken))
-    return replace(plan, scenes=tuple(scenes))
+def film_seconds(plan: FilmPlan) -> int:
+    """Length of the film."""
+    return plan.n_clips * CLIP_SECONDS

@@ -11,63 +11,47 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from dubcli.cache.layout import CLIP_SECONDS
-from dubcli.corpus.plan import FilmPlan, Scene
+from dubcli.corpus.config import CorpusConfig
+from dubcli.corpus.plan import FilmPlan
+from dubcli.corpus.sounds import CLIP_SAMPLES, SAMPLE_RATE
+from dubcli.corpus.truth import clip_labels
 
-SAMPLE_RATE = 48000
-FACTORS = ("place", "event", "mood", "speakers", "language", "words")
+Sound = npt.NDArray[np.float32]
+
+
+def probe_split(index: int) -> str:
+    """The part of the probe sets that held-out film ``index`` is in: of six films two test and one validates.
+
+    Whole films: clips of one scene in two parts would let a probe choose by what it has seen.
+    """
+    return ("test", "train", "train", "test", "train", "valid")[index % 6]
 
 
 def write_probe_sounds(
-    folder: Path, plan: FilmPlan, versions: Mapping[str, npt.NDArray[np.float32]], *, split: str
+    folder: Path, plan: FilmPlan, versions: Mapping[str, Sound], split: str, config: CorpusConfig
 ) -> None:
-    """Cut (2, samples) versions into clips: ``folder/<factor>/<split>/<label>/<film>-<clip>.wav``, 16 bits.
+    """Cut (2, samples) versions into clips: ``folder/<factor>/<split>/<label>/<film>-<clip>-<language>.wav``, 16 bits.
 
-    Each clip is taken in one language (in turn), except for ``language``, which takes each spoken one in all.
+    Each clip is taken in one language, in turn; for ``words``, which have no meaning across languages, in the original.
     """
     languages = list(versions)
     for clip in range(plan.n_clips):
-        scene = plan.scene_of(clip)
         turn = languages[clip % len(languages)]
-        for factor in ("place", "event", "mood", "speakers"):
-            label = _label(scene, factor)
-            if label != "":
-                _write(folder / factor / split / label, plan, clip, turn, versions)
-        if scene.speakers:
-            for language in languages:
-                _write(folder / "language" / split / language, plan, clip, language, versions)
+        for factor, label in clip_labels(plan, clip, turn, config).items():
+            language = languages[0] if factor == "words" else turn
+            _write(
+                folder, f"{factor}/{split}/{label}", f"{plan.name}-{clip:03d}-{language}.wav", versions[language], clip
+            )
 
 
-def write_word_sounds(folder: Path, plan: FilmPlan, sound: npt.NDArray[np.float32], *, split: str) -> None:
-    """The same for ``words``: (2, samples) of a ``words_plan``, labelled by the line that is said."""
-    for scene in plan.scenes:
-        for line in scene.lines:
-            clip = int(line.start_seconds // CLIP_SECONDS)
-            target = folder / "words" / split / f"line{line.text}"
-            target.mkdir(parents=True, exist_ok=True)
-            soundfile.write(target / f"{plan.name}-{clip:03d}.wav", _cut(sound, clip), SAMPLE_RATE, subtype="PCM_16")
-
-
-def _cut(sound: npt.NDArray[np.float32], clip: int) -> npt.NDArray[np.float32]:
-    first = clip * CLIP_SECONDS * SAMPLE_RATE
-    return np.ascontiguousarray(sound[:, first : first + CLIP_SECONDS * SAMPLE_RATE].T)
-
-
-def _label(scene: Scene, factor: str) -> str:
-    value = str(getattr(scene, factor))
-    return "" if factor == "mood" and value == "none" else value
-
-
-def _write(
-    folder: Path, plan: FilmPlan, clip: int, language: str, versions: Mapping[str, npt.NDArray[np.float32]]
-) -> None:
+def _write(folder: Path, place: str, name: str, sound: Sound, clip: int) -> None:
     """One clip; the same sound under several factors is one file on disk with several names, where links are there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    store = folder.parents[2] / ".sounds"
-    target, kept = (place / f"{plan.name}-{clip:03d}-{language}.wav" for place in (folder, store))
+    target, kept = folder / place / name, folder / ".sounds" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
     if not kept.exists():
-        store.mkdir(exist_ok=True)
-        soundfile.write(kept, _cut(versions[language], clip), SAMPLE_RATE, subtype="PCM_16")
+        kept.parent.mkdir(exist_ok=True)
+        cut = np.ascontiguousarray(sound[:, clip * CLIP_SAMPLES : (clip + 1) * CLIP_SAMPLES].T)
+        soundfile.write(kept, cut, SAMPLE_RATE, subtype="PCM_16")
     target.unlink(missing_ok=True)
     try:
         os.link(kept, target)

@@ -1,32 +1,143 @@
-"""The speech of one language version: every line of the plan, spoken at its time, in mono."""
+"""The speech of one language version: sixteen voices, made from a synthesiser's or recorded lines, in mono at 48 kHz.
+
+A voice is a pitch, a vocal tract and a rate. Played faster by the tract's factor, a line has shorter formants; the
+synthesiser was asked for a lower pitch and a slower speed by the same factor, so that these come out as wanted.
+"""
 
 from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.corpus.plan import MOODS, FilmPlan, lines
-from dubcli.speech.engines import SAMPLE_RATE, Voice
-from dubcli.speech.speaker import Speaker, fitted
+from dubcli.core.atomic import atomic_write
+from dubcli.corpus.config import CorpusConfig
+from dubcli.corpus.plan import MOODS, VOICES, FilmPlan, cast_of, language_key, spoken_lines
+from dubcli.corpus.sounds import CLIP_SAMPLES, SAMPLE_RATE, speech_band_rms
+from dubcli.media.resample import resampled
+from dubcli.speech.engines import Voice, named_engines
+from dubcli.speech.speaker import Speaker
 
-LOUDNESS_RMS = 0.05
+Sound = npt.NDArray[np.float32]
+PITCHES = (0.66, 0.86, 1.12, 1.46)
+TRACTS = (0.78, 0.92, 1.08, 1.27)
+RATES = (0.9, 1.0, 1.12)
+MOOD_SPEED = {"calm": 1.0, "excited": 1.2, "sad": 0.84}
+MOOD_PITCH = {"calm": 1.0, "excited": 1.08, "sad": 0.93}
+MOOD_DB = {"calm": 0.0, "excited": 3.0, "sad": -3.0}
+BANK_RATE = 24000
+LINES = 16  # of the table: all of them would be spoken by all voices in all moods, which takes minutes
+FIRST_SECONDS = 1.7  # room of the first line where another person answers
+_FADE = 960
 
 
-def speak(plan: FilmPlan, language: str, speaker: Speaker, level_db: float) -> npt.NDArray[np.float32]:
-    """(people, samples) of the whole film, so that a mouth can follow its own voice.
+class Lines(Protocol):
+    """What can be said: ``count`` lines in each language."""
 
-    ``level_db``: each line's RMS over the background's nominal one. Moods change rate, pitch and level.
+    count: int
+
+    def text(self, line: int, language: str) -> str:
+        """The words."""
+
+    def say(self, line: int, language: str, voice: int, mood: int) -> Sound:
+        """(samples,) at 48 kHz, RMS 1."""
+
+
+class SpokenLines:
+    """Lines by speech synthesisers, each once spoken and kept in ``folder`` for all processes and films."""
+
+    def __init__(self, config: CorpusConfig, folder: Path) -> None:
+        self.folder, self.count = folder, LINES
+        self._speaker = Speaker(named_engines(config.engine))
+        for language in config.languages:
+            self._speaker.engine(language)  # says at once what is not installed
+        self._bank = functools.lru_cache(maxsize=4096)(self._load)
+
+    def text(self, line: int, language: str) -> str:
+        """Of the built-in table."""
+        return spoken_lines()[line][language]
+
+    def say(self, line: int, language: str, voice: int, mood: int) -> Sound:
+        """From the bank, with the voice's vocal tract."""
+        samples = self._bank(line, language, voice, mood)
+        return played(samples.astype(np.float32), BANK_RATE, TRACTS[voice % 4])
+
+    def _load(self, line: int, language: str, voice: int, mood: int) -> npt.NDArray[np.int16]:
+        engine = self._speaker.engine(language).name
+        file = self.folder / f"{engine}-{language}" / f"voice{voice:02d}-{MOODS[mood]}-line{line:02d}.npy"
+        if not file.exists():
+            with atomic_write(file) as target:
+                np.save(target, self._speak(line, language, voice, mood), allow_pickle=False)
+        samples: npt.NDArray[np.int16] = np.load(file, allow_pickle=False)
+        return samples
+
+    def _speak(self, line: int, language: str, voice: int, mood: int) -> npt.NDArray[np.int16]:
+        tract, name = TRACTS[voice % 4], MOODS[mood]
+        asked = Voice(
+            speed=round(RATES[(voice // 4 + 2 * voice) % 3] * MOOD_SPEED[name] / tract, 3),
+            pitch=round(PITCHES[voice // 4] * MOOD_PITCH[name] / tract, 3),
+        )
+        sound = resampled(self._speaker.say(self.text(line, language), language, asked)[None], SAMPLE_RATE, BANK_RATE)
+        return np.asarray(np.round(sound[0].clip(-1, 1) * 32767), np.int16)
+
+
+def played(sound: Sound, rate: int, faster: float) -> Sound:
+    """(samples,) at ``rate`` -> 48 kHz, ``faster`` than it was (pitch, formants and speed), with an RMS of 1."""
+    step = rate / SAMPLE_RATE * faster
+    places = np.arange(int(len(sound) / step), dtype=np.float32) * np.float32(step)
+    heard = np.interp(places, np.arange(len(sound)), sound).astype(np.float32)
+    level = np.float32(np.sqrt(np.mean(heard**2)) + 1e-9) if len(heard) else np.float32(1)
+    return np.asarray(heard / level, np.float32)
+
+
+def lines_of(config: CorpusConfig, folder: Path) -> Lines | None:
+    """What this corpus's people say, None where they are silent. Raises UserError where it is not there."""
+    if config.speech == "silent":
+        return None
+    if config.speech == "asterisk":
+        from dubcli.corpus.recordings import Prompts
+
+        return Prompts(Path(config.speech_folder), config.languages)
+    return SpokenLines(config, folder)
+
+
+def speak(plan: FilmPlan, language: str, lines: Lines | None, config: CorpusConfig) -> Sound:
+    """(2, samples) of the whole film: the first person of each clip and the second, so that mouths can follow.
+
+    Every clip begins with the first person's line; then the second person, or the first again, says another, until
+    the clip ends. When they begin differs by language.
     """
-    total = np.zeros((len(plan.pitches), round(plan.n_clips * 3 * SAMPLE_RATE)), np.float32)
-    for scene in plan.scenes:
-        gain = 10 ** ((level_db + {"excited": 2.0, "sad": -2.0}.get(scene.mood, 0.0)) / 20)
-        for line in scene.lines:
-            mood = MOODS[scene.mood]
-            voice = Voice(speed=mood.speed, pitch=round(mood.pitch * plan.pitches[line.who], 3), which=line.who)
-            sound = fitted(lines()[line.text][language], language, line.room_seconds, speaker, voice)
-            if sound.size == 0:
-                continue
-            sound = sound * np.float32(LOUDNESS_RMS * gain / (np.sqrt(np.mean(sound**2)) + 1e-9))
-            first = round(line.start_seconds * SAMPLE_RATE)
-            total[line.who, first : first + len(sound)] += sound
+    total = np.zeros((2, plan.n_clips * CLIP_SAMPLES), np.float32)
+    if lines is None:
+        return total
+    actors = cast_of(plan, config, language)
+    timing = config.languages[0] if config.dubs == "same" else language
+    for number, clip in enumerate(plan.clips):
+        generator = plan.generator("dub", language_key(timing), number)
+        at = int(generator.uniform(0.05, 0.5) * SAMPLE_RATE)
+        gain = speech_band_rms() * 10 ** (
+            (config.speech_db + MOOD_DB[MOODS[clip.mood]] + generator.uniform(-1, 1)) / 20
+        )
+        last = len(clip.voices) - 1
+        spoken = config.languages[0] if config.dubs == "same" else language
+        for who, line in zip((0, last), clip.lines, strict=True):
+            sound = lines.say(line, spoken, actors[clip.voices[who]], clip.mood)
+            end = CLIP_SAMPLES if who == last else int(FIRST_SECONDS * SAMPLE_RATE)
+            sound = _faded(sound[: max(0, end - at)], cut=len(sound) > end - at)
+            total[who, number * CLIP_SAMPLES + at :][: len(sound)] += np.float32(gain) * sound
+            at += len(sound) + int(generator.uniform(0.1, 0.3) * SAMPLE_RATE)
     return total
+
+
+def _faded(sound: Sound, *, cut: bool) -> Sound:
+    fade = min(_FADE, len(sound))
+    if cut and fade:
+        sound = sound.copy()
+        sound[len(sound) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+    return sound
+
+
+assert len(PITCHES) * len(TRACTS) == VOICES

@@ -110,7 +110,7 @@ class DataConfig(_Part):
 class ModelConfig(_Part):
     """What learns."""
 
-    preset: str = option("paper", "Sizes of the models: paper, small or tiny.")
+    preset: str = option("paper", "Sizes of the models: paper, small, tiny or micro.")
     audio_backbone: str = option(
         "acoustic_resnet50", "acoustic_resnet50 (the paper's), resnet18, efficientnet_b0, or your own: MODULE:CALLABLE."
     )

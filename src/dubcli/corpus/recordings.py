@@ -1,0 +1,97 @@
+"""Sound that was recorded: prompts by human speakers for the voices, a user's own files for places and events.
+
+Asterisk's prompts (Debian's ``asterisk-core-sounds-en-wav``, ``-es-wav`` and ``-fr-wav``) are some 500 in each language
+under the same names. A folder of beds holds ``places/<name>/*`` and ``events/<name>/*``, two names or more of each.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dubcli.corpus.plan import MOODS
+from dubcli.errors import UserError
+from dubcli.media.resample import resampled
+
+Sound = npt.NDArray[np.float32]
+Generator = np.random.Generator
+SAMPLE_RATE = 48000
+_PROMPT_SECONDS = (0.6, 2.0)
+_PROMPTS = 40
+_SOUND_FILES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+
+
+class Prompts:
+    """Lines by a human speaker in each language; the voices are hers, played slower and faster."""
+
+    def __init__(self, folder: Path, languages: Sequence[str]) -> None:
+        self.folders = {language: _voice_folder(folder, language) for language in languages}
+        self.names = _common_names(list(self.folders.values()))
+        self.count = len(self.names)
+        self._read = functools.lru_cache(maxsize=512)(read_48k)
+
+    def text(self, line: int, language: str) -> str:
+        """The prompt's name, which says what is said."""
+        return self.names[line].replace("-", " ")
+
+    def say(self, line: int, language: str, voice: int, mood: int) -> Sound:
+        """Pitch and vocal tract move together, in sixteen steps; moods are faster and slower."""
+        from dubcli.corpus.voices import MOOD_SPEED, played
+
+        factor = 0.72 * (1.42 / 0.72) ** (voice / 15) * MOOD_SPEED[MOODS[mood]] ** 0.3
+        return played(self._read(self.folders[language] / f"{self.names[line]}.wav"), SAMPLE_RATE, factor)
+
+
+def _voice_folder(folder: Path, language: str) -> Path:
+    found = sorted(path for path in folder.glob(f"{language}*") if path.is_dir() and any(path.glob("*.wav")))
+    if not found:
+        raise UserError(
+            f"{folder} has no prompts in {language}; install the Debian package asterisk-core-sounds-{language}-wav "
+            "(there are en, es, fr, it and ru), or name the folder with --speech-folder"
+        )
+    return found[0]
+
+
+def _common_names(folders: Sequence[Path]) -> list[str]:
+    """Prompts that every language has and that are as long as a line."""
+    import soundfile
+
+    names = set.intersection(*({path.stem for path in folder.glob("*.wav")} for folder in folders))
+    low, high = _PROMPT_SECONDS
+    fit = [
+        name
+        for name in sorted(names)
+        if all(low <= soundfile.info(f / f"{name}.wav").duration <= high for f in folders)
+    ]
+    if len(fit) < 2:
+        raise UserError(
+            f"fewer than two prompts of {low:g} to {high:g} seconds are in all of {', '.join(map(str, folders))}"
+        )
+    step = max(1, len(fit) // _PROMPTS)
+    return fit[::step][:_PROMPTS]
+
+
+def sound_folders(folder: Path, most: int) -> list[list[Path]]:
+    """The sound files of each class, which is a folder in ``folder``; at most so many classes. Raises UserError."""
+    classes = [sorted(f for f in place.iterdir() if f.suffix.lower() in _SOUND_FILES) for place in _folders(folder)]
+    classes = [files for files in classes if files]
+    if not 2 <= len(classes) <= most:
+        raise UserError(f"{folder} has {len(classes)} folders with sounds; give 2 to {most}, one for each class")
+    return classes
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def read_48k(path: Path) -> Sound:
+    """(samples,) mono."""
+    import soundfile
+
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    sound: Sound = resampled(np.ascontiguousarray(samples.T.mean(0, keepdims=True)), int(rate), SAMPLE_RATE)[0]
+    return sound

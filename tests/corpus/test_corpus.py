@@ -188,7 +188,7 @@ def test_a_place_is_told_by_how_it_moves_and_not_by_its_average_spectrum():
 
 
 def _nearest(features):
-    """Share of takes that lie nearest to the mean of their own class's other takes. features: (classes, takes, size)."""
+    """Share of takes nearest to the mean of their own class's other takes. features: (classes, takes, size)."""
     features = (features - features.mean((0, 1))) / features.std((0, 1))
     right = []
     for take in range(features.shape[1]):
@@ -336,7 +336,8 @@ def test_prompts_of_human_speakers_are_spoken_where_every_language_has_them(tmp_
 
 
 def test_command(tmp_path, dubav):
-    small = ["--films", 1, "--heldout", 1, "--heldout-as", "films", "--minutes", 0.1, "--speech", "silent", "--workers", 1]
+    small = ["--films", 1, "--heldout", 1, "--heldout-as", "films", "--minutes", 0.1, "--speech", "silent"]
+    small += ["--workers", 1]
     done = dubav("corpus", "c", *small, "--languages", "en,ja", "--seed", 3, "--quiet")
     assert done.returncode == 0, done.stderr
     assert "next: dubav prep c/films --lang en,ja" in done.stdout

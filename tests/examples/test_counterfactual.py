@@ -1,35 +1,119 @@
-"""The counterfactual experiment, from films to its table, at a size that says nothing about dubs."""
+"""The counterfactual experiment in miniature: all its parts, none of its conclusions; and its arithmetic alone."""
 
+import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "counterfactual"
+FACTORS = ["place", "event", "voice", "mood", "count", "language", "words"]
 
 
-def run(script, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(EXAMPLE / script), *map(str, arguments)], capture_output=True, text=True
+@pytest.fixture
+def analyse(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    names = ("study", "models", "measure", "analyse", "figures")
+    yield importlib.import_module("analyse")
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def scores_of(analyse, gains, seeds=6, films=60, noise=0.0):
+    """Made-up right answers of mono, and of efj, which has ``gains`` more by factor."""
+    draw = np.random.default_rng(0)
+    made = object.__new__(analyse.Scores)
+    made.by_kind = {"mono": {}, "efj": {}}
+    for seed in range(seeds):
+        for kind in made.by_kind:
+            made.by_kind[kind][seed] = {}
+            for factor in ("place", "event", "voice"):
+                mean = 40 + 80 * (gains[factor] if kind == "efj" else 0) + draw.normal(0, noise)
+                right = np.round(np.clip(mean + draw.normal(0, 1, films), 0, 80)).astype(int)
+                cell = {"right": right.tolist(), "total": [80] * films, "accuracy": float(right.sum() / films / 80)}
+                made.by_kind[kind][seed][factor] = {"mixed": cell}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("gains", "noise", "word"),
+    [
+        ({"place": 0.05, "event": 0.0, "voice": 0.05}, 0.1, "shown"),
+        ({"place": 0.0, "event": 0.0, "voice": 0.0}, 0.1, "refuted"),
+        ({"place": 0.05, "event": 0.05, "voice": 0.0}, 0.1, "undecided"),
+        ({"place": 0.0, "event": 0.0, "voice": 0.0}, 6.0, "undecided"),
+    ],
+)
+def test_the_verdict_is_what_was_written_down_before(analyse, gains, noise, word):
+    scores = scores_of(analyse, gains, noise=noise)
+    found = analyse.verdict(scores, 6)
+    assert found["verdict"] == word
+    del scores.by_kind["efj"][5]
+    assert analyse.verdict(scores, 6)["verdict"] == "open"
+
+
+def test_intervals_cover_the_difference_of_films_and_seeds(analyse):
+    """Against the exact spread of a mean of independent films, seeds being equal."""
+    scores = scores_of(analyse, {"place": 0.1, "event": 0, "voice": 0})
+    one = analyse.difference(scores, "mono", "efj", "place")
+    right_a, right_b = (
+        np.array([scores.by_kind[kind][seed]["place"]["mixed"]["right"] for seed in range(6)])
+        for kind in ("mono", "efj")
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    by_film = (right_b - right_a).mean(axis=0) / 80
+    low, high = one["interval_95"]
+    assert low < one["mean"] < high
+    assert one["mean"] == pytest.approx(by_film.mean())
+    assert high - low >= 0.9 * 2 * 1.96 * by_film.std() / np.sqrt(60)
+    assert one["sign_test_p"] == pytest.approx(2 / 2**6)
+
+
+def test_the_plans_are_the_experiment_that_was_asked_for(analyse):
+    study = importlib.import_module("study")
+    main = study.read_study(EXAMPLE / "main.toml", Path("x"))
+    seeds = {kind: len([m for m in main.models if m.kind == kind]) for kind in {m.kind for m in main.models}}
+    assert (seeds["mono"], seeds["efj"]) == (6, 6)
+    assert {"random", "supervised", "es", "fr", "ja", "sep", "a", "a-efj"} <= set(seeds)
+    assert {"efj@unlinked", "efj@silent", "efj@same", "efj@wrong"} <= set(seeds)
+    tested = [film for film in range(main.corpus.heldout) if main.split_of(film) == "test"]
+    assert len(tested) == 60
+    assert len(tested) * main.corpus.clips >= 1200
+    assert analyse._reference("efj@wrong") == "mono"
+    assert analyse._reference("efj@unlinked") == "mono@unlinked"
+    assert analyse._reference("a-efj") == "a"
+    pilot = study.read_study(EXAMPLE / "pilot.toml", Path("x"))
+    assert pilot.corpus.seed != main.corpus.seed
+    assert not {m.seed for m in pilot.models} & {m.seed for m in main.models}
+    assert {m.kind for m in pilot.models} == {"random", "supervised", "mono"}
 
 
 @pytest.mark.slow
 def test_the_experiment_goes_through_and_again_from_what_is_there(tmp_path):
-    small = ["--films", 2, "--heldout", 6, "--minutes", 0.8, "--epochs", 1, "--batch-size", 4, "--seeds", 1]
-    small += ["--variants", "mono,sep", "--out", tmp_path, "--quiet"]
-    table = run("run.py", *small)
-    lines = table.strip().splitlines()
-    assert lines[0] == "| factor | random | mono | sep |"
-    assert [line.split()[1] for line in lines[2:]] == ["place", "event", "mood", "speakers", "language", "words"]
-    assert all(0 <= float(cell) <= 1 for line in lines[2:] for cell in line.split()[3:8:2])
-    checkpoint = tmp_path / "runs" / "sep-seed0" / "epoch-01.pt"
+    pytest.importorskip("py_nanotts", reason="the extra [demo] is not installed")
+
+    def run(*arguments):
+        command = [sys.executable, "-W", "ignore", str(EXAMPLE / "run.py"), str(EXAMPLE / "small.toml")]
+        done = subprocess.run([*command, "--out", tmp_path, "--quiet", *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    said = run()
+    found = json.loads((tmp_path / "analysis.json").read_text())
+    assert found["missing"] == []
+    assert found["answer"]["verdict"] in ("shown", "refuted", "undecided")
+    for one in found["differences"]:
+        ends = [*one["interval_90"], *one["interval_95"]]
+        assert np.isfinite(ends).all()
+        assert ends[0] <= ends[1]
+    assert {one["factor"] for one in found["differences"]} == set(FACTORS)
+    assert "| place |" in said
+    assert (tmp_path / "differences.png").stat().st_size > 10_000
+    assert (tmp_path / "steps.png").is_file()
+    checkpoint = tmp_path / "runs" / "efj-seed1" / "epoch-01.pt"
     trained = checkpoint.stat().st_mtime_ns
-    assert run("run.py", *small) == table
+    assert run() == said
     assert checkpoint.stat().st_mtime_ns == trained
-    said = run("alignment.py", tmp_path / "cache", tmp_path / "runs" / "mono-seed0")
-    assert "same clip" in said
-    assert "other clips of the film" in said
+    assert run("--list").count(": measured") == 7

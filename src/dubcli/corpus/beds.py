@@ -54,7 +54,7 @@ class Beds:
         return sounds.at_level(np.stack(pieces), generator)
 
     def _events(self, clip_sound: Sound, clip: Clip, event: int, generator: Generator) -> None:
-        base = float(np.exp(generator.uniform(np.log(700), np.log(2200))))
+        base = float(np.exp(generator.uniform(np.log(1500), np.log(4500))))
         side = float(generator.uniform(0.25, 0.75))
         for at in clip.event_seconds:
             if self.events:

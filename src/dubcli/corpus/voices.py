@@ -22,12 +22,16 @@ from dubcli.speech.engines import Voice, named_engines
 from dubcli.speech.speaker import Speaker
 
 Sound = npt.NDArray[np.float32]
-PITCHES = (0.66, 0.86, 1.12, 1.46)
+PITCHES_HERTZ = (125.0, 163.0, 213.0, 277.0)
 TRACTS = (0.78, 0.92, 1.08, 1.27)
 RATES = (0.9, 1.0, 1.12)
 MOOD_SPEED = {"calm": 1.0, "excited": 1.2, "sad": 0.84}
 MOOD_PITCH = {"calm": 1.0, "excited": 1.08, "sad": 0.93}
 MOOD_DB = {"calm": 0.0, "excited": 3.0, "sad": -3.0}
+# medians of what the built-in synthesisers speak at, measured on the lines: a voice is as high in every language
+_OWN_HERTZ = {"en": 170.0, "es": 207.0, "fr": 193.0, "de": 168.0, "it": 193.0, "ja": 320.0}
+_OTHER_HERTZ = 190.0
+_ASKABLE = (0.5, 2.0)  # of a synthesiser's own pitch
 BANK_RATE = 24000
 LINES = 16  # of the table: all of them would be spoken by all voices in all moods, which takes minutes
 FIRST_SECONDS = 1.7  # room of the first line where another person answers
@@ -76,10 +80,9 @@ class SpokenLines:
 
     def _speak(self, line: int, language: str, voice: int, mood: int) -> npt.NDArray[np.int16]:
         tract, name = TRACTS[voice % 4], MOODS[mood]
-        asked = Voice(
-            speed=round(RATES[(voice // 4 + 2 * voice) % 3] * MOOD_SPEED[name] / tract, 3),
-            pitch=round(PITCHES[voice // 4] * MOOD_PITCH[name] / tract, 3),
-        )
+        pitch = PITCHES_HERTZ[voice // 4] * MOOD_PITCH[name] / _OWN_HERTZ.get(language, _OTHER_HERTZ) / tract
+        speed = RATES[(voice // 4 + 2 * voice) % 3] * MOOD_SPEED[name] / tract
+        asked = Voice(speed=round(speed, 3), pitch=round(min(max(pitch, _ASKABLE[0]), _ASKABLE[1]), 3))
         sound = resampled(self._speaker.say(self.text(line, language), language, asked)[None], SAMPLE_RATE, BANK_RATE)
         return np.asarray(np.round(sound[0].clip(-1, 1) * 32767), np.int16)
 
@@ -140,4 +143,4 @@ def _faded(sound: Sound, *, cut: bool) -> Sound:
     return sound
 
 
-assert len(PITCHES) * len(TRACTS) == VOICES
+assert len(PITCHES_HERTZ) * len(TRACTS) == VOICES

@@ -55,7 +55,9 @@ def embed_model(study: Study, model: Model, epoch: int | None = None) -> None:
             rows = [_embed(trained, movie.mel(language)) for movie in movies]
         else:  # the cache holds mels at 48 kHz
             films = [str(study.corpus_folder(MAIN) / "heldout" / f"{movie.meta['title']}.mkv") for movie in movies]
-            config = EmbedConfig(per_chunk=True, lang=language, chunks="whole", precision="fp32", compile=False)
+            config = EmbedConfig(
+                modalities=("audio",), per_chunk=True, lang=language, chunks="whole", precision="fp32", compile=False
+            )
             rows = [embed_files(films, trained, config=config).audio]
         features[language] = np.concatenate(rows).astype(np.float16)
     with atomic_write(target) as file:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubcli.core.sampler import SameMovieBatchSampler
+from dubcli.core.sampler import SameMovieBatchSampler, Share
 from dubcli.errors import UserError
 
 settings.register_profile("quick", max_examples=60, deadline=None)
@@ -26,9 +26,14 @@ arguments = st.fixed_dictionaries(
 groups_only = arguments.filter(lambda given: given["sampling"] == "groups")
 
 
+def sampler_of(arguments, rank=0):
+    rest = {name: value for name, value in arguments.items() if name != "world_size"}
+    return SameMovieBatchSampler(**rest, share=Share(rank, arguments["world_size"]))
+
+
 def epoch_of(arguments, epoch=0):
     """Batches by step and rank."""
-    samplers = [SameMovieBatchSampler(**arguments, rank=rank) for rank in range(arguments["world_size"])]
+    samplers = [sampler_of(arguments, rank) for rank in range(arguments["world_size"])]
     for sampler in samplers:
         sampler.set_epoch(epoch)
     return list(zip(*samplers, strict=True))
@@ -48,11 +53,7 @@ def test_every_clip_at_most_once_and_ranks_disjoint(arguments, epoch):
     assert len(set(seen)) == len(seen)
     assert set(seen) <= set(range(total))
     # Only the last incomplete global batch is dropped.
-    assert (
-        len(steps)
-        == len(SameMovieBatchSampler(**arguments))
-        == total // (arguments["batch_size"] * arguments["world_size"])
-    )
+    assert len(steps) == len(sampler_of(arguments)) == total // (arguments["batch_size"] * arguments["world_size"])
 
 
 @given(groups_only)
@@ -136,14 +137,14 @@ def test_a_film_of_its_own_size_costs_no_time():
 @given(arguments, st.integers(0, 3), st.data())
 def test_resume_yields_the_rest_of_the_epoch(arguments, epoch, data):
     rank = data.draw(st.integers(0, arguments["world_size"] - 1))
-    sampler = SameMovieBatchSampler(**arguments, rank=rank)
+    sampler = sampler_of(arguments, rank)
     sampler.set_epoch(epoch)
     whole = list(sampler)
     done = data.draw(st.integers(0, len(whole)))
     iterator = iter(sampler)
     assert [next(iterator) for _ in range(done)] == whole[:done]
     state = sampler.state_dict()
-    fresh = SameMovieBatchSampler(**arguments, rank=rank)
+    fresh = sampler_of(arguments, rank)
     fresh.load_state_dict(state)
     fresh.set_epoch(epoch)  # a trainer sets the epoch whether or not it resumed
     assert list(fresh) == whole[done:]
@@ -155,7 +156,7 @@ def test_resume_yields_the_rest_of_the_epoch(arguments, epoch, data):
 def test_pure_function_of_its_arguments(arguments):
     once, again = epoch_of(arguments, 3), epoch_of(arguments, 3)
     assert once == again
-    sampler = SameMovieBatchSampler(**arguments)
+    sampler = sampler_of(arguments)
     sampler.set_epoch(3)
     list(sampler)
     sampler.set_epoch(1)
@@ -214,7 +215,7 @@ def test_state_of_other_arguments_is_refused_naming_both_values():
         (SameMovieBatchSampler([30, 30], 5, 2, seed=1), "batch_size 4, this one has 5"),
         (SameMovieBatchSampler([30, 30], 4, 3, seed=1), "k 2, this one has 3"),
         (SameMovieBatchSampler([30, 30], 4, 2, seed=2), "seed 1, this one has 2"),
-        (SameMovieBatchSampler([30, 30], 4, 2, seed=1, world_size=2), "world_size 1, this one has 2"),
+        (SameMovieBatchSampler([30, 30], 4, 2, seed=1, share=Share(0, 2)), "world_size 1, this one has 2"),
         (SameMovieBatchSampler([30, 30], 4, 2, seed=1, sampling="one-film"), "sampling groups, this one has one-film"),
         (SameMovieBatchSampler([30, 29], 4, 2, seed=1), "movies"),
     ]:
@@ -234,9 +235,6 @@ def test_a_state_of_the_order_before_is_refused():
     [
         {"batch_size": 0},
         {"k": 0},
-        {"world_size": 0},
-        {"rank": 1},
-        {"rank": -1},
         {"seed": -1},
         {"sampling": "films"},
         {"clips_per_movie": [3, -1]},
@@ -246,6 +244,12 @@ def test_a_state_of_the_order_before_is_refused():
 def test_wrong_arguments(wrong):
     with pytest.raises(ValueError):
         SameMovieBatchSampler(**{"clips_per_movie": [3], "batch_size": 2, "k": 1, **wrong})
+
+
+@pytest.mark.parametrize("wrong", [(0, 0), (1, 1), (-1, 1)])
+def test_a_rank_outside_the_world(wrong):
+    with pytest.raises(ValueError, match="outside a world"):
+        Share(*wrong)
 
 
 def test_outside_the_epoch():

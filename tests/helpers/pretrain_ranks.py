@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dubcli.core import distributed
 from dubcli.core.models import DubModel
-from dubcli.core.sampler import SameMovieBatchSampler
+from dubcli.core.sampler import SameMovieBatchSampler, Share
 from dubcli.jobs.progress import SILENT, SilentProgress
 from dubcli.pretrain import model as model_module
 from dubcli.pretrain.launcher import join_process_group
@@ -76,7 +76,7 @@ def five_steps(rank: int, world_size: int, cache: str, out: str, local: bool, ac
         trainer._build(mel_statistics(corpus.train, corpus.variant))
         dataset = ClipDataset(corpus.train, corpus.variant, config, on_device=False)
         ranks = (0, 1) if joined == 2 else (rank,)
-        samplers = [SameMovieBatchSampler(corpus.train.clips_per_movie, 4, 2, rank=r, world_size=2) for r in ranks]
+        samplers = [SameMovieBatchSampler(corpus.train.clips_per_movie, 4, 2, share=Share(r, 2)) for r in ranks]
         losses = []
         for number in range(STEPS):
             epoch, step = divmod(number, len(samplers[0]))

@@ -7,7 +7,7 @@ from dubcli.corpus import CorpusConfig
 from dubcli.dub import DubConfig
 from dubcli.embed.config import EmbedConfig
 from dubcli.errors import UserError
-from dubcli.media.languages import check_languages, is_untagged, language_name, language_tag, met_by, parse_languages
+from dubcli.media.languages import check_languages, is_untagged, language_name, language_tag, met_by
 from dubcli.prep import PrepConfig
 from dubcli.separate.config import SeparateConfig
 
@@ -51,7 +51,7 @@ def test_what_is_no_language_is_none(text):
 
 
 def test_the_users_list():
-    assert parse_languages("eng, es-419 ,FRE,ja") == ("en", "es", "fr", "ja")
+    assert check_languages(["eng", " es-419 ", "FRE", "ja"]) == ("en", "es", "fr", "ja")
     for text, reason in (
         ("en,xx", "'xx' is no ISO 639"),
         ("en,,fr", "''"),
@@ -59,7 +59,7 @@ def test_the_users_list():
         ("French,fr", "fr twice"),
     ):
         with pytest.raises(UserError, match=reason):
-            parse_languages(text)
+            check_languages(text.split(","))
 
 
 _CODES = (

@@ -17,7 +17,7 @@ from dubcli.pretrain import loader, train
 from dubcli.pretrain.loader import ClipDataset, Request
 from dubcli.pretrain.step import Stepper
 from dubcli.pretrain.training_films import held_out_films, mel_statistics, read_training_films
-from dubcli.pretrain.validation import alignment, retrieval, validate
+from dubcli.pretrain.validation import HeldOut, alignment, retrieval, validate
 from helpers.runs import metrics, pretrain, small_config
 
 
@@ -81,12 +81,12 @@ def test_validation_embeds_each_held_out_clip_as_it_is_decoded_ahead_or_not(cach
     mean, std = mel_statistics(corpus.train, corpus.variant)
     stepper = Stepper(model, corpus.variant, config, torch.device("cpu"), (mean, std), 32)
     dataset = ClipDataset(corpus.held_out, corpus.variant, config, on_device=False)
-    found = validate(stepper, model, dataset, 1000)
+    found = validate(stepper, model, HeldOut(dataset, 1000))
     assert model.training
     decoders = set()
     decode = loader.decode_clip
     monkeypatch.setattr(loader, "decode_clip", lambda *a: decoders.add(threading.current_thread().name) or decode(*a))
-    assert validate(stepper, model, dataset, 1000, threads=2) == found
+    assert validate(stepper, model, HeldOut(dataset, 1000, threads=2)) == found
     assert decoders
     assert threading.main_thread().name not in decoders
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,18 @@ from torch.utils.data import Sampler
 from dubcli.core.presets import SAMPLINGS
 from dubcli.core.same import require_same
 from dubcli.errors import UserError
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which of how many processes one is. Raises ValueError for a rank outside the world."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank {self.rank} is outside a world of {self.world_size}")
 
 
 class SameMovieBatchSampler(Sampler[list[int]]):
@@ -32,12 +45,12 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         batch_size: clips of one rank's batch.
         k: clips of one movie in a batch.
         seed: of the order, 0 or more.
-        rank, world_size: which of how many processes this one is.
+        share: which of how many processes this one is, by default the only one.
         sampling: ``groups``, as above, or ``one-film``, as the paper's words can also be read: k clips of one movie,
             and the rest of the batch drawn from the clips of all others.
 
     Raises:
-        ValueError: sizes below 1, a negative seed or epoch, a rank outside the world, an unknown ``sampling``.
+        ValueError: sizes below 1, a negative seed or epoch, an unknown ``sampling``.
 
     >>> sampler = SameMovieBatchSampler([4, 4], batch_size=4, k=2)
     >>> [sorted(clip // 4 for clip in batch) for batch in sampler]  # the movies of the clips
@@ -51,14 +64,11 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         k: int,
         *,
         seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        share: Share = Share(),
         sampling: str = "groups",
     ) -> None:
-        if min(batch_size, k, world_size) < 1:
-            raise ValueError(f"batch_size {batch_size}, k {k} and world_size {world_size} must be 1 or more")
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank {rank} is outside a world of {world_size}")
+        if min(batch_size, k) < 1:
+            raise ValueError(f"batch_size {batch_size} and k {k} must be 1 or more")
         if seed < 0:
             raise ValueError(f"seed {seed} is negative")
         if sampling not in SAMPLINGS:
@@ -66,8 +76,8 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         self._clips = np.asarray(clips_per_movie, dtype=np.int64)
         if self._clips.ndim != 1 or (self._clips < 0).any():
             raise ValueError("clips_per_movie must be a list of counts of 0 or more")
-        self.batch_size, self.k, self.seed, self.rank, self.world_size = batch_size, k, seed, rank, world_size
-        self.sampling = sampling
+        self.batch_size, self.k, self.seed, self.sampling = batch_size, k, seed, sampling
+        self.rank, self.world_size = share.rank, share.world_size
         self.epoch = 0
         self._next_step = 0  # the step after the one handed out last
         self._resume_step = 0  # where the next iteration starts

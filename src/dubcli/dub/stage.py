@@ -44,7 +44,7 @@ def dub_film(
     config: DubConfig = DubConfig(),  # noqa: B008 - frozen
     *,
     progress: Progress = SILENT,
-    told: Callable[[Script], None] | None = None,
+    told: Callable[[Script], None] = lambda script: None,
 ) -> Path:
     """Write a film, and return where, with one more track per subtitle file, spoken over the lowered original.
 
@@ -93,9 +93,8 @@ def dub_film(
             "" if container_format == "matroska" else f"; where {_NAMES[container_format]} is the reason, give a .mkv"
         )
         raise UserError(f"cannot write {target} from {source}: {short(error)}{hint}") from None
-    if told is not None:
-        for script in scripts:
-            told(script)
+    for script in scripts:
+        told(script)
     return target
 
 

@@ -111,13 +111,8 @@ def parse_language(text: str, option: str = "--lang") -> str:
     return tag
 
 
-def parse_languages(text: str, option: str = "--lang") -> tuple[str, ...]:
-    """``"en,spa,French"`` -> ``("en", "es", "fr")``, the primary first. Raises UserError on what is no language."""
-    return check_languages(text.split(","), option)
-
-
 def check_languages(languages: list[str] | tuple[str, ...], option: str = "--lang") -> tuple[str, ...]:
-    """The same of a list of them."""
+    """``["en", "spa", "French"]`` -> ``("en", "es", "fr")``. Raises UserError on no language, or one twice."""
     tags: list[str] = []
     for written in languages:
         tag = parse_language(written, option)

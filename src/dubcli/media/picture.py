@@ -78,7 +78,6 @@ class FrameSkipper:
         self._instants, self._time_base = instants, Fraction(stream.time_base)
         self._waiting: deque[Any] = deque()
         self._pts: list[int] = []
-        self.skipped = 0
 
     def packets(self, demuxed: Iterable[Any]) -> Iterator[Any]:
         """Yield the packets again, each with the codec context set for it."""
@@ -96,7 +95,6 @@ class FrameSkipper:
         # the end is decoded whole: its last frame tells how long the film is
         skip = not last and packet.pts is not None and not packet.is_keyframe and self._holds_nothing(packet.pts)
         self._context.skip_frame = "NONREF" if skip else "DEFAULT"
-        self.skipped += skip
         if len(self._pts) > 4 * LOOKAHEAD_PACKETS:
             del self._pts[: len(self._pts) - 2 * LOOKAHEAD_PACKETS]
         return packet

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -114,8 +114,6 @@ class PictureReport:
     def __init__(self) -> None:
         self.problems: list[str] = []
         self.end_seconds = Fraction(0)
-        self.frames_decoded = 0
-        self.packets_skipped = 0
         self.interlaced = False
         self.orientation = UPRIGHT
         self.sizes: Counter[Size] = Counter()  # of the frames taken, (width, height) as each would be shown
@@ -124,6 +122,19 @@ class PictureReport:
     def usual_size(self) -> Size:
         """The size that most of the film has."""
         return max(self.sizes, key=lambda size: self.sizes[size])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSink:
+    """Where a film's pictures go.
+
+    ``size_of`` says, of the frame decoded last, in which size it is shown; ``writer_for`` gives, for the first of the
+    sizes, the JPEG writer and where its JPEGs go, 16 per clip; ``tell`` hears the time reached.
+    """
+
+    size_of: Callable[[Any], Size]
+    writer_for: Callable[[Size], tuple[JpegWriter, Callable[[bytes], None]]]
+    tell: Callable[[Fraction], None]
 
 
 def split(packets: Iterator[Any], first: int, to_sound: Callable[[Any], None]) -> Iterator[Any]:
@@ -141,7 +152,6 @@ def frames_of(stream: Any, packets: Iterator[Any], start: Fraction, report: Pict
     usual = usual_seconds(stream)
     at = Fraction(0)
     for frame in decode_pictures(stream, packets, report.problems):
-        report.frames_decoded += 1
         report.interlaced = report.interlaced or bool(frame.interlaced_frame)
         at = frame.pts * time_base - start if frame.pts is not None else at
         duration = shown_seconds(frame, time_base, usual)
@@ -156,18 +166,14 @@ def decode_film(
     container: Any,
     picture: Any,
     tracks: dict[int, tuple[StereoTrack, TrackMels]],
+    to: PictureSink,
     *,
     start: Fraction,
     frame_rule: str,
-    size_of: Callable[[Any], Size],
-    writer_for: Callable[[Size], tuple[JpegWriter, Callable[[bytes], None]]],
-    tell: Callable[[Fraction], None],
 ) -> PictureReport:
     """Decode the picture and all tracks of a container in one pass.
 
-    ``frame_rule``: of ``media.picture.Instants``. ``size_of`` says, of the frame decoded last, in which size it is
-    shown; ``writer_for`` gives, for the first of the sizes, the JPEG writer and where its JPEGs go, 16 per clip;
-    ``tell`` hears the time reached. Raises what a sink raised (a full disk).
+    ``frame_rule``: of ``media.picture.Instants``. Raises what a sink raised (a full disk).
     """
     report = PictureReport()
     sound = SoundWorker(tracks)
@@ -180,15 +186,15 @@ def decode_film(
         packets = skipper.packets(split(demuxed, picture.index, sound.put))
         # the size now: what a frame's size is made of is the decoder's and changes with the next one
         frames = (
-            (at, length, (frame, size_of(frame))) for at, length, frame in frames_of(picture, packets, start, report)
+            (at, length, (frame, to.size_of(frame))) for at, length, frame in frames_of(picture, packets, start, report)
         )
         for _, (frame, size) in on_screen(frames, instants):
             report.sizes[size] += 1
             if jpegs is None:
                 report.orientation = orientation(frame)
-                jpegs = Worker(_jpeg_sink(*writer_for(size)), _FRAMES_AHEAD)
+                jpegs = Worker(_jpeg_sink(*to.writer_for(size)), _FRAMES_AHEAD)
             jpegs.put(frame)
-            tell(report.end_seconds)
+            to.tell(report.end_seconds)
         if jpegs is not None:
             jpegs.close()
         sound.close()
@@ -197,7 +203,6 @@ def decode_film(
             if worker is not None:
                 worker.abandon()
         raise
-    report.packets_skipped = skipper.skipped
     return report
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -26,11 +26,11 @@ from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo, VideoTrack, is_encrypted, open_media
 from dubcli.prep.config import SHORT_SIDE, PrepConfig
 from dubcli.prep.decoder import Choice, decoder_for
-from dubcli.prep.demux import PictureReport, Size, decode_film
+from dubcli.prep.demux import PictureReport, PictureSink, Size, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
 from dubcli.prep.record import language_warnings, summarise, track_meta, versions
 from dubcli.prep.sound import TrackMels
-from dubcli.prep.task import FilmTask
+from dubcli.prep.task import OpenFilm
 
 _MOST_PICTURE_THREADS = 16
 
@@ -38,47 +38,30 @@ _MOST_PICTURE_THREADS = 16
 TICKS_SECONDS = Fraction(2, 1000)
 
 
-def prepare_new(
-    task: FilmTask,
-    container: Any,
-    info: MediaInfo,
-    chosen: dict[str, ChosenTrack],
-    identity: str,
-    content: str,
-    report: Report,
-) -> dict[str, Any]:
+def prepare_new(film: OpenFilm, report: Report) -> dict[str, Any]:
     """Decode a film into a new movie folder. Returns details for the log. Raises InputError with the reason.
 
     What a GPU does not decode as a CPU would is begun again on the CPU, also in the middle of a film.
     """
     torch.set_num_threads(1)  # the mels run beside the picture's threads: a second one would mostly wait, spinning
-    with decoder_for(task.config.decoder, info, task.threads) as choice:
+    with decoder_for(film.task.config.decoder, film.info, film.task.threads) as choice:
         if choice.device is not None:
             try:
-                with open_on_gpu(info.path, choice.device) as on_gpu:
-                    return _prepare(task, on_gpu, info, chosen, identity, content, choice, report)
+                with open_on_gpu(film.info.path, choice.device) as on_gpu:
+                    return _prepare(replace(film, container=on_gpu), choice, report)
             except (GpuDecodeError, InputError) as error:
                 choice = Choice(note=f"begun again after the GPU's decoder failed: {error}")
-    return _prepare(task, container, info, chosen, identity, content, choice, report)
+    return _prepare(film, choice, report)
 
 
-def _prepare(
-    task: FilmTask,
-    container: Any,
-    info: MediaInfo,
-    chosen: dict[str, ChosenTrack],
-    identity: str,
-    content: str,
-    choice: Choice,
-    report: Report,
-) -> dict[str, Any]:
-    config = task.config
-    with new_movie(config.cache, identity) as writer:
+def _prepare(film: OpenFilm, choice: Choice, report: Report) -> dict[str, Any]:
+    config, info = film.task.config, film.info
+    with new_movie(config.cache, film.identity) as writer:
         passes = {
-            language: TrackPass(choice, partial(writer.add_mel, language), traced=_traced(config, chosen))
-            for language, choice in chosen.items()
+            language: TrackPass(track, partial(writer.add_mel, language), traced=_traced(config, film.chosen))
+            for language, track in film.chosen.items()
         }
-        picture = _decode_container(task, container, info, passes, writer, report)
+        picture = _decode_container(film, passes, writer, report)
         n_clips = _clip_count(info, picture)
         for one in passes.values():
             if one.stereo is None:
@@ -86,8 +69,9 @@ def _prepare(
             else:
                 one.mels.finish(n_clips)
         left_out = check_dubs(passes, writer.drop_mel, config, n_clips)
-        _require_unchanged(task.film.video, content)
-        meta = _meta(task, info, passes, left_out, picture, writer, identity, content, n_clips) | choice.to_json()
+        _require_unchanged(film.task.film.video, film.content)
+        meta = _meta(film, passes, left_out, picture, n_clips) | choice.to_json()
+        meta["frame_size"] = list(writer.frame_size)
         _require_sound(meta, config.primary)
         writer.finish(meta)
     return _details(meta, config, picture, info, passes) | choice.to_json()
@@ -110,47 +94,41 @@ def _traced(config: PrepConfig, chosen: dict[str, ChosenTrack]) -> bool:
 
 
 def _decode_container(
-    task: FilmTask,
-    container: Any,
-    info: MediaInfo,
-    passes: dict[str, TrackPass],
-    writer: MovieWriter,
-    report: Report,
+    film: OpenFilm, passes: dict[str, TrackPass], writer: MovieWriter, report: Report
 ) -> PictureReport:
     """The one pass over the film's own container; a second one over the picture where it began in another size."""
+    info, container = film.info, film.container
     tracks: dict[int, tuple[StereoTrack, TrackMels]] = {}
     for one in passes.values():
         # two languages on one stream (a manifest may say so): the second is decoded in a pass of its own
         if one.choice.path == info.path and one.choice.track.index not in tracks:
             one.stereo = StereoTrack(container.streams[one.choice.track.index], info.start_seconds)
             tracks[one.choice.track.index] = (one.stereo, one.mels)
-    found = _decode(task, container, info, tracks, writer, report, None)
+    found = _decode(film, tracks, writer, report, None)
     if found.sizes and found.usual_size != writer.frame_size:
         writer.drop_frames()
         with open_media(info.path) as again:
-            _decode(task, again, info, {}, writer, report, found.usual_size)
+            _decode(replace(film, container=again), {}, writer, report, found.usual_size)
     return found
 
 
 def _decode(
-    task: FilmTask,
-    container: Any,
-    info: MediaInfo,
+    film: OpenFilm,
     tracks: dict[int, tuple[StereoTrack, TrackMels]],
     writer: MovieWriter,
     report: Report,
     size: Size | None,
 ) -> PictureReport:
     """One pass; pictures of another ``size`` (None: the first one's) are scaled to it."""
-    video = info.video
+    video = film.info.video
     assert video is not None
-    picture = container.streams[video.index]
+    picture = film.container.streams[video.index]
     if picture.codec_context.is_hwaccel:
         picture.thread_type, picture.codec_context.thread_count = "NONE", 1
     else:
         picture.thread_type = "AUTO"
         # a skipped frame leaves its thread nothing to do, so four times as many keep the cores busy; each has a frame
-        picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 4 * task.threads)
+        picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 4 * film.task.threads)
     aspect = PixelAspect(picture.codec_context, video.sample_aspect_ratio)
     cropper = Cropper(video.crop, (video.width, video.height))
 
@@ -162,14 +140,12 @@ def _decode(
         return JpegWriter(writer.frame_size, cropper), writer.add_frame
 
     return decode_film(
-        container,
+        film.container,
         picture,
         tracks,
-        start=info.start_seconds,
-        frame_rule=task.config.frame_rule,
-        size_of=size_of,
-        writer_for=writer_for,
-        tell=_teller(info, report),
+        PictureSink(size_of=size_of, writer_for=writer_for, tell=_teller(film.info, report)),
+        start=film.info.start_seconds,
+        frame_rule=film.task.config.frame_rule,
     )
 
 
@@ -188,16 +164,13 @@ def _teller(info: MediaInfo, report: Report) -> Callable[[Fraction], None]:
 
 
 def _meta(
-    task: FilmTask,
-    info: MediaInfo,
+    film: OpenFilm,
     passes: dict[str, TrackPass],
     left_out: dict[str, str],
     picture: PictureReport,
-    writer: MovieWriter,
-    identity: str,
-    content: str,
     n_clips: int,
 ) -> dict[str, Any]:
+    info, task = film.info, film.task
     assert info.video is not None
     video = asdict(info.video) | {
         "sample_aspect_ratio": str(info.video.sample_aspect_ratio),
@@ -207,18 +180,17 @@ def _meta(
         "interlaced": picture.interlaced or info.video.interlaced,
     }
     return {
-        "id": identity,
+        "id": film.identity,
         "source": {
             "path": str(task.film.video.absolute()),
             "size": task.film.video.stat().st_size,
-            "fingerprint": content,
+            "fingerprint": film.content,
         },
         "title": task.film.title or task.film.video.stem,
         "duration_seconds": float(picture.end_seconds),
         "start_seconds": float(info.start_seconds),
         "n_clips": n_clips,
         "primary": task.config.primary,
-        "frame_size": list(writer.frame_size),
         "video": video,
         "tracks": {
             language: track_meta(one, info.path, n_clips)

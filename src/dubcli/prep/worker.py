@@ -17,7 +17,7 @@ from dubcli.media.sources import ChosenTrack, choose_tracks, require_primary
 from dubcli.media.streams import MediaInfo, describe, open_media
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.identity import movie_id
-from dubcli.prep.task import FilmTask
+from dubcli.prep.task import FilmTask, OpenFilm
 
 
 def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
@@ -37,7 +37,10 @@ def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
         else:
             from dubcli.prep.film import prepare_new
 
-            details = prepare_new(task, container, info, chosen, identity, content, report)
+            opened = OpenFilm(
+                task=task, container=container, info=info, chosen=chosen, identity=identity, content=content
+            )
+            details = prepare_new(opened, report)
     if task.replaces is not None and task.replaces != identity:
         shutil.rmtree(layout.movie_folder(config.cache, task.replaces), ignore_errors=True)
         details["note"] = f"the source changed since it was prepared; replaces {task.replaces}"

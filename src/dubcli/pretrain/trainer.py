@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dubcli.core import distributed, machine
 from dubcli.core.checkpoint import model_entries, restore_rng, rng_state
 from dubcli.core.memory import is_out_of_memory, keep_freed_memory
 from dubcli.core.models import DubModel, count_parameters
-from dubcli.core.sampler import SameMovieBatchSampler
+from dubcli.core.sampler import SameMovieBatchSampler, Share
 from dubcli.core.schedule import warmup_cosine
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
@@ -28,12 +26,12 @@ from dubcli.pretrain.learner import Learner
 from dubcli.pretrain.loader import BadClip, Batch, BlankClips, ClipDataset, Request, Requests
 from dubcli.pretrain.loading import Loading, choose_loading, load
 from dubcli.pretrain.model import Given, recorded
-from dubcli.pretrain.pace import Tally
+from dubcli.pretrain.pace import RecentLosses, Tally
 from dubcli.pretrain.run_folder import RunFolder, as_begun
 from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
 from dubcli.pretrain.training_films import TrainingFilms, mel_statistics, read_training_films
-from dubcli.pretrain.validation import validate
+from dubcli.pretrain.validation import HeldOut, validate
 
 TASK = "steps"
 
@@ -110,8 +108,7 @@ class Trainer:
             config.optimisation.clips_per_step,
             config.data.k,
             seed=config.run.seed,
-            rank=distributed.rank(),
-            world_size=distributed.world_size(),
+            share=Share(distributed.rank(), distributed.world_size()),
             sampling=config.data.sampling,
         )
         self.epoch_steps = len(self.sampler)
@@ -127,7 +124,7 @@ class Trainer:
         self.bad_clips = sum(clips for clips, _ in films.damaged)
         self.validated = 0
         self.metrics: dict[str, float] = {}
-        self._recent: deque[tuple[int, tuple[int, ...], Tensor]] = deque(maxlen=max(config.run.log_every, 1))
+        self._losses = RecentLosses(config.run.log_every)
         self._last_save = time.monotonic()
         self._since_log = Tally()
         self.processes_here = processes_here or distributed.local_world_size()
@@ -195,20 +192,9 @@ class Trainer:
 
     def _extra(self) -> dict[str, Any]:
         """What ``config.json`` records beside the options."""
-        train, held_out = self.films.train, self.films.held_out
         return {
             "world_size": distributed.world_size(),
-            "languages": list(self.films.variant.languages),
-            "tracks": {
-                track.name: {"sample_rate": track.sample_rate, "mel_frames": track.mel_frames}
-                for track in self.films.variant.tracks
-            },
-            "train_films": len(train.movies),
-            "train_hours": round(train.hours, 4),
-            "films_share": list(self.films.shared),
-            **self.films.facts,
-            "held_out_films": [movie.id for movie in held_out.movies],
-            "damaged": [text for _, text in self.films.damaged],
+            **self.films.record(),
             "steps": self.total_steps,
             "warmup_steps": self.warmup_steps,
             "parameters": count_parameters(self.model),
@@ -322,7 +308,7 @@ class Trainer:
         share = warmup_cosine(self.step, self.total_steps, self.warmup_steps)
         self.learning_rate = self.config.optimisation.learning_rate * share
         self._terms = terms = self.learner.step(batch, self.learning_rate)
-        self._recent.append((self.step, batch.request.clips, torch.stack(list(terms.values())).sum()))
+        self._losses.add(self.step, batch.request.clips, torch.stack(list(terms.values())).sum())
 
     def _note_bad(self, texts: list[str], what: str, *, count: int) -> None:
         self.bad_clips += count
@@ -356,18 +342,14 @@ class Trainer:
 
     def _check_losses(self) -> None:
         """A loss that is no number ends the run before anything of it is saved."""
-        if not self._recent:
-            return
-        losses = torch.stack([loss for _, _, loss in self._recent]).tolist()  # a device is waited for once
-        for (step, clips, _), loss in zip(self._recent, losses, strict=True):
-            if not math.isfinite(loss):
-                names = ", ".join(self.films.train.name(clip) for clip in clips)
-                good = self.folder.checkpoint if self.folder.checkpoint.exists() else "none yet"
-                raise UserError(
-                    f"the loss of step {step + 1} is {loss}; the batch: {names}; last good checkpoint: {good}; "
-                    "a lower --learning-rate or --precision fp32 may help"
-                )
-        self._recent.clear()
+        wrong = self._losses.first_not_finite()
+        if wrong is not None:
+            names = ", ".join(self.films.train.name(clip) for clip in wrong.clips)
+            good = self.folder.checkpoint if self.folder.checkpoint.exists() else "none yet"
+            raise UserError(
+                f"the loss of step {wrong.step + 1} is {float(wrong.loss)}; the batch: {names}; "
+                f"last good checkpoint: {good}; a lower --learning-rate or --precision fp32 may help"
+            )
 
     def _due(self) -> bool:
         run = self.config.run
@@ -389,7 +371,7 @@ class Trainer:
         if not self._validation_due:
             return None
         dataset = ClipDataset(self.films.held_out, self.films.variant, self.config, on_device=False)
-        bad: list[str] = []
+        held_out = HeldOut(dataset, self.config.data.val_clips, self.loading.workers)
         asked: list[int] = []
 
         def stopped() -> bool:
@@ -398,16 +380,14 @@ class Trainer:
             return bool(asked)
 
         try:
-            metrics = validate(
-                self.stepper, self.model, dataset, self.config.data.val_clips, bad, stopped, self.loading.workers
-            )
+            metrics = validate(self.stepper, self.model, held_out, stopped)
         except BadClip as error:
             raise UserError(f"{error}; prepare that film again, or leave it out of the cache") from None
         if metrics is None:
             return asked[0]
         first, self.validated = self.validated == 0, self.step
         # named each time; counted once, the first time
-        self._note_bad(bad, "replaced in validation", count=len(bad) if first else 0)
+        self._note_bad(held_out.bad, "replaced in validation", count=len(held_out.bad) if first else 0)
         self.metrics |= metrics
         if distributed.is_main():
             numbers = {name: value for name, value in metrics.items() if math.isfinite(value)}

@@ -98,6 +98,22 @@ class TrainingFilms:
         """What checkpoints and ``config.json`` say of them."""
         return {"film_set": self.film_set, "frame_rule": self.frame_rule}
 
+    def record(self) -> dict[str, Any]:
+        """What ``config.json`` says of them at length."""
+        return {
+            "languages": list(self.variant.languages),
+            "tracks": {
+                track.name: {"sample_rate": track.sample_rate, "mel_frames": track.mel_frames}
+                for track in self.variant.tracks
+            },
+            "train_films": len(self.train.movies),
+            "train_hours": round(self.train.hours, 4),
+            "films_share": list(self.shared),
+            **self.facts,
+            "held_out_films": [movie.id for movie in self.held_out.movies],
+            "damaged": [text for _, text in self.damaged],
+        }
+
     def require_same(self, state: Mapping[str, Any], folder: Path) -> None:
         """Raise UserError where the run of a checkpoint had other films; one of an earlier version does not say."""
         if state.get("film_set", self.film_set) != self.film_set:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -50,27 +50,33 @@ def alignment(primary: Tensor, dub: Tensor) -> dict[str, float]:
     return {"same": same, "others": (everything - n * same) / (n * (n - 1)) if n > 1 else float("nan")}
 
 
-def validate(
-    stepper: Stepper,
-    model: DubModel,
-    dataset: ClipDataset,
-    clips: int,
-    bad: list[str] | None = None,
-    stopped: Callable[[], bool] = lambda: False,
-    threads: int = 0,
-) -> dict[str, float] | None:
-    """Metrics by name (``val/...``) over at most ``clips`` held-out clips. All ranks work on their share.
+@dataclass(frozen=True)
+class HeldOut:
+    """At most ``clips`` of the held-out films' clips, decoded ahead by ``threads``.
 
-    Clips of this rank that did not decode and were replaced are named in ``bad``. ``stopped`` is asked before each
-    batch, equally often on all ranks; where it says so, to all of them, there are no metrics: None.
-    ``threads`` decode ahead.
+    ``bad``: is told this rank's clips that did not decode and were replaced.
     """
-    part, variant, config = dataset.part, stepper.variant, stepper.config
-    chosen = np.unique(np.linspace(0, part.clips - 1, min(part.clips, clips)).round().astype(int))
+
+    dataset: ClipDataset
+    clips: int
+    threads: int = 0
+    bad: list[str] = field(default_factory=list)
+
+
+def validate(
+    stepper: Stepper, model: DubModel, held_out: HeldOut, stopped: Callable[[], bool] = lambda: False
+) -> dict[str, float] | None:
+    """Metrics by name (``val/...``) over the held-out clips. All ranks work on their share.
+
+    ``stopped`` is asked before each batch, equally often on all ranks; where it says so, to all of them, there are no
+    metrics: None.
+    """
+    part, variant, config = held_out.dataset.part, stepper.variant, stepper.config
+    chosen = np.unique(np.linspace(0, part.clips - 1, min(part.clips, held_out.clips)).round().astype(int))
     mine = chosen[distributed.rank() :: distributed.world_size()]
     size, most = config.optimisation.batch_size, -(-len(chosen) // distributed.world_size())
     batches = [[int(clip) for clip in mine[start : start + size]] for start in range(0, most, size)]
-    found = _embed(stepper, model, dataset, batches, [] if bad is None else bad, stopped, threads)
+    found = _embed(stepper, model, held_out, batches, stopped)
     if found is None:
         return None
     gathered = {name: _gather_rows(rows, len(chosen)) for name, rows in found.items()}
@@ -134,14 +140,12 @@ def _rows_of(variant: Variant, head: str) -> list[tuple[str, str]]:
 def _embed(
     stepper: Stepper,
     model: DubModel,
-    dataset: ClipDataset,
+    held_out: HeldOut,
     batches: list[list[int]],
-    bad: list[str],
     stopped: Callable[[], bool],
-    threads: int,
 ) -> dict[str, Tensor] | None:
     """Projections by ``video``, ``primary/<track>``, ``secondary/<track>``, and features ``feature/<track>``."""
-    variant = stepper.variant
+    variant, dataset = stepper.variant, held_out.dataset
 
     def load(batch: list[int]) -> tuple[list[Tensor], dict[Track, Tensor], list[str]]:
         replaced: list[str] = []
@@ -155,11 +159,11 @@ def _embed(
     was_training = model.training
     model.eval()
     with torch.no_grad(), stepper.autocast():
-        for frames, mels, replaced in ahead(load, batches, threads):
+        for frames, mels, replaced in ahead(load, batches, held_out.threads):
             if stopped():
                 model.train(was_training)
                 return None
-            bad += replaced
+            held_out.bad.extend(replaced)
             if frames:
                 # here and not ahead: it takes all cores by itself
                 video = torch.stack([eval_video(frame, dataset.sizes) for frame in frames])

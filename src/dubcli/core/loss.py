@@ -30,10 +30,21 @@ _BLOCK_ACCELERATOR = 2**25
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1, negatives: Negatives = "both") -> Tensor:
     """Contrastive loss of pairs (a[i], b[i]) in this process alone: the mean over i of (l(a_i, b_i) + l(b_i, a_i)) / 2.
 
-    a, b: (batch, dim), any scale (the similarity is the cosine). Half precision is computed in float32.
-    negatives: ``"both"`` takes the 2 * batch - 1 other vectors into the denominator (SimCLR, the literal reading of
-    Eq. 1), ``"cross"`` the batch vectors of the other modality. Returns a scalar. Raises ValueError for other shapes,
-    another ``negatives`` or a temperature below 0.003.
+    Args:
+        a, b: (batch, dim), any scale (the similarity is the cosine). Half precision is computed in float32.
+        temperature: of the softmax, 0.003 or more.
+        negatives: ``"both"`` takes the 2 * batch - 1 other vectors into the denominator (SimCLR, the literal reading of
+            Eq. 1), ``"cross"`` the batch vectors of the other modality.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: other shapes, another ``negatives``, a lower temperature.
+
+    >>> same = torch.eye(4)
+    >>> f"{nt_xent(same, same):.4f}"  # log(1 + 6 * exp(-1 / 0.1)): the pair is alike, the other six are at right angles
+    '0.0003'
     """
     return _losses([a, b], [(0, 1)], temperature, negatives, across_ranks=False)[0]
 
@@ -41,11 +52,23 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1, negatives: Negatives
 def nt_xent_distributed(a: Tensor, b: Tensor, temperature: float = 0.1, negatives: Negatives = "both") -> Tensor:
     """``nt_xent`` whose negatives come from all ranks.
 
-    a, b: (batch, dim), the same shape on each rank. Returns the mean over this rank's rows; the mean of that over the
-    ranks is the joined batch's loss. This rank's gradient is that of the SUM over all ranks' losses with
-    respect to its own a and b, as a gather with gradient gives it. DistributedDataParallel then averages the
-    parameters' gradients over the ranks, which makes them those of the joined batch's loss: do not rescale.
-    (It assumes that all ranks scale their loss alike before ``backward``.)
+    This rank's gradient is that of the SUM over all ranks' losses with respect to its own a and b, as a gather with
+    gradient gives it. DistributedDataParallel then averages the parameters' gradients over the ranks, which makes them
+    those of the joined batch's loss: do not rescale. (It assumes that all ranks scale their loss alike before
+    ``backward``.)
+
+    Args:
+        a, b: (batch, dim), the same shape on each rank.
+        temperature, negatives: as of ``nt_xent``.
+
+    Returns:
+        The mean over this rank's rows; the mean of that over the ranks is the joined batch's loss.
+
+    Raises:
+        ValueError: as ``nt_xent``.
+
+    >>> nt_xent_distributed(torch.eye(4), torch.eye(4)) == nt_xent(torch.eye(4), torch.eye(4))  # of one rank
+    tensor(True)
     """
     return _losses([a, b], [(0, 1)], temperature, negatives, across_ranks=True)[0]
 
@@ -59,8 +82,22 @@ def contrastive_losses(
 ) -> dict[str, Tensor]:
     """The terms of Eq. 2 by name (``"video-primary"``, ...); the training loss is their sum.
 
-    projections: (batch, dim) by head, as ``DubModel`` gives them. terms: ``Variant.terms``. Negatives come from all
-    ranks, gathered once for all terms, unless ``local_negatives``; values and gradients as ``nt_xent_distributed``.
+    Args:
+        projections: (batch, dim) by head, as ``DubModel`` gives them.
+        terms: pairs of heads, as ``Variant.terms``.
+        temperature, negatives: as of ``nt_xent``.
+        local_negatives: negatives come from this rank alone; else from all, gathered once for all terms. Values and
+            gradients are those of ``nt_xent_distributed``.
+
+    Returns:
+        A scalar per term.
+
+    Raises:
+        ValueError: as ``nt_xent``.
+
+    >>> heads = {name: torch.randn(4, 8) for name in ("video", "primary", "secondary")}
+    >>> list(contrastive_losses(heads, [("video", "primary"), ("video", "secondary")]))
+    ['video-primary', 'video-secondary']
     """
     heads = list(projections)
     pairs = [(heads.index(first), heads.index(second)) for first, second in terms]

@@ -25,10 +25,32 @@ def pick(draw: float, choices: int) -> int:
     return min(int(draw * choices), choices - 1)
 
 
+# Operations with their magnitude at level 0 and at the last level, and whether its sign is drawn. Translations are
+# fractions of the crop, solarize's threshold a fraction of white.
+_Operations = dict[str, tuple[float, float, bool]]
+
+
+def _drawn(
+    operations: _Operations,
+    draw: float,
+    sign_draw: float,
+    at: Callable[[float, float], float],
+    whole: Callable[[float], int],
+) -> tuple[str, float]:
+    """An operation and its signed magnitude, which ``at`` finds between the first level's and the last's.
+
+    ``whole`` makes of posterize's a number of bits.
+    """
+    name = list(operations)[pick(draw, len(operations))]
+    first, last, signed = operations[name]
+    magnitude = at(first, last)
+    if name == "Posterize":
+        magnitude = float(whole(magnitude))
+    return name, -magnitude if signed and sign_draw < 0.5 else magnitude
+
+
 MAGNITUDE_BINS = RANDAUGMENTS["torchvision"] + 1
-# RandAugment's operations in torchvision's order, with the magnitude at bin 0 and at the last bin and whether its sign
-# is drawn. Translations are fractions of the crop, solarize's threshold a fraction of white.
-_OPERATIONS: dict[str, tuple[float, float, bool]] = {
+_OPERATIONS: _Operations = {  # in torchvision's order
     "Identity": (0.0, 0.0, False),
     "ShearX": (0.0, 0.3, True),
     "ShearY": (0.0, 0.3, True),
@@ -48,13 +70,11 @@ _OPERATIONS: dict[str, tuple[float, float, bool]] = {
 
 def draw_operation(draw: float, sign_draw: float, level: int) -> tuple[str, float]:
     """torchvision's choice of level 0 ... 30: an operation's name and its signed magnitude."""
-    names = list(_OPERATIONS)
-    name = names[pick(draw, len(names))]
-    first, last, signed = _OPERATIONS[name]
-    magnitude = torch.linspace(first, last, MAGNITUDE_BINS)[level].item()  # torchvision's, to the last bit
-    if name == "Posterize":
-        magnitude = float(round(magnitude))
-    return name, -magnitude if signed and sign_draw < 0.5 else magnitude
+
+    def at(first: float, last: float) -> float:
+        return torch.linspace(first, last, MAGNITUDE_BINS)[level].item()  # torchvision's, to the last bit
+
+    return _drawn(_OPERATIONS, draw, sign_draw, at, round)
 
 
 def _affine(
@@ -113,9 +133,7 @@ def _stretch_contrast(images: Tensor) -> Tensor:
     return output.sub_(darkest.masked_fill_(flat, 0)).div_(scale).clamp_(0, 255).to(torch.uint8)
 
 
-# pytorchvideo's operations in its order: the magnitude at level 0, what the last level (10) adds, and whether the sign
-# of that is drawn. Its geometry interpolates and fills with grey; translations are fractions of the crop.
-_STRONG: dict[str, tuple[float, float, bool]] = {
+_STRONG: _Operations = {  # in pytorchvideo's order; its geometry interpolates and fills with grey
     "Brightness": (0.0, 0.9, True),
     "Contrast": (0.0, 0.9, True),
     "Color": (0.0, 0.9, True),
@@ -124,8 +142,8 @@ _STRONG: dict[str, tuple[float, float, bool]] = {
     "Equalize": (0.0, 0.0, False),
     "Invert": (0.0, 0.0, False),
     "Rotate smooth": (0.0, 30.0, True),
-    "Posterize": (4.0, -4.0, False),
-    "Solarize": (1.0, -1.0, False),
+    "Posterize": (4.0, 0.0, False),
+    "Solarize": (1.0, 0.0, False),
     "ShearX smooth": (0.0, 0.3, True),
     "ShearY smooth": (0.0, 0.3, True),
     "TranslateX smooth": (0.0, 0.45, True),
@@ -142,16 +160,11 @@ def draw_strong(draws: Sequence[float], level: int) -> tuple[str, float]:
 
     draws: five numbers in [0, 1): operation, whether it is applied, sign, and two for the level's normal noise.
     """
-    names = list(_STRONG)
-    name = names[pick(draws[0], len(names))]
     if draws[1] >= _STRONG_PROBABILITY:
         return "Identity", 0.0
     normal = math.sqrt(-2 * math.log(1 - draws[3])) * math.cos(2 * math.pi * draws[4])  # Box and Muller 1958
     share = min(max(level + _STRONG_NOISE * normal, 0.0), float(_STRONG_LEVELS)) / _STRONG_LEVELS
-    first, added, signed = _STRONG[name]
-    if name == "Posterize":
-        return name, first + math.ceil(share * added)
-    return name, first + share * (-added if signed and draws[2] < 0.5 else added)
+    return _drawn(_STRONG, draws[0], draws[2], lambda first, last: first + share * (last - first), math.ceil)
 
 
 def _turn(degrees: float, height: int, width: int) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ class Tally:
     took: float = 0.0
 
     def add(self, clips: int, waited: float, took: float) -> None:
+        """Count a step: its clips on all ranks, the seconds it waited for its batch, and those it took in all."""
         self.clips, self.waited, self.took = self.clips + clips, self.waited + waited, self.took + took
 
     def take(self) -> dict[str, float]:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SilentProgress
 from helpers.sounds import noise
+from helpers.waiting import wait_until
 
 TINY = EmbedConfig(preset="tiny")
 SOUNDS = 24
@@ -127,15 +127,9 @@ def workers_of(pid):
 
 
 def kill_a_worker_when(reached, killed):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if reached():
-            workers = workers_of(os.getpid())
-            if workers:
-                os.kill(workers[0], signal.SIGKILL)
-                killed.append(workers[0])
-            return
-        time.sleep(0.005)
+    wait_until(reached)
+    killed += workers_of(os.getpid())[:1]
+    os.kill(killed[0], signal.SIGKILL)
 
 
 @pytest.mark.slow
@@ -174,15 +168,10 @@ if __name__ == "__main__":
 def test_killed_run_goes_on(folder, tmp_path, several):
     (tmp_path / "run.py").write_text(KILLED_RUN)
     out = tmp_path / "two"
-    run = subprocess.Popen([sys.executable, str(tmp_path / "run.py"), str(folder), str(out)])
-    deadline = time.monotonic() + 120
-    while len(list((out / ".embed").glob("[0-9a-f]*.npz"))) < 2:
-        assert run.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    time.sleep(1)
+    run = subprocess.Popen([sys.executable, str(tmp_path / "run.py"), str(folder), str(out)], stderr=subprocess.PIPE)
+    wait_until(lambda: len(list((out / ".embed").glob("[0-9a-f]*.npz"))) >= 2, run)
+    run.kill()
+    run.communicate()  # the workers have its stderr too: this returns when they are gone
     several(2)
     before = {path.name: path.stat().st_mtime_ns for path in (out / ".embed").glob("[0-9a-f]*.npz")}
     assert 0 < len(before) < 9

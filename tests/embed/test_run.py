@@ -1,10 +1,8 @@
 import csv
 import errno
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from dubcli.embed.inputs import Ignored, check_inputs, list_items
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from helpers.sounds import noise
+from helpers.waiting import wait_until
 
 TINY = EmbedConfig(preset="tiny")
 
@@ -210,12 +209,8 @@ def test_killed_run_goes_on(write_sound, tmp_path, tiny, monkeypatch):
     command = [sys.executable, "-c", _SLOW_RUN, str(tmp_path / "in"), str(tmp_path / "killed")]
     run = subprocess.Popen(command)
     work = tmp_path / "killed/.embed"
-    deadline = time.monotonic() + 60
-    while len(list(work.glob("[0-9a-f]*.npz"))) < 4:
-        assert run.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    run.send_signal(signal.SIGKILL)
+    wait_until(lambda: len(list(work.glob("[0-9a-f]*.npz"))) >= 4, run)
+    run.kill()
     run.wait()
     assert not (tmp_path / "killed/embed.json").exists()
     summary = embed(tmp_path / "in", tiny, tmp_path / "killed", TINY)

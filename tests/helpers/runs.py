@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from dubcli.cli.app import app
 from dubcli.core.models import PRESETS, ModelSizes
 from dubcli.jobs.progress import SilentProgress
 from dubcli.pretrain import PretrainConfig
+from helpers.waiting import wait_until
 
 # a tenth of the work of tiny; there in this process and in those of ``start``
 PRESETS["minute"] = ModelSizes(
@@ -93,11 +93,12 @@ class SignalAfter(SilentProgress):
 
 def wait_for_steps(out, steps, process):
     """Until ``metrics.jsonl`` tells of so many steps or the process has ended."""
-    while process.poll() is None:
+
+    def reached():
         done = losses(out) if (Path(out) / "metrics.jsonl").exists() else []
-        if done and done[-1][0] >= steps:
-            return
-        time.sleep(0.02)
+        return process.poll() is not None or (done and done[-1][0] >= steps)
+
+    wait_until(reached)
 
 
 def metrics(out):

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dubcli.jobs.orphans import end_with_parent
+from helpers.waiting import wait_until
 
 
 def wait_long(file):
@@ -34,13 +34,9 @@ def test_workers_of_a_killed_process_end(method, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     parent = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.PIPE, env=environment)
     files = [tmp_path / "0", tmp_path / "1"]
-    deadline = time.monotonic() + 60
-    while not all(file.exists() and file.read_text() for file in files):
-        assert parent.poll() is None, parent.stderr.read().decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.communicate(timeout=60)  # the workers have its stderr too: this returns when they are gone
+    wait_until(lambda: all(file.exists() and file.read_text() for file in files), parent)
+    parent.kill()
+    parent.communicate(timeout=300)  # the workers have its stderr too: this returns when they are gone
 
 
 def test_a_process_that_nobody_started_has_no_parent_to_end_with():

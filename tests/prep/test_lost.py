@@ -17,6 +17,7 @@ from dubcli.cache.reader import Cache
 from dubcli.cli.app import app  # noqa: F401  imported here once, not within a test
 from helpers.containers import Track, make_film
 from helpers.prepping import findings, log_lines, prepare_here
+from helpers.waiting import wait_until
 
 
 def films_for_killing(folder):
@@ -53,9 +54,7 @@ def kill_at_random(folder, cache, kills, generator):
     in_the_middle = 0
     for _ in range(kills):
         running = subprocess.Popen(command(folder, cache), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while running.poll() is None and time.monotonic() < deadline and not list(cache.glob("movies/.tmp-*")):
-            time.sleep(0.02)
+        wait_until(lambda running=running: running.poll() is not None or list(cache.glob("movies/.tmp-*")))
         time.sleep(float(generator.uniform(0, 0.6)))
         running.kill()
         running.wait()
@@ -89,11 +88,10 @@ def test_a_worker_that_dies_costs_its_film_alone(undisturbed, tmp_path):
     folder, whole = undisturbed
     cache = tmp_path / "cache"
     running = subprocess.Popen(command(folder, cache), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (begun := list(cache.glob("movies/.tmp-*"))):
-        assert running.poll() is None
-        time.sleep(0.005)
+    wait_until(lambda: list(cache.glob("movies/.tmp-*")), running)
+    begun = list(cache.glob("movies/.tmp-*"))
     os.kill(int(begun[0].name.split("-")[2]), signal.SIGKILL)
-    assert running.wait(timeout=120) == 1
+    assert running.wait(timeout=300) == 1
     failed = [line["reason"] for line in log_lines(cache) if line["status"] == "failed"]
     assert len(failed) == 2
     assert any("the worker process died (SIGKILL)" in reason for reason in failed)

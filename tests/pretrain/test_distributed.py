@@ -79,7 +79,7 @@ def test_ranks_started_again_do_not_meet_those_before_them(monkeypatch):
             ranks.append(context.Process(target=die_in_a_group, args=(rank,)))
             ranks[-1].start()
         for process in ranks:
-            process.join(60)
+            process.join(300)
             process.kill()
         assert [process.exitcode for process in ranks] == [7, 7]
 

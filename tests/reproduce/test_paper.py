@@ -8,7 +8,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -17,6 +16,7 @@ from dubcli.reproduce.plan import PAPER_VARIANTS
 from helpers.containers import Track, make_film
 from helpers.runs import environment
 from helpers.separation import fast_demucs, save_model
+from helpers.waiting import wait_until
 from probe import miniatures
 
 pytestmark = pytest.mark.slow
@@ -87,12 +87,10 @@ def test_from_films_to_tables(home, capsys):
     # killed while it trains: the command as people start it, in a process of its own
     command = [sys.executable, "-c", "import helpers.runs; helpers.runs.app()", "reproduce", str(plan), "--quiet"]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    until = time.monotonic() + 300
-    while not (home / "study" / "runs" / "mono" / "ckpt.pt").exists() and process.poll() is None:
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, process.stderr.read()
+    wait_until((home / "study" / "runs" / "mono" / "ckpt.pt").exists, process)
+    process.kill()
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
 
     status, out, err = run(plan, "--quiet", "--json", capsys=capsys)
     found = json.loads(out)

@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from dubcli.reproduce.plan import PAPER_VARIANTS, NospeechPlan
 from dubcli.reproduce.stage import outline
 from helpers import runs  # has the preset
 from helpers.caches import make_cache
+from helpers.waiting import wait_until
 from probe.layouts import esc50
 from probe.test_defaults import tut18
 
@@ -345,18 +345,11 @@ def test_an_array_task_does_its_step_and_waits_in_the_queue_when_its_time_is_ove
         (tmp_path / name).chmod(0o755)
     variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_JOB_ID": "77"}
     job = subprocess.Popen(["bash", tmp_path / "probe.sbatch"], env=variables)
-    wait_for(lambda: (tmp_path / "called").exists())
+    wait_until((tmp_path / "called").exists, job)
     job.send_signal(signal.SIGUSR1)
-    assert job.wait(20) == 0
+    assert job.wait(300) == 0
     assert "--only probe/c/d --gpus 1" in (tmp_path / "called").read_text()
     assert (tmp_path / "told").read_text().split() == ["requeue", "77_2"]
-
-
-def wait_for(there):
-    end = time.monotonic() + 20
-    while not there() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert there()
 
 
 def test_the_example_is_a_plan_of_the_paper():

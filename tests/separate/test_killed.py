@@ -1,10 +1,8 @@
 """A run killed with SIGKILL leaves nothing half, and the next one does only what is missing."""
 
 import json
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import soundfile
@@ -14,6 +12,7 @@ from dubcli.cache.reader import Cache
 from dubcli.cache.writer import open_cache
 from helpers.nospeech import RATE, add_movie, surround, write_film
 from helpers.sounds import noise
+from helpers.waiting import wait_until
 
 
 def arguments(target, repo):
@@ -22,15 +21,10 @@ def arguments(target, repo):
 
 def kill_when(reached, command, cwd):
     """Run ``command`` until ``reached()``, then kill it; its worker sees that and ends by itself."""
-    run = subprocess.Popen([sys.executable, "-m", "dubcli", *command], cwd=cwd)
-    deadline = time.monotonic() + 60
-    while not reached():
-        assert run.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    time.sleep(1)
+    run = subprocess.Popen([sys.executable, "-m", "dubcli", *command], cwd=cwd, stderr=subprocess.PIPE)
+    wait_until(reached, run)
+    run.kill()
+    run.communicate()  # the worker has its stderr too: this returns when it is gone
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ import sys
 import pytest
 import torch
 
-from dubcli.core.memory import huge_pages_for_workers, out_of_memory
+from dubcli.core.memory import huge_pages_for_workers, out_of_memory, room_for_model
+from dubcli.errors import UserError
 
 HUGE_PAGES = """
 import torch
@@ -58,3 +59,11 @@ def test_out_of_memory_names_a_batch_size_that_was_tried(fits, text):
 
     assert re.search(text, str(out_of_memory(torch.device("cpu"), 128, attempt)))
     assert tried[0] == 64
+
+
+def test_no_room_for_the_model_alone_is_a_line_and_other_errors_stay():
+    told = pytest.raises(UserError, match=r"out of memory on cuda:1 for the model alone; .*nvidia-smi")
+    with told, room_for_model("cuda:1"):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(ValueError, match="another"), room_for_model("cpu"):
+        raise ValueError("another")

@@ -43,6 +43,17 @@ def test_where_not_even_two_clips_fit_no_size_is_named(cache, tmp_path, monkeypa
     assert (done.returncode, "give a smaller --preset" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("extra", [(), ("--dry-run",)])
+def test_a_device_without_room_for_the_model_is_one_line(cache, tmp_path, monkeypatch, extra):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("dubcli.pretrain.learner.lay_out", full)  # which brings it there
+    done = pretrain(cache, tmp_path / "run", "--variant", "es", *extra)
+    assert (done.returncode, "for the model alone" in done.stderr) == (2, True), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_other_errors_keep_their_traceback(cache, tmp_path, monkeypatch):
     def broken(*_):
         raise RuntimeError("shapes differ")

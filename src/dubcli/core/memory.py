@@ -6,7 +6,8 @@ import ctypes
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
+@contextmanager
+def room_for_model(device: torch.device | str) -> Iterator[None]:
+    """For bringing a model to ``device`` in the block. Raises UserError where its memory does not hold the model alone.
+
+    No batch size would help then; mostly another program has the memory.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"out of memory on {device} for the model alone; end what else has its memory (nvidia-smi shows it), take "
+            "another GPU (CUDA_VISIBLE_DEVICES) or the CPU"
+        ) from None
 
 
 def largest_that_fits(device: torch.device, batch_size: int, attempt: Callable[[int], object], least: int = 1) -> int:

@@ -25,7 +25,7 @@ from torch.fx.experimental.optimization import fuse
 from dubcli.core.backbones import DEFAULT_BACKBONES
 from dubcli.core.layout import Layout
 from dubcli.core.machine import autocast, torch_type
-from dubcli.core.memory import keep_freed_memory
+from dubcli.core.memory import keep_freed_memory, room_for_model
 from dubcli.core.models import DubModel
 from dubcli.errors import first_line
 
@@ -121,7 +121,8 @@ class Engine:
         if device.type == "cpu":
             keep_freed_memory()
         self._layout = Layout.of(module, device)
-        self._folded = self._layout.module(fold(module, example, self._compiling.say).to(device))
+        with room_for_model(device):
+            self._folded = self._layout.module(fold(module, example, self._compiling.say).to(device))
         self._compiled: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
         self._seconds_per_item: dict[tuple[int, ...], float] = {}
         self._timed: list[tuple[tuple[int, ...], Pending]] = []

@@ -15,7 +15,7 @@ import torch
 
 from dubcli.core import distributed, machine
 from dubcli.core.checkpoint import model_entries, restore_rng, rng_state
-from dubcli.core.memory import is_out_of_memory, keep_freed_memory
+from dubcli.core.memory import is_out_of_memory, keep_freed_memory, room_for_model
 from dubcli.core.models import DubModel, count_parameters
 from dubcli.core.sampler import SameMovieBatchSampler, Share
 from dubcli.core.schedule import warmup_cosine
@@ -213,9 +213,10 @@ class Trainer:
         return self.learner.stepper
 
     def _build(self, statistics: tuple[float, float]) -> None:
-        self.learner = Learner(
-            self.films.variant, self.config, self.device, statistics, self._given, self.progress.message
-        )
+        with room_for_model(self.device):
+            self.learner = Learner(
+                self.films.variant, self.config, self.device, statistics, self._given, self.progress.message
+            )
         self.learner.settle(self._blank_batch(self.sampler.batch_size))
         # ranks draw different dropout; the other generators are seeded so that nothing depends on the moment
         own_seed = self.config.run.seed * 4099 + 1 + distributed.rank()

@@ -24,6 +24,7 @@ import torch
 
 from dubcli.core import plugins
 from dubcli.core.machine import choose_device
+from dubcli.core.memory import room_for_model
 from dubcli.core.models import FRAMES
 from dubcli.core.trained import content_hash
 from dubcli.errors import UserError
@@ -54,7 +55,8 @@ class ForeignModel:
         self._given = (self.model,) if separate else ()
         if isinstance(self.model, torch.nn.Module):
             # hear-eval-kit forgets eval(); without it BatchNorm learns from the test set
-            self.model.to(self.device).eval()
+            with room_for_model(self.device):
+                self.model.to(self.device).eval()
             self.content_hash = content_hash(self.model.state_dict())
         elif isinstance(home, ModuleType):
             self.content_hash = _file_hash(weights, home.__name__)

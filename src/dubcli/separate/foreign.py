@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from dubcli.core import plugins
+from dubcli.core.memory import room_for_model
 from dubcli.core.trained import content_hash
 from dubcli.errors import UserError
 
@@ -47,7 +48,8 @@ class ForeignSeparator:
                 f"{asked} has the stems {', '.join(self.sources)}, segments of {self.segment:g} s and "
                 f"{self.sample_rate} Hz; one stem is named {VOCALS}, the others are above 0"
             )
-        self._made = made.to(device).eval() if isinstance(made, nn.Module) else made
+        with room_for_model(device):
+            self._made = made.to(device).eval() if isinstance(made, nn.Module) else made
 
     def __call__(self, sound: Tensor) -> Tensor:
         """(batch, 2, samples) -> (batch, sources, 2, samples). Raises UserError for another shape."""

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import yaml
 
+from dubcli.core.memory import room_for_model
 from dubcli.errors import UserError, first_line
 from dubcli.separate.foreign import VOCALS, ForeignSeparator, find_maker, load_separator
 from dubcli.separate.transposed import replace_transposed
@@ -63,7 +64,8 @@ def load_bag(name: str, repo: Path | None = None, *, trust: bool = False, device
             "give a stereo --model with a stem named vocals"
         )
     for single in bag.models:
-        single.to(device).eval()
+        with room_for_model(device):
+            single.to(device).eval()
         if device == "cpu":
             replace_transposed(single)
     return bag

@@ -17,6 +17,7 @@ from dubcli.corpus.beds import Beds
 from dubcli.corpus.pictures import Canvas, Colours, frames, mouth_openings, place_pattern
 from dubcli.corpus.plan import CAST, EVENTS, MOODS, PLACES, VOICES, cast_of, plan_film, spoken_lines, voices_alike
 from dubcli.corpus.probes import probe_split
+from dubcli.corpus.recordings import read_48k, sound_folders
 from dubcli.corpus.sounds import place_sound
 from dubcli.corpus.stage import Materials, make_one
 from dubcli.corpus.tracks import releases
@@ -318,6 +319,22 @@ def test_beds_are_the_users_own_recordings(tmp_path):
     assert {place, event} <= loudest
     with pytest.raises(UserError, match="folders with sounds"):
         Beds(tmp_path / "none")
+
+
+def test_beds_may_be_in_any_container_of_sound(tmp_path):
+    write_sounds(tmp_path, ("bell",), 1.0, 2000)
+    (tmp_path / "bell" / "._one.wav").write_bytes(b"Mac OS X")
+    soundfile.write(tmp_path / "bell" / "two.w64", np.full((16000, 2), 0.1), 16000)
+    write_sounds(tmp_path, ("door",), 1.0, 2000)
+    assert [[file.name for file in files] for files in sound_folders(tmp_path, 4)] == [
+        ["one.wav", "two.w64"],
+        ["one.wav"],
+    ]
+    for name in ("one.wav", "two.w64"):
+        assert abs(len(read_48k(tmp_path / "bell" / name)) - 48000) < 4800
+    (tmp_path / "bell" / "bad.wav").write_bytes(b"RIFF")
+    with pytest.raises(UserError, match=r"bad.wav: "):
+        read_48k(tmp_path / "bell" / "bad.wav")
 
 
 def test_prompts_of_human_speakers_are_spoken_where_every_language_has_them(tmp_path):

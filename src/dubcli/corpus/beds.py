@@ -9,7 +9,8 @@ import numpy as np
 
 from dubcli.corpus import sounds
 from dubcli.corpus.plan import EVENTS, PLACES, Clip, FilmPlan
-from dubcli.corpus.recordings import Generator, Sound, read_48k, sound_folders
+from dubcli.corpus.recordings import Generator, read_48k, sound_folders
+from dubcli.corpus.sounds import Sound
 
 
 class Beds:

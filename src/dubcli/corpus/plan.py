@@ -25,6 +25,7 @@ PLACES = 16  # of 4 rhythms below times 4 above, and 4 directions of 4 patterns
 EVENTS = 12  # of 4 contours of pitch times 3 of level, and 4 outlines times 3 fillings
 VOICES = 16  # of 4 pitches times 4 vocal tracts, and 4 heads times 4 bodies
 MOODS = ("calm", "excited", "sad")
+MOOD_SPEED = {"calm": 1.0, "excited": 1.2, "sad": 0.84}
 MAX_SPEAKERS = 2
 WORDS = 8  # lines that open a clip, which the probe of words tells apart
 CAST = 4

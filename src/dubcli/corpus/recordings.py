@@ -11,18 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from dubcli.corpus.plan import MOODS
-from dubcli.errors import UserError
-from dubcli.media.resample import resampled
+from dubcli.corpus.plan import MOOD_SPEED, MOODS
+from dubcli.corpus.sounds import SAMPLE_RATE, Sound, played
+from dubcli.errors import InputError, UserError
+from dubcli.media.kinds import kind_of
+from dubcli.media.sound import track_blocks
 
-Sound = npt.NDArray[np.float32]
 Generator = np.random.Generator
-SAMPLE_RATE = 48000
 _PROMPT_SECONDS = (0.6, 2.0)
 _PROMPTS = 40
-_SOUND_FILES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 
 
 class Prompts:
@@ -40,8 +38,6 @@ class Prompts:
 
     def say(self, line: int, language: str, voice: int, mood: int) -> Sound:
         """Pitch and vocal tract move together, in sixteen steps; moods are faster and slower."""
-        from dubcli.corpus.voices import MOOD_SPEED, played
-
         factor = 0.72 * (1.42 / 0.72) ** (voice / 15) * MOOD_SPEED[MOODS[mood]] ** 0.3
         return played(self._read(self.folders[language] / f"{self.names[line]}.wav"), SAMPLE_RATE, factor)
 
@@ -77,7 +73,7 @@ def _common_names(folders: Sequence[Path]) -> list[str]:
 
 def sound_folders(folder: Path, most: int) -> list[list[Path]]:
     """The sound files of each class, which is a folder in ``folder``; at most so many classes. Raises UserError."""
-    classes = [sorted(f for f in place.iterdir() if f.suffix.lower() in _SOUND_FILES) for place in _folders(folder)]
+    classes = [sorted(f for f in place.iterdir() if kind_of(f) == "sound") for place in _folders(folder)]
     classes = [files for files in classes if files]
     if not 2 <= len(classes) <= most:
         raise UserError(f"{folder} has {len(classes)} folders with sounds; give 2 to {most}, one for each class")
@@ -89,9 +85,12 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def read_48k(path: Path) -> Sound:
-    """(samples,) mono."""
-    import soundfile
-
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    sound: Sound = resampled(np.ascontiguousarray(samples.T.mean(0, keepdims=True)), int(rate), SAMPLE_RATE)[0]
-    return sound
+    """(samples,) mono. Raises UserError for a file that cannot be read."""
+    problems: list[str] = []
+    try:
+        blocks = [block.numpy().mean(0) for block in track_blocks(path, None, None, SAMPLE_RATE, problems)]
+    except InputError as error:
+        raise UserError(f"{path}: {error}") from None
+    if problems or not blocks:
+        raise UserError(f"{path}: {problems[0] if problems else 'holds no samples'}")
+    return np.concatenate(blocks)

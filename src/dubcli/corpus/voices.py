@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from dubcli.core.atomic import atomic_write
 from dubcli.corpus.config import CorpusConfig
-from dubcli.corpus.plan import MOODS, VOICES, FilmPlan, cast_of, language_key, spoken_lines
-from dubcli.corpus.sounds import CLIP_SAMPLES, SAMPLE_RATE, speech_band_rms
+from dubcli.corpus.plan import MOOD_SPEED, MOODS, VOICES, FilmPlan, cast_of, language_key, spoken_lines
+from dubcli.corpus.recordings import Prompts
+from dubcli.corpus.sounds import CLIP_SAMPLES, SAMPLE_RATE, played, speech_band_rms
 from dubcli.media.resample import resampled
 from dubcli.speech.engines import Voice, named_engines
 from dubcli.speech.speaker import Speaker
@@ -25,7 +26,6 @@ Sound = npt.NDArray[np.float32]
 PITCHES_HERTZ = (125.0, 163.0, 213.0, 277.0)
 TRACTS = (0.78, 0.92, 1.08, 1.27)
 RATES = (0.9, 1.0, 1.12)
-MOOD_SPEED = {"calm": 1.0, "excited": 1.2, "sad": 0.84}
 MOOD_PITCH = {"calm": 1.0, "excited": 1.08, "sad": 0.93}
 MOOD_DB = {"calm": 0.0, "excited": 3.0, "sad": -3.0}
 # medians of what the built-in synthesisers speak at, measured on the lines: a voice is as high in every language
@@ -87,22 +87,11 @@ class SpokenLines:
         return np.asarray(np.round(sound[0].clip(-1, 1) * 32767), np.int16)
 
 
-def played(sound: Sound, rate: int, faster: float) -> Sound:
-    """(samples,) at ``rate`` -> 48 kHz, ``faster`` than it was (pitch, formants and speed), with an RMS of 1."""
-    step = rate / SAMPLE_RATE * faster
-    places = np.arange(int(len(sound) / step), dtype=np.float32) * np.float32(step)
-    heard = np.interp(places, np.arange(len(sound)), sound).astype(np.float32)
-    level = np.float32(np.sqrt(np.mean(heard**2)) + 1e-9) if len(heard) else np.float32(1)
-    return np.asarray(heard / level, np.float32)
-
-
 def lines_of(config: CorpusConfig, folder: Path) -> Lines | None:
     """What this corpus's people say, None where they are silent. Raises UserError where it is not there."""
     if config.speech == "silent":
         return None
     if config.speech == "asterisk":
-        from dubcli.corpus.recordings import Prompts
-
         return Prompts(Path(config.speech_folder), config.languages)
     return SpokenLines(config, folder)
 

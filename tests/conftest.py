@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.waiting import HOPELESS_SECONDS
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Before torch is imported: one thread, so that sums have the same order on every machine and `pytest -n auto` has a
@@ -36,7 +38,7 @@ def corpus(tmp_path_factory):
 def dubav(tmp_path):
     """Run ``dubav`` in a subprocess in an empty folder: ``dubav("prep", film, "--lang", "en")`` -> CompletedProcess."""
 
-    def run(*arguments, cwd=tmp_path, timeout=300, **environment):
+    def run(*arguments, cwd=tmp_path, timeout=HOPELESS_SECONDS, **environment):
         command = [sys.executable, "-m", "dubcli", *map(str, arguments)]
         variables = {**os.environ, "COLUMNS": "120", **{name: str(value) for name, value in environment.items()}}
         return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=timeout)

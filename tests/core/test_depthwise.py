@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from helpers.waiting import HOPELESS_SECONDS
+
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 
 
@@ -16,7 +18,7 @@ def found():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "helpers.depthwise_cases"],
         env={**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdout=subprocess.PIPE, text=True, check=True, timeout=300,
+        stdout=subprocess.PIPE, text=True, check=True, timeout=HOPELESS_SECONDS,
     )  # fmt: skip
     return json.loads(done.stdout.splitlines()[-1])
 

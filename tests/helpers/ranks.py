@@ -11,6 +11,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from helpers.waiting import HOPELESS_SECONDS
+
 
 def on_ranks(function: Callable[..., Any], world_size: int, *arguments: Any) -> list[Any]:
     """``function(rank, world_size, *arguments)`` on each rank; its results (tensors, plain values) in order of rank.
@@ -25,7 +27,9 @@ def on_ranks(function: Callable[..., Any], world_size: int, *arguments: Any) -> 
 def _run(rank: int, world_size: int, folder: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     store = f"file://{folder}/store"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=120))
+    dist.init_process_group(
+        "gloo", init_method=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=HOPELESS_SECONDS)
+    )
     try:
         torch.save(function(rank, world_size, *arguments), Path(folder) / f"{rank}.pt")
     finally:

@@ -2,11 +2,12 @@
 
 import time
 
-HOPELESS_SECONDS = 600
+HOPELESS_SECONDS = 1200
+"""What no step of a test needs on any machine: the limit of all that might wait for ever."""
 
 
 def wait_until(holds, process=None):
-    """Until ``holds()`` is true. Fails where ``process`` ends first, or after a time that no machine needs."""
+    """Until ``holds()`` is true. Fails where ``process`` ends first, or never."""
     end = time.monotonic() + HOPELESS_SECONDS
     while not holds():
         if process is not None and process.poll() is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dubcli.jobs.orphans import end_with_parent
-from helpers.waiting import wait_until
+from helpers.waiting import HOPELESS_SECONDS, wait_until
 
 
 def wait_long(file):
@@ -36,7 +36,7 @@ def test_workers_of_a_killed_process_end(method, tmp_path):
     files = [tmp_path / "0", tmp_path / "1"]
     wait_until(lambda: all(file.exists() and file.read_text() for file in files), parent)
     parent.kill()
-    parent.communicate(timeout=300)  # the workers have its stderr too: this returns when they are gone
+    parent.communicate(timeout=HOPELESS_SECONDS)  # the workers have its stderr too: this returns when they are gone
 
 
 def test_a_process_that_nobody_started_has_no_parent_to_end_with():

@@ -13,6 +13,7 @@ from dubcli.jobs.options import JobOptions
 from dubcli.prep import PrepConfig, prepare
 from helpers.containers import Track, make_film
 from helpers.prepping import findings, log_lines, prepare_here
+from helpers.waiting import HOPELESS_SECONDS
 
 distributed = pytest.importorskip("distributed")
 FILMS = 4
@@ -48,7 +49,7 @@ def test_a_killed_worker_of_a_cluster_costs_no_film(films, tmp_path, monkeypatch
         killer.start()
         options = JobOptions(scheduler=cluster.scheduler_address)
         summary = prepare([films], PrepConfig(languages=("en", "es"), cache=cache), options)
-        killer.join(timeout=10)
+        killer.join(timeout=HOPELESS_SECONDS)
     assert killed
     assert (summary.ok + summary.skipped, summary.failed) == (FILMS, 1)
     assert len(Cache(cache).movies) == FILMS

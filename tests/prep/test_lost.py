@@ -17,7 +17,7 @@ from dubcli.cache.reader import Cache
 from dubcli.cli.app import app  # noqa: F401  imported here once, not within a test
 from helpers.containers import Track, make_film
 from helpers.prepping import findings, log_lines, prepare_here
-from helpers.waiting import wait_until
+from helpers.waiting import HOPELESS_SECONDS, wait_until
 
 
 def films_for_killing(folder):
@@ -44,7 +44,7 @@ def undisturbed(tmp_path_factory):
     """(the films' folder, the files of a cache made of them in one go)."""
     folder = films_for_killing(tmp_path_factory.mktemp("films"))
     cache = tmp_path_factory.mktemp("whole") / "cache"
-    assert subprocess.run(command(folder, cache), capture_output=True, timeout=300).returncode == 1
+    assert subprocess.run(command(folder, cache), capture_output=True, timeout=HOPELESS_SECONDS).returncode == 1
     assert findings(cache) == []
     return folder, snapshot(cache)
 
@@ -68,7 +68,7 @@ def check_kills(undisturbed, tmp_path, kills, seed):
     cache = tmp_path / "cache"
     in_the_middle = kill_at_random(folder, cache, kills, np.random.default_rng(seed))
     assert in_the_middle > 0
-    assert subprocess.run(command(folder, cache), capture_output=True, timeout=300).returncode == 1
+    assert subprocess.run(command(folder, cache), capture_output=True, timeout=HOPELESS_SECONDS).returncode == 1
     assert snapshot(cache) == whole
     assert {Path(line["source"]).name for line in log_lines(cache)} == {path.name for path in folder.iterdir()}
 
@@ -91,13 +91,13 @@ def test_a_worker_that_dies_costs_its_film_alone(undisturbed, tmp_path):
     wait_until(lambda: list(cache.glob("movies/.tmp-*")), running)
     begun = list(cache.glob("movies/.tmp-*"))
     os.kill(int(begun[0].name.split("-")[2]), signal.SIGKILL)
-    assert running.wait(timeout=300) == 1
+    assert running.wait(timeout=HOPELESS_SECONDS) == 1
     failed = [line["reason"] for line in log_lines(cache) if line["status"] == "failed"]
     assert len(failed) == 2
     assert any("the worker process died (SIGKILL)" in reason for reason in failed)
     assert len(Cache(cache).movies) == 3
     assert not list(cache.rglob(".tmp-*"))
-    assert subprocess.run(command(folder, cache), capture_output=True, timeout=300).returncode == 1
+    assert subprocess.run(command(folder, cache), capture_output=True, timeout=HOPELESS_SECONDS).returncode == 1
     assert snapshot(cache) == whole
 
 
@@ -106,7 +106,7 @@ def test_two_at_once_do_no_harm(undisturbed, tmp_path):
     cache = tmp_path / "cache"
     both = [subprocess.Popen(command(folder, cache), stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for running in both:
-        _, errors = running.communicate(timeout=300)
+        _, errors = running.communicate(timeout=HOPELESS_SECONDS)
         assert (running.returncode, "Traceback" in errors) == (1, False)
     assert snapshot(cache) == whole
     statuses = [line["status"] for line in log_lines(cache)]
@@ -166,7 +166,9 @@ def test_a_limit_on_the_size_of_files_is_one_line(undisturbed, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
     cache = tmp_path / "cache"
-    done = subprocess.run(command(folder, cache), capture_output=True, text=True, timeout=120, preexec_fn=limit)
+    done = subprocess.run(
+        command(folder, cache), capture_output=True, text=True, timeout=HOPELESS_SECONDS, preexec_fn=limit
+    )
     assert "limit of a file's size" in one_line(done)
     assert findings(cache) == []
 

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from helpers.containers import Track, make_film
+from helpers.waiting import HOPELESS_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +60,17 @@ def test_a_terminal_shows_the_whole_each_film_its_speed_and_an_end(films, tmp_pa
 
 
 def test_without_a_terminal_there_are_no_bars_and_json_is_alone_on_its_stream(films, tmp_path):
-    done = subprocess.run(command(films, "--json"), cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command(films, "--json"), cwd=tmp_path, capture_output=True, text=True, timeout=HOPELESS_SECONDS
+    )
     result = json.loads(done.stdout)
     assert (result["ok"], result["failed"]) == (2, 0)
     assert re.fullmatch(r"\d+\.\dx real time", result["speed"])
     assert {outcome["status"] for outcome in result["outcomes"]} == {"ok"}
     assert "\x1b" not in done.stderr
     assert "━" not in done.stderr
-    quiet = subprocess.run(command(films, "--quiet"), cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    quiet = subprocess.run(
+        command(films, "--quiet"), cwd=tmp_path, capture_output=True, text=True, timeout=HOPELESS_SECONDS
+    )
     assert quiet.stderr == ""
     assert "0 done, 2 already there" in quiet.stdout

@@ -12,6 +12,7 @@ from dubcli.cache.check import check_movie
 from dubcli.cache.reader import Cache
 from dubcli.core.features import downmix, log_mel
 from helpers.containers import RATE, Track, background, make_film
+from helpers.waiting import HOPELESS_SECONDS
 
 SURROUND = [Track("eng", "5.1", seed=1), Track("spa", "5.1", seed=2), Track("fre", "stereo", seed=3, codec="flac")]
 
@@ -45,7 +46,7 @@ def prepared(films, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("work")
     command = [sys.executable, "-m", "dubcli", "prep", str(films), "--lang", "en,es,fr", "--workers", "2"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=HOPELESS_SECONDS)
     lines = [json.loads(line) for line in (folder / "cache" / "prep.jsonl").read_text().splitlines()]
     return done, folder / "cache", {os.path.relpath(line["source"], films): line for line in lines}
 
@@ -111,7 +112,7 @@ def test_running_again_does_nothing_and_says_so(prepared, films):
     _, cache, _ = prepared
     before = {path: path.stat().st_mtime_ns for path in (cache / "movies").rglob("*") if path.is_file()}
     command = [sys.executable, "-m", "dubcli", "prep", str(films / "Plain.mkv"), "--lang", "en,es,fr", "--json"]
-    done = subprocess.run(command, cwd=cache.parent, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=cache.parent, capture_output=True, text=True, timeout=HOPELESS_SECONDS)
     result = json.loads(done.stdout)
     assert (done.returncode, result["ok"], result["skipped"]) == (0, 0, 1)
     assert before == {path: path.stat().st_mtime_ns for path in (cache / "movies").rglob("*") if path.is_file()}

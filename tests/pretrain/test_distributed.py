@@ -15,6 +15,7 @@ from helpers.caches import make_cache
 from helpers.pretrain_ranks import die_in_a_group, five_steps, straight_and_resumed
 from helpers.ranks import on_ranks
 from helpers.runs import arguments, assert_same_state, losses, start, wait_for_steps
+from helpers.waiting import HOPELESS_SECONDS
 
 TWO = ("--procs", "2", "--preset", "tiny", "--variant", "mono", "--batch-size", "2", "--k", "2")
 
@@ -43,7 +44,7 @@ def test_negatives_kept_on_the_rank_are_another_training(cache, tmp_path):
 def two_straight(cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("two") / "run"
     process = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=HOPELESS_SECONDS)
     assert process.returncode == 0, errors
     assert errors == ""
     assert [step for step, _ in losses(out)] == [1, 2, 3, 4, 5, 6]  # rank 0 alone writes
@@ -79,7 +80,7 @@ def test_ranks_started_again_do_not_meet_those_before_them(monkeypatch):
             ranks.append(context.Process(target=die_in_a_group, args=(rank,)))
             ranks[-1].start()
         for process in ranks:
-            process.join(300)
+            process.join(HOPELESS_SECONDS)
             process.kill()
         assert [process.exitcode for process in ranks] == [7, 7]
 
@@ -91,7 +92,7 @@ def test_a_worker_killed_with_9_is_started_again_to_the_same_result(cache, two_s
     process = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
     wait_for_steps(out, 3, process)
     os.kill(workers_of(process)[-1], signal.SIGKILL)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=HOPELESS_SECONDS)
     assert process.returncode == 0, errors
     assert losses(out) == losses(two_straight)
     assert_same_state(out, two_straight)
@@ -100,7 +101,7 @@ def test_a_worker_killed_with_9_is_started_again_to_the_same_result(cache, two_s
 @pytest.mark.slow
 def test_a_mistake_found_in_the_ranks_is_one_line(cache, tmp_path):
     process = start(cache, tmp_path / "run", *TWO, "--learning-rate", "1e30", "--warmup-epochs", "0")
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=HOPELESS_SECONDS)
     assert process.returncode == 2, errors
     assert "the loss of step" in errors
     assert len(errors.strip().splitlines()) == 1
@@ -113,7 +114,7 @@ def test_pre_emption_of_all_processes_saves_and_exits_0(cache, two_straight, tmp
         process = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
         wait_for_steps(out, 2, process)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=HOPELESS_SECONDS)
         assert process.returncode == status, errors
         again = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
         assert again.wait() == 0
@@ -126,7 +127,7 @@ def test_under_torchrun_itself(cache, two_straight, tmp_path):
     options = [option for option in TWO if option not in ("--procs",)][1:]
     command = [*torchrun, "-m", "dubcli.pretrain"]
     command += arguments(cache, tmp_path / "run", *options, "--max-steps", 6, "--save-every", 2)[1:]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HOPELESS_SECONDS)
     assert done.returncode == 0, done.stderr
     assert_same_state(tmp_path / "run", two_straight)
 

@@ -14,6 +14,7 @@ from helpers.caches import make_cache
 from helpers.pretrain_ranks import straight
 from helpers.ranks import on_ranks
 from helpers.runs import assert_same_state, losses, metrics, pretrain, slurm, small_config, start, wait_for_steps
+from helpers.waiting import HOPELESS_SECONDS
 
 
 def open_mpi(rank, size):
@@ -21,8 +22,8 @@ def open_mpi(rank, size):
     return {f"OMPI_COMM_WORLD_{name}": str(value) for name, value in names.items()}
 
 
-def all_of(processes, seconds=300):
-    return [(*process.communicate(timeout=seconds), process.returncode) for process in processes]
+def all_of(processes):
+    return [(*process.communicate(timeout=HOPELESS_SECONDS), process.returncode) for process in processes]
 
 
 @pytest.mark.slow

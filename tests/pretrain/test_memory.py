@@ -14,6 +14,7 @@ from dubcli.pretrain.loader import ClipDataset
 from dubcli.pretrain.training_films import read_training_films
 from helpers.faults import Dies, Sleeps, hold_clips
 from helpers.runs import command, environment, losses, pretrain, slurm, small_config, start
+from helpers.waiting import HOPELESS_SECONDS
 
 NAMESPACE = ("unshare", "-m", "bash", "-c", 'mount -t tmpfs -o size=$0 tmpfs /dev/shm && exec "$@"')
 
@@ -68,7 +69,7 @@ def test_two_ranks_without_memory_end_in_one_line(cache, tmp_path):
     first = "import helpers.faults\nhelpers.faults.hold_clips(3)"
     ranks = [start(cache, tmp_path / "run", *options, first=first, **slurm(rank, 2)) for rank in (0, 1)]
     for process in ranks:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=HOPELESS_SECONDS)
         assert process.returncode == 2, errors
         assert "--batch-size 2 --accumulate 3 fits" in errors
         assert len(errors.strip().splitlines()) == 1
@@ -80,7 +81,7 @@ def test_ranks_of_torchs_launcher_without_memory_end_in_one_line(cache, tmp_path
     path = os.pathsep.join((str(tmp_path), environment()["PYTHONPATH"]))
     options = ("--procs", 2, "--preset", "tiny", "--variant", "mono", "--batch-size", 5, "--val-fraction", 0)
     process = start(cache, tmp_path / "run", *options, PYTHONPATH=path)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=HOPELESS_SECONDS)
     assert process.returncode == 2, errors
     assert "--batch-size 2 --accumulate 3 fits" in errors
     assert len(errors.strip().splitlines()) == 1
@@ -93,7 +94,7 @@ def with_shared_memory(size, cache, out, *options):
     if subprocess.run([*NAMESPACE, size, "true"], capture_output=True).returncode:
         pytest.skip("cannot mount a small /dev/shm here")
     line = [*NAMESPACE, size, *command(cache, out, *options)]
-    return subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=300)
+    return subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=HOPELESS_SECONDS)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from dubcli.errors import UserError
 from dubcli.pretrain import train
 from dubcli.pretrain.loader import ClipDataset
 from helpers.runs import SignalAfter, assert_same_state, losses, metrics, pretrain, small_config, start, wait_for_steps
+from helpers.waiting import HOPELESS_SECONDS
 
 # dropout and two epochs with validation: everything that draws random numbers or counts takes part
 RUN = {"variant": "efj", "max_steps": 8, "save_every": 3, "dropout": 0.2, "val_fraction": 0.34}
@@ -48,7 +49,9 @@ def test_thirty_steps_killed_three_times_at_random_with_loader_processes(cache, 
         process = start(cache, tmp_path / "run", *options)
         wait_for_steps(tmp_path / "run", after, process)
         process.kill()
-        process.communicate(timeout=60)  # until the last process that has its stderr is gone: no loader stays behind
+        process.communicate(
+            timeout=HOPELESS_SECONDS
+        )  # until the last process that has its stderr is gone: no loader stays behind
     assert start(cache, tmp_path / "run", *options).wait() == 0
     assert losses(tmp_path / "run") == losses(tmp_path / "straight")
     assert_same_state(tmp_path / "run", tmp_path / "straight")
@@ -116,7 +119,7 @@ def test_the_commands_exit_status_after_a_signal(cache, tmp_path, number, status
     process = start(cache, tmp_path / "run", "--variant", "mono")
     wait_for_steps(tmp_path / "run", 2, process)
     process.send_signal(number)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=HOPELESS_SECONDS)
     assert process.returncode == status, errors
     assert "saved in" in output
 

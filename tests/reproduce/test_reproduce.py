@@ -15,7 +15,7 @@ from dubcli.reproduce.plan import PAPER_VARIANTS, NospeechPlan
 from dubcli.reproduce.stage import outline
 from helpers import runs  # has the preset
 from helpers.caches import make_cache
-from helpers.waiting import wait_until
+from helpers.waiting import HOPELESS_SECONDS, wait_until
 from probe.layouts import esc50
 from probe.test_defaults import tut18
 
@@ -347,7 +347,7 @@ def test_an_array_task_does_its_step_and_waits_in_the_queue_when_its_time_is_ove
     job = subprocess.Popen(["bash", tmp_path / "probe.sbatch"], env=variables)
     wait_until((tmp_path / "called").exists, job)
     job.send_signal(signal.SIGUSR1)
-    assert job.wait(300) == 0
+    assert job.wait(HOPELESS_SECONDS) == 0
     assert "--only probe/c/d --gpus 1" in (tmp_path / "called").read_text()
     assert (tmp_path / "told").read_text().split() == ["requeue", "77_2"]
 

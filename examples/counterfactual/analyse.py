@@ -106,7 +106,9 @@ def analysis(study: Study) -> dict[str, Any]:
                     continue
                 differences.append(difference(scores, first, second, factor, head))
     planned = len({model.seed for model in study.models if model.kind == "efj"})
-    steps = {str(epoch): _summary(Scores(study, epoch)) for epoch in study.epochs_shown}
+    last = study.training["epochs"]
+    steps = {str(epoch): _summary(Scores(study, epoch)) for epoch in study.epochs_shown if epoch < last}
+    steps[str(last)] = _summary(scores)
     return {
         "answer": verdict(scores, planned), "scores": _summary(scores), "differences": [d for d in differences if d],
         "epochs": steps, "missing": _missing(study),

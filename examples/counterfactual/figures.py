@@ -18,10 +18,9 @@ ROWS = {"place": "tut18", "event": "esc50", "voice": "cremad", "count": "librico
 
 
 def write_figures(analysis: dict[str, Any], folder: Path, steps_per_epoch: int) -> None:
-    """``differences.png``, and ``steps.png`` where earlier epochs were measured."""
+    """``differences.png`` and ``steps.png``."""
     _save(folder / "differences.png", _differences(analysis))
-    if analysis["epochs"]:
-        _save(folder / "steps.png", _steps(analysis, steps_per_epoch))
+    _save(folder / "steps.png", _steps(analysis, steps_per_epoch))
 
 
 def _save(path: Path, plot: Any) -> None:

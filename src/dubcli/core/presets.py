@@ -66,7 +66,7 @@ PRESETS: dict[str, ModelSizes] = {
         video_frame_stride=4,
         video_head=256,
         audio_stem=4,
-        audio_stride=(4, 6),
+        audio_stride=(8, 3),
     ),
 }
 

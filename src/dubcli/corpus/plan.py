@@ -112,8 +112,8 @@ def _people(generator: np.random.Generator, link: float, people: npt.NDArray[np.
 
 
 def _clip(generator: np.random.Generator, scene: int, place: int, events: int, lines: int, people: _People) -> Clip:
-    first, twice = float(generator.uniform(0.1, 1.2)), bool(generator.random() < 0.5)
-    again = (first + float(generator.uniform(0.75, 1.0)),) if twice else ()
+    first, twice = float(generator.uniform(0.1, 0.8)), bool(generator.random() < 0.5)
+    again = (first + float(generator.uniform(1.0, 1.2)),) if twice else ()
     looks, voices, linked = people
     return Clip(
         scene=scene,

@@ -25,11 +25,11 @@ Generator = np.random.Generator
 BED_RMS = 0.05
 EVENT_DB = 12.0  # over the background's nominal level
 _EDGES = (60.0, 250.0, 900.0, 3000.0, 7000.0, 14000.0)
-_HERTZ = (1.4, 2.6, 4.9, 9.1)
+_HERTZ = (0.9, 1.7, 3.2, 6.0)
 _TABLE_SECONDS = 32
 _CONTROL_HERTZ = 750
 _BLOCK = SAMPLE_RATE // _CONTROL_HERTZ
-EVENT_SECONDS = 0.8
+EVENT_SECONDS = 0.9
 
 
 def scene_spans(plan: FilmPlan) -> list[tuple[int, int]]:
@@ -88,13 +88,13 @@ def event_sound(event: int, base_hertz: float) -> Sound:
     """(samples,) with an RMS of 1. ``event``: one of four courses of pitch in one of three courses of level."""
     contour, level = divmod(event, 3)
     time = np.arange(round(EVENT_SECONDS * SAMPLE_RATE)) / SAMPLE_RATE / EVENT_SECONDS
-    up = 2 * time - 1
-    octaves = (up, -up, np.zeros_like(time), 0.7 * np.sign(np.sin(2 * np.pi * 4 * time)))[contour]
+    up = 3 * time - 1.5
+    octaves = (up, -up, np.zeros_like(time), 0.8 * np.sign(np.sin(2 * np.pi * 3 * time)))[contour]
     hertz = base_hertz * 2.0**octaves
     phase = 2 * np.pi * np.cumsum(hertz) / SAMPLE_RATE
     tone = np.sin(phase) + 0.5 * np.sin(2 * phase) + 0.3 * np.sin(3 * phase)
     edge = np.minimum(1, np.minimum(time, time[::-1]) / 0.04)
-    pulses = np.clip(1.6 * np.sin(2 * np.pi * 6 * time), 0, 1)
+    pulses = np.clip(1.6 * np.sin(2 * np.pi * 5 * time), 0, 1)
     sound = tone * edge * (1.0, pulses, 0.5 ** (time / 0.12))[level]
     return np.asarray(sound / np.sqrt(np.mean(sound**2)), np.float32)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import time
 import traceback
@@ -43,6 +44,7 @@ SECTIONS: dict[str, tuple[float, Section]] = {
     "peers": (30, speed.peers),
     "tests": (20, commands.tests),
 }
+TIME_IS_UP = 10  # seconds left
 
 
 def main(arguments: Sequence[str] | None = None, sections: Mapping[str, tuple[float, Section]] = SECTIONS) -> int:
@@ -79,15 +81,21 @@ def run(check: Check, name: str, needs: float, function: Section) -> None:
         check.sections[name] = f"left out: {max(0.0, check.left):.0f} s left, it needs {needs:.0f}"
         print(f"  {check.sections[name]}", flush=True)
         return
-    begun, before = time.monotonic(), len(check.checks)
+    begun, before, cut = time.monotonic(), len(check.checks), ""
     try:
         function(check)
+    except subprocess.TimeoutExpired as error:
+        command = " ".join(map(str, error.cmd))
+        if check.left > TIME_IS_UP:
+            check.expect(f"section {name}", False, f"no end after {error.timeout:.0f} s: {command[:500]}")
+        else:  # no fault of what was running
+            cut = f"cut in {command[-100:]}, "
     except Exception as error:  # whatever it is, the next section is worth as much
         check.expect(f"section {name}", False, f"{type(error).__name__}: {str(error)[:500]}")
         (check.out / f"{name}.traceback.txt").write_text(traceback.format_exc())
     failed = sum(not holds for _, holds, _ in check.checks[before:])
     state = f"{failed} of {len(check.checks) - before} failed" if failed else f"passed {len(check.checks) - before}"
-    check.sections[name] = f"{state}, {time.monotonic() - begun:.0f} s"
+    check.sections[name] = f"{cut}{state}, {time.monotonic() - begun:.0f} s"
     check.save()
 
 

@@ -48,6 +48,16 @@ def test_sections_are_left_out_when_time_is_up(tmp_path):
     assert ran == ["short", "long"]
 
 
+@pytest.mark.parametrize(("seconds", "status", "state"), [(5, 0, "cut in sleep 9, passed 0"), (60, 1, "1 of 1 failed")])
+def test_a_command_cut_at_the_end_of_the_time_is_no_failure_and_one_that_hangs_is(tmp_path, seconds, status, state):
+    def waits(_):
+        raise subprocess.TimeoutExpired(["sleep", 9], 3)
+
+    arguments = ["--device", "cpu", "--seconds", str(seconds), "--out", str(tmp_path)]
+    assert check.main(arguments, {"long": (0, waits)}) == status
+    assert found(tmp_path)["sections"]["long"].startswith(state)
+
+
 def test_a_section_that_is_not_there_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit) as leaving:
         check.main(["--device", "cpu", "--only", "numbrs", "--out", str(tmp_path)])

@@ -27,6 +27,7 @@ from dubcli.core.features import log_mel
 from dubcli.core.layout import Layout
 from dubcli.core.machine import autocast, choose_precision, parse_precision
 from dubcli.core.memory import keep_freed_memory, out_of_memory
+from dubcli.core.samples import LOUDEST, usable
 from dubcli.core.trained import TrainedModel
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import CHUNK_SECONDS, chunk_count, padded_length
@@ -153,12 +154,12 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
         float32 (sounds, features).
 
     Raises:
-        ValueError: audio that is not 2-D or is empty.
+        ValueError: audio that is not 2-D or is empty, or whose samples cannot be used (``core.samples``).
 
     >>> get_scene_embeddings(torch.zeros(2, 48000), load_model("random:tiny")).shape
     torch.Size([2, 1024])
     """
-    _check(audio)
+    audio = _checked(audio)
     full = CHUNK_SECONDS * model.sample_rate
     samples = audio.shape[1]
     count = chunk_count(samples, full)
@@ -183,13 +184,13 @@ def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, T
         float32 (sounds, times, features), and their times in milliseconds, (sounds, times).
 
     Raises:
-        ValueError: audio that is not 2-D or is empty.
+        ValueError: audio that is not 2-D or is empty, or whose samples cannot be used (``core.samples``).
 
     >>> embeddings, milliseconds = get_timestamp_embeddings(torch.zeros(1, 9600), load_model("random:tiny"))
     >>> embeddings.shape, milliseconds[0].tolist()
     (torch.Size([1, 5, 1024]), [0.0, 50.0, 100.0, 150.0, 200.0])
     """
-    _check(audio)
+    audio = _checked(audio)
     full = CHUNK_SECONDS * model.sample_rate
     hop = Fraction(model.hop_ms).limit_denominator(1_000_000) * model.sample_rate / 1000
     times = int(Fraction(audio.shape[1]) / hop) + 1
@@ -209,6 +210,12 @@ def _parts(count: int, size: int) -> Iterator[range]:
         yield range(start, min(start + size, count))
 
 
-def _check(audio: Tensor) -> None:
+def _checked(audio: Tensor) -> Tensor:
     if audio.ndim != 2 or audio.shape[1] == 0 or not audio.is_floating_point():
         raise ValueError(f"audio is {audio.dtype} {tuple(audio.shape)}; give float (sounds, samples)")
+    if float(audio.abs().amax()) <= LOUDEST:  # not where one is no number
+        return audio
+    try:
+        return torch.stack([usable(sound) for sound in audio])
+    except UserError as error:
+        raise ValueError(str(error)) from None

@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from dubcli.media.sound import LOUDEST, StereoTrack
+from dubcli.core.samples import LOUDEST
+from dubcli.media.sound import StereoTrack
 
 RATE = 48000
 
@@ -43,13 +44,13 @@ def test_what_is_no_number_is_silence_and_what_is_far_too_loud_is_cut():
     assert np.isfinite(heard).all()
     assert (heard[0, 10], heard[1, 20], heard[0, 30], heard[1, 40]) == (0, 0, LOUDEST, -LOUDEST)
     assert heard[0, 11] == 0.5
-    assert len(track.problems) == 1
+    assert [line.split()[0] for line in track.changed] == ["2", "2"]
 
 
 def test_a_little_over_full_scale_is_sound():
     track, heard = decoded(frame(np.full((2, 1000), 1.4, np.float32)))
     assert heard.max() == pytest.approx(1.4)
-    assert track.problems == []
+    assert track.told == []
 
 
 def test_a_layout_that_cannot_be_placed_is_named_and_its_time_is_silence():

@@ -22,12 +22,13 @@ from dubcli.core.tracks import KINDS, Track
 from dubcli.core.transforms import eval_clip
 from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, Reading, Wanted, chunk_count, cut
 from dubcli.embed.inputs import MediaItem
-from dubcli.embed.sounds import SNDFILE_SUFFIXES, Heard, film_blocks, stereo_blocks, summary
+from dubcli.embed.sounds import SNDFILE_SUFFIXES, Heard, film_blocks, stereo_blocks
 from dubcli.errors import InputError, UserError
 from dubcli.media.clock import read_packets
 from dubcli.media.jpeg import colour_matrix
 from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
 from dubcli.media.shown import Cropper, PixelAspect, frame_size, orientation
+from dubcli.media.sound import summary
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import MediaInfo, VideoTrack, open_media, probe
 
@@ -99,11 +100,14 @@ def film_chunks(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
     for modality, part in (("audio", _sound), ("video", _picture)):
         if modality not in wanted.modalities:
             continue
+        before = given
         try:
             for chunk in part(info, wanted, reading):
                 given += 1
                 yield chunk
         except InputError as error:
+            if given > before:  # what was read of it turned out to be of no use
+                raise
             problems.append(str(error))
     if not given:
         raise InputError("; ".join(problems) or "holds no samples and no frames")

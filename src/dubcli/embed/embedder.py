@@ -16,6 +16,7 @@ from dubcli.core.features import log_mel
 from dubcli.core.machine import choose_device, choose_precision, torch_type
 from dubcli.core.memory import out_of_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
+from dubcli.core.samples import usable
 from dubcli.core.trained import TrainedModel, random_trained
 from dubcli.core.transforms import eval_clip, normalise_mels
 from dubcli.embed.chunks import Chunk, cut
@@ -105,7 +106,7 @@ class Embedder:
             float32 (n, features), or (chunks, features).
 
         Raises:
-            UserError: an empty sound.
+            UserError: an empty sound, samples that cannot be used (``core.samples``); what is mended is warned of.
 
         >>> Embedder("random", preset="tiny").audio([np.zeros(8000), np.zeros((2, 40000))], 8000, per_chunk=True).shape
         (3, 1024)
@@ -277,5 +278,5 @@ def _stereo(waveform: Tensor) -> Tensor:
         )
     if not waveform.dtype.is_floating_point:
         raise UserError(f"a waveform is {waveform.dtype}; give floating point samples in [-1, 1]")
-    waveform = torch.nan_to_num(waveform.detach().cpu().float(), nan=0.0, posinf=0.0, neginf=0.0)
+    waveform = usable(waveform.detach().cpu().float())
     return waveform.expand(2, -1) if waveform.ndim == 1 or waveform.shape[0] == 1 else waveform

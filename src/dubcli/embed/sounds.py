@@ -7,7 +7,6 @@ all files of more channels, because it knows their layout by name.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from dubcli.core.features import downmix
+from dubcli.core.samples import SampleCheck
 from dubcli.errors import InputError
 from dubcli.media.resample import resample_blocks
 from dubcli.media.sound import track_blocks
@@ -39,9 +39,9 @@ class Heard:
     expect: Callable[[float], None] | None = None
     samples: int = 0
     sample_rate: int = 0
-    not_finite: int = 0
-    peak: float = 0.0
     problems: list[str] = field(default_factory=list)
+    check: SampleCheck = field(default_factory=SampleCheck)
+    silent: bool = True
 
     @property
     def seconds(self) -> float:
@@ -51,31 +51,28 @@ class Heard:
     @property
     def warning(self) -> str | None:
         """What the user should know of a sound that was usable."""
-        texts = list(dict.fromkeys(self.problems))[:3]
-        if self.not_finite:
-            texts.append(f"{self.not_finite} samples are NaN or infinite and were taken as 0")
-        if self.peak == 0:
+        texts = [*list(dict.fromkeys(self.problems))[:3], *self.check.problems]
+        if self.silent:
             texts.append("silent")
         return "; ".join(texts) or None
 
     def listen(self, waveform: Tensor) -> Tensor:
-        """Count a (channels, samples) block and make its samples finite."""
-        self.samples += waveform.shape[-1]
-        peak = float(waveform.abs().amax()) if waveform.numel() else 0.0
-        if not np.isfinite(peak):
-            finite = torch.isfinite(waveform)
-            self.not_finite += int((~finite).sum())
-            waveform = torch.where(finite, waveform, 0.0)
-            peak = float(waveform.abs().amax())
-        self.peak = max(self.peak, peak)
+        """Count a (channels, samples) block. Returns what is to be used of it (``core.samples``)."""
+        waveform = self.check.clean(waveform)
+        self.count(waveform)
         return waveform
+
+    def count(self, waveform: Tensor) -> None:
+        """The same of a block that was cleaned before."""
+        self.samples += waveform.shape[-1]
+        self.silent = self.silent and not waveform.any()
 
 
 def stereo_blocks(path: str | Path, sample_rate: int, heard: Heard) -> Iterator[Tensor]:
     """Yield (2, samples) float32 blocks of the sound in ``path`` at ``sample_rate``; fill ``heard`` meanwhile.
 
-    Mono becomes dual mono, more channels are downmixed by their names (DESIGN section 3). NaN and infinite samples
-    become 0 and are counted. Raises InputError when the file holds no sound that can be read.
+    Mono becomes dual mono, more channels are downmixed by their names (DESIGN section 3). Samples that are no sound
+    are treated as ``core.samples`` says. Raises InputError when the file holds no sound that can be used.
     """
     file = Path(path)
     try:
@@ -93,8 +90,8 @@ def stereo_blocks(path: str | Path, sample_rate: int, heard: Heard) -> Iterator[
         # FFmpeg knows more formats, and gets more out of what is damaged
         heard.problems.clear()
         yield from film_blocks(file, None, None, sample_rate, heard)
-    if heard.not_finite and heard.peak == 0:
-        raise InputError(f"no usable sample: {heard.not_finite} are NaN or infinite, the others 0")
+    if heard.check.refusal is not None:
+        raise InputError(heard.check.refusal)
 
 
 def film_blocks(
@@ -106,17 +103,11 @@ def film_blocks(
         heard.expect(probe(path).duration_seconds or 0.0)
     problems: list[str] = []
     for block in track_blocks(path, stream, start_seconds, sample_rate, problems):
-        yield heard.listen(block)
-    if problems:
-        heard.problems.append(f"not all of the sound decodes ({summary(problems)})")
+        heard.count(block)
+        yield block
+    heard.problems += problems
     if not heard.samples:
-        raise InputError(f"no sound that decodes ({summary(problems)})" if problems else "holds no samples")
-
-
-def summary(problems: list[str]) -> str:
-    """FFmpeg's complaints in few words: how many, and the first without its number and function."""
-    first = re.sub(r"^\[Errno \d+\] |: '[^']*'$", "", problems[0])
-    return first if len(problems) == 1 else f"{len(problems)} times, first: {first}"
+        raise InputError(f"no sound that decodes ({problems[0]})" if problems else "holds no samples")
 
 
 def _sndfile_blocks(path: Path, sample_rate: int, heard: Heard) -> Iterator[Tensor]:

@@ -8,6 +8,7 @@ tears nor drifts. All positions are integers of samples.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from dubcli.core.features import SAMPLE_RATE, LayoutError, downmix
+from dubcli.core.samples import SampleCheck
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
 from dubcli.media.resample import Resampler
@@ -36,7 +38,6 @@ SILENCE_SECONDS = 3  # of a gap at a time
 _HELD_SECONDS = 1  # of samples that are brought to stereo at a time: a frame of a codec has only 20 to 40 ms
 _BLOCK_SECONDS = 10
 _ENTRY_SECONDS = 2
-LOUDEST = 2.0  # 6 dB over full scale, which decoders of lossy sound reach; anything louder is damage
 
 
 class StereoTrack:
@@ -49,6 +50,7 @@ class StereoTrack:
         self.first_sample: int | None = None
         self.position = 0  # the next sample to give out
         self.start_seconds = start_seconds
+        self._check = SampleCheck()
         self._rate = sample_rate
         self._to_float: Any = None  # from the decoder's kind of sample
         self._resampler: Resampler | None = None
@@ -69,6 +71,22 @@ class StereoTrack:
             yield from self._add(frame)
         if packet is None:
             yield from self._flush()
+
+    @property
+    def told(self) -> list[str]:
+        """What was wrong with it, a line each: in few words what does not decode, then what was done to samples."""
+        damage = [f"not all of the sound decodes ({summary(self.problems)})"] if self.problems else []
+        return damage + self.changed
+
+    @property
+    def changed(self) -> list[str]:
+        """Samples that were no sound, and what was made of them."""
+        return self._check.problems
+
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing of the track may be used, known when all of it was decoded: see ``core.samples``."""
+        return self._check.refusal
 
     def _add(self, frame: Any) -> Iterator[Float]:
         if frame.sample_rate <= 0 or frame.samples <= 0:
@@ -120,7 +138,7 @@ class StereoTrack:
         joined = torch.from_numpy(np.concatenate(self._held, axis=1))
         self._held = []
         try:
-            stereo = self._audible(downmix(joined, self._held_layout).numpy())
+            stereo = downmix(self._check.clean(joined), self._held_layout).numpy()
         except LayoutError as error:
             self.problems.append(str(error))
             return  # a run is of one layout
@@ -145,17 +163,16 @@ class StereoTrack:
         self.position += stereo.shape[1]
         yield stereo
 
-    def _audible(self, stereo: Float) -> Float:
-        """Samples as they are; of damaged ones (a bit flipped in a float) what is a number, at most ``LOUDEST``."""
-        if stereo.size == 0 or float(np.abs(stereo).max()) <= LOUDEST:  # false for NaN
-            return stereo
-        self.problems.append("samples that are no numbers or far over full scale were taken out")
-        return np.clip(np.nan_to_num(stereo, nan=0.0, posinf=0.0, neginf=0.0), -LOUDEST, LOUDEST)
-
 
 def _is_plain(frame: Any) -> bool:
     """Samples that can be taken as they are. Of planar frames with 8 channels PyAV 18.1 counts 9 planes."""
     return bool(frame.format.name == "fltp" and frame.layout.nb_channels < 8)
+
+
+def summary(problems: list[str]) -> str:
+    """FFmpeg's complaints in few words: how many, and the first without its number and function."""
+    first = re.sub(r"^\[Errno \d+\] |: '[^']*'$", "", problems[0])
+    return first if len(problems) == 1 else f"{len(problems)} times, first: {first}"
 
 
 def track_blocks(
@@ -165,7 +182,8 @@ def track_blocks(
 
     ``stream``: its index in the container; None takes the main one. ``start_seconds``: where on the
     container's clock the film begins; None is the container's own start. What does not decode is named in
-    ``problems`` and left out. Raises InputError when the file or the stream cannot be read at all.
+    ``problems`` and left out. Raises InputError when the file or the stream cannot be read at all, and at the end where
+    its samples are none to be used (``core.samples``).
     """
     with open_media(path) as container:
         index = choose_track(describe(container, path).audio).index if stream is None else stream
@@ -183,7 +201,9 @@ def track_blocks(
                     held = []
         if held:
             yield torch.from_numpy(np.concatenate(held, axis=1))
-        problems += track.problems
+        problems += track.told
+        if track.refusal is not None:
+            raise InputError(track.refusal)
 
 
 def track_excerpt(

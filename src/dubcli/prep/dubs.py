@@ -87,6 +87,8 @@ def check_dubs(
 
 def _nothing_heard(one: TrackPass, n_clips: int) -> str | None:
     assert one.stereo is not None
+    if one.stereo.refusal is not None:
+        return one.stereo.refusal
     first, stop = valid_clips(one.stereo.first_sample, one.stereo.position, n_clips)
     problem = f"; {one.stereo.problems[0]}" if one.stereo.problems else ""
     return None if first < stop else f"no whole clip of it could be decoded{problem}"

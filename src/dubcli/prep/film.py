@@ -72,7 +72,7 @@ def _prepare(film: OpenFilm, choice: Choice, report: Report) -> dict[str, Any]:
         _require_unchanged(film.task.film.video, film.content)
         meta = _meta(film, passes, left_out, picture, n_clips) | choice.to_json()
         meta["frame_size"] = list(writer.frame_size)
-        _require_sound(meta, config.primary)
+        _require_sound(meta, passes[config.primary], config.primary)
         writer.finish(meta)
     return _details(meta, config, picture, info, passes) | choice.to_json()
 
@@ -209,7 +209,9 @@ def _require_unchanged(video: Path, content: str) -> None:
         raise InputError("the file changed while it was read (is it still being written?); run it again")
 
 
-def _require_sound(meta: dict[str, Any], primary: str) -> None:
+def _require_sound(meta: dict[str, Any], one: TrackPass, primary: str) -> None:
+    if one.stereo is not None and one.stereo.refusal is not None:
+        raise InputError(f"the {primary} track: {one.stereo.refusal}")
     first, stop = meta["tracks"][primary]["valid_clips"]
     if stop <= first:
         reasons = meta["tracks"][primary]["problems"][:1]

@@ -41,7 +41,7 @@ def track_meta(one: TrackPass, film: Path, n_clips: int) -> dict[str, Any]:
         "downmix_gain": {name: downmix_gain(name) for name in one.stereo.layouts},
         "program": track.program,
         "valid_clips": list(valid_clips(one.stereo.first_sample, one.stereo.position, n_clips, one.lag)),
-        "problems": summarise(one.stereo.problems),
+        "problems": summarise(one.stereo.problems + one.stereo.changed),
     }
     if one.choice.path != film:
         entry["fingerprint"] = content_of(one.choice.path)

@@ -121,6 +121,40 @@ def test_probe_export_and_report(run, cache, sounds, tmp_path):
     assert "video -&gt; sounds" in (tmp_path / "report" / "index.html").read_text().replace("→", "-&gt;")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("audio", "video", "widths"),
+    [("resnet18", "r2plus1d_18", (512, 512)), ("efficientnet_b0", "mvit_v2_s", (1280, 768))],
+)
+def test_what_is_built_in_beside_the_papers_goes_through_every_command(cache, sounds, tmp_path, audio, video, widths):
+    run = tmp_path / "run"
+    options = ("--variant", "es", "--max-steps", 3, "--val-fraction", "0.34")
+    done = pretrain(cache, run, *options, "--audio-backbone", audio, "--video-backbone", video)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((run / "config.json").read_text())
+    assert (written["audio_backbone"], written["video_backbone"]) == (audio, video)
+    lines = metrics(run)
+    assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
+    assert any("val/loss/es" in line for line in lines)
+    command("embed", cache, run, "--out", tmp_path / "features", "--per-chunk")
+    for name, width in zip(("audio", "video"), widths, strict=True):
+        array = np.load(tmp_path / "features" / f"{name}.npy")
+        assert array.shape == (21, width)
+        assert array.std(axis=0).max() > 0
+    scenes = hear.get_scene_embeddings(torch.rand(2, 50000) - 0.5, hear.load_model(str(run)))
+    assert scenes.shape == (2, widths[0])
+    command("export", run, "--out", tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert audio in card
+    assert video in card
+    for model in (run, tmp_path / "model"):
+        command("probe", "folder", model, "--data", sounds, "--out", tmp_path / "results", "--protocol", "logreg")
+    scores = [json.loads(path.read_text()).get("mean") for path in (tmp_path / "results").rglob("*.json")]
+    assert len(set(filter(None, scores))) == 1
+    command("report", tmp_path / "results", run, cache, "--out", tmp_path / "report", "--gallery", 2)
+    assert "folder" in (tmp_path / "report" / "index.html").read_text()
+
+
 def test_a_module_made_in_python_trains_resumes_and_loads(cache, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(EXTENDING)
     from own_backbone import FrameNet, MelNet

@@ -39,6 +39,11 @@ FRAMES_FILE = "frames.jpgs"
 FRAME_INDEX_FILE = "frames.idx.npy"
 
 
+def is_cache(path: Path) -> bool:
+    """Whether a folder is a clip cache."""
+    return (path / CACHE_FILE).is_file()
+
+
 def mel_file(track: Track | str) -> str:
     """``mel.en.npy`` or ``mel.en-nospeech.npy``."""
     return Track.of(track).mel_file

@@ -50,8 +50,9 @@ def ls(
     as_json: JsonOption = False,
 ) -> int:
     """Show what films or a clip cache hold: titles, languages, codecs, hours, and the table of language subsets."""
+    from dubcli.cache.layout import is_cache
     from dubcli.errors import UserError
-    from dubcli.ls.listing import is_cache, list_cache, list_sources
+    from dubcli.ls.listing import list_cache, list_sources
 
     progress = console.make_progress(quiet=quiet)
     if len(sources) == 1 and is_cache(sources[0]):

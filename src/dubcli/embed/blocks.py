@@ -21,7 +21,7 @@ from dubcli.embed.chunks import Wanted
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.engine import say_nothing
-from dubcli.embed.inputs import MediaItem, Plan, PlannedBlock
+from dubcli.embed.inputs import BlockPlan, MediaItem, PlannedBlock
 from dubcli.embed.pipeline import Pipeline
 from dubcli.embed.store import Block, load_block, save_block
 from dubcli.embed.summary import EmbedSummary, tell
@@ -101,7 +101,7 @@ class Work:
     devices: Sequence[torch.device]
 
 
-def make_missing(work: Work, plan: Plan, summary: EmbedSummary) -> None:
+def make_missing(work: Work, plan: BlockPlan, summary: EmbedSummary) -> None:
     """Make the blocks of the plan (or of this shard) that are not there; count all inputs in ``summary``."""
     options, progress = work.options, work.progress
     missing = set()
@@ -139,7 +139,7 @@ class _Todo:
     ``claims``: a folder in which several processes settle who makes which; each block is for who first asks for it.
     """
 
-    plan: Plan
+    plan: BlockPlan
     shard: tuple[int, int] | None
     names: frozenset[str]
     total_bytes: int

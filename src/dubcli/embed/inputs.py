@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from dubcli.cache.layout import is_cache
 from dubcli.core.atomic import atomic_write
 from dubcli.errors import UserError
 from dubcli.media.kinds import walk
@@ -63,11 +64,6 @@ def check_inputs(inputs: Iterable[str | os.PathLike[str]]) -> None:
     for given in inputs:
         if not os.path.exists(given):
             raise UserError(f"{given} is not there; give files, folders, a .csv or .txt list, or a clip cache")
-
-
-def is_cache(path: Path) -> bool:
-    """Whether a folder is a clip cache."""
-    return (path / "cache.json").is_file()
 
 
 def file_item(path: str) -> MediaItem:
@@ -141,7 +137,7 @@ class PlannedBlock:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BlockPlan:
     """A list of blocks on disk. ``key`` names inputs and options together: the same key is the same result."""
 
     path: Path
@@ -164,7 +160,7 @@ def parse_block(line: str, folder: Path) -> PlannedBlock:
     return PlannedBlock(folder / fields["name"], tuple(MediaItem(*item) for item in fields["items"]))
 
 
-def write_plan(folder: Path, items: Iterable[MediaItem | Ignored], identity: str) -> Plan:
+def write_plan(folder: Path, items: Iterable[MediaItem | Ignored], identity: str) -> BlockPlan:
     """Write the plan of ``items`` into the work folder. ``identity`` describes the checkpoint and the options."""
     total = blocks = ignored = 0
     digest = blake2b(identity.encode(), digest_size=16)
@@ -191,7 +187,7 @@ def write_plan(folder: Path, items: Iterable[MediaItem | Ignored], identity: str
             file.write(json.dumps({"name": name, "items": cells}).encode() + b"\n")
             total += len(block)
             blocks += 1
-    return Plan(folder / "plan.jsonl", digest.hexdigest(), total, blocks, ignored)
+    return BlockPlan(folder / "plan.jsonl", digest.hexdigest(), total, blocks, ignored)
 
 
 def block_name(items: Sequence[MediaItem], identity: str) -> str:

@@ -17,13 +17,14 @@ from typing import Any
 import torch
 
 from dubcli import __version__
+from dubcli.cache.layout import is_cache
 from dubcli.core.atomic import read_json, remove_leftovers, write_json
 from dubcli.core.same import require_same
 from dubcli.embed.blocks import Model, Work, devices_of, make_missing, open_embedder, wanted_of
 from dubcli.embed.chunks import HALF
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
-from dubcli.embed.inputs import Ignored, MediaItem, Plan, check_inputs, file_item, is_cache, list_items, write_plan
+from dubcli.embed.inputs import BlockPlan, Ignored, MediaItem, check_inputs, file_item, list_items, write_plan
 from dubcli.embed.store import Features, load_features, open_work_folder, read_table, write_features
 from dubcli.embed.summary import EmbedSummary, tell
 from dubcli.errors import UserError
@@ -180,11 +181,11 @@ def _refuse_other(out: Path, identity: dict[str, Any]) -> None:
     )
 
 
-def _is_complete(out: Path, plan: Plan) -> bool:
+def _is_complete(out: Path, plan: BlockPlan) -> bool:
     return (out / DONE_FILE).exists() and read_json(out / DONE_FILE).get("key") == plan.key
 
 
-def _finish(work: Work, plan: Plan, out: Path, identity: dict[str, Any]) -> None:
+def _finish(work: Work, plan: BlockPlan, out: Path, identity: dict[str, Any]) -> None:
     """Join the blocks when all are there; of several shards the last one does it."""
     folder, config, progress = plan.path.parent, work.config, work.progress
     with open(folder / "lock", "w") as lock:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.cache.check import check_movie
-from dubcli.cache.layout import CACHE_FILE
 from dubcli.cache.reader import Cache, Movie
 from dubcli.core.subsets import LanguageSubsets, language_subsets
 from dubcli.core.tracks import NOSPEECH
@@ -39,11 +38,6 @@ class Listing:
     def findings(self) -> list[str]:
         """Everything that ``--check`` found, one line each."""
         return [finding for title in self.titles for finding in title.findings]
-
-
-def is_cache(path: Path) -> bool:
-    """Whether ``path`` is a clip cache."""
-    return (path / CACHE_FILE).exists()
 
 
 def list_cache(path: Path, *, check: bool = False, progress: Progress = SILENT) -> Listing:

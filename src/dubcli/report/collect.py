@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dubcli.cache.layout import CACHE_FILE
+from dubcli.cache.layout import is_cache
 from dubcli.cache.reader import Cache
 from dubcli.core.atomic import read_json
 from dubcli.errors import UserError
@@ -120,7 +120,7 @@ def _search(path: Path, found: Collected) -> None:
     if path.is_file():
         _take_result(path, found)
         return
-    if (path / CACHE_FILE).is_file():
+    if is_cache(path):
         found.caches.append(Cache(path))
         return
     if (path / "metrics.jsonl").is_file() and (path / "config.json").is_file():

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from dubcli.cache.layout import is_cache
 from dubcli.core.atomic import read_json
 from dubcli.core.results import modality_of
 from dubcli.errors import UserError
@@ -38,7 +39,7 @@ def draw_report(plan: Plan, done: Sequence[State], marks: Marks, progress: Progr
     began = time.monotonic()
     results = [path for state in done if state.step.kind == "probe" and state.mark for path in state.mark.outputs]
     runs = [run_folder(plan, state.step.model) for state in done if state.step.kind == "pretrain" and state.step.model]
-    cache = [plan.cache] if (plan.cache / "cache.json").is_file() else []
+    cache = [plan.cache] if is_cache(plan.cache) else []
     config = ReportConfig(
         paper=plan.report.paper, outside=plan.report.outside, gallery=plan.report.gallery, title=plan.report.title
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dubcli.cache.layout import is_cache
 from dubcli.cache.reader import Cache
 from dubcli.core.tracks import FULL
 from dubcli.core.variants import parse_variant
@@ -106,7 +107,7 @@ class StepList:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.places = {find_task(name).name: data_place(plan, name) for name in self._all_tasks()}
-        self.cache = Cache(plan.cache) if (plan.cache / "cache.json").is_file() else None
+        self.cache = Cache(plan.cache) if is_cache(plan.cache) else None
 
     def _all_tasks(self) -> list[str]:
         nospeech = self.plan.nospeech.tasks if self.plan.nospeech is not None else ()

@@ -166,3 +166,14 @@ def test_options_of_films_are_not_for_caches(monkeypatch, library, tmp_path):
     assert (done.returncode, "is a clip cache" in done.stderr) == (2, True)
     done = run(monkeypatch, tmp_path, "ls", library / "first.mkv", "--lang", "frnech")
     assert (done.returncode, "did you mean french" in done.stderr) == (2, True)
+
+
+def test_films_that_name_no_language_are_listed(monkeypatch, tmp_path):
+    """A track without a tag, and sound alone in a container of films; no language is asked for, and none is known."""
+    (tmp_path / "in").mkdir()
+    make_film(tmp_path / "in" / "a.mkv", seconds=3.2, tracks=[Track(None)])
+    make_film(tmp_path / "in" / "b.mkv", seconds=3.2, video_codec=None, tracks=[Track(None)])
+    done = run(monkeypatch, tmp_path, "ls", "in", "--json")
+    listed = json.loads(done.stdout)
+    assert tracks_of(listed, "a.mkv")[1][1] == "its language is not said; --assume-primary takes it for the primary one"
+    assert [title["problem"] for title in listed["titles"]][1] == "no video stream"

@@ -193,8 +193,9 @@ def _why_left(
     if reason is not None:
         return reason
     if track.untagged:
-        alone = sum(other.untagged for other in _plain(info.audio)) == 1 and languages[0] not in chosen
-        return "its language is not said" + (f"; --assume-primary takes it for {languages[0]}" if alone else "")
+        primary = languages[0] if languages else "the primary one"  # of films that name no language none is asked for
+        alone = sum(other.untagged for other in _plain(info.audio)) == 1 and primary not in chosen
+        return "its language is not said" + (f"; --assume-primary takes it for {primary}" if alone else "")
     if track.language is None:
         return f"its tag {track.tag} is no one language"
     wanted = next((language for language in languages if track.language in _tags_for(language, languages)), None)

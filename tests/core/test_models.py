@@ -49,7 +49,7 @@ def flops(function, *shapes):
         ("paper", 5_072_850, 34_025_984, 9.467, 29.259),
         ("small", 1_601_986, 2_531_456, 2.111, 1.837),
         ("tiny", 897_394, 768_256, 0.236, 0.462),
-        ("micro", 343_438, 260_144, 0.009, 0.015),
+        ("micro", 343_438, 768_256, 0.009, 0.031),
     ],
 )
 def test_sizes(preset, video_parameters, audio_parameters, video_gflop, audio_gflop):

@@ -170,8 +170,8 @@ def test_players_are_cut_where_their_clips_are(project, monkeypatch):
     from dubcli.pages import players
 
     movie = Cache(project / "cache").movies[0]
-    heard, encode = [], players._encode
-    monkeypatch.setattr(players, "_encode", lambda sound: heard.append(sound) or encode(sound))
+    heard, encode = [], players.encode_sound
+    monkeypatch.setattr(players, "encode_sound", lambda sound: heard.append(sound) or encode(sound))
     items = [TrackClip(movie, clip, language) for language in movie.languages[:2] for clip in (movie.n_clips - 1, 0)]
     assert list(players.cut_players([*items, items[0]], [], SILENT)) == items
     for item, sound in zip(items, heard, strict=True):

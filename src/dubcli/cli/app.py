@@ -28,6 +28,7 @@ COMMANDS = {
     "probe": "Measure a model with linear heads on one task or all.",
     "report": "Make tables, plots and one HTML page from runs and results.",
     "view": "Look at a cache or a run: clips, sounds, dubs, a map; as pages.",
+    "search": "Ask a model which clips sound or look like something.",
     "reproduce": "Do a whole study, from films to the paper's tables, by one plan.",
     "export": "Turn a checkpoint into safetensors, a config and a model card.",
     "corpus": "Make a counterfactual corpus: dubbed films with their truth, and probe sounds.",

@@ -50,7 +50,7 @@ def cut_sounds(
     for number, wanted in enumerate(by_track.values()):
         for item, sound in _cut(wanted, sources):
             if sound.shape[1]:
-                yield item, _encode(sound)
+                yield item, encode_sound(sound)
         progress.update("sounds", number + 1)
     progress.finish("sounds")
 
@@ -66,13 +66,13 @@ def cut_sound(item: TrackClip, sources: Sequence[Path]) -> bytes | None:
     if path is None:
         return None
     if track.get("stream") is None or zero is None or any("clock jumps" in problem for problem in said):
-        return next((_encode(sound) for _, sound in _cut([item], sources) if sound.shape[1]), None)
+        return next((encode_sound(sound) for _, sound in _cut([item], sources) if sound.shape[1]), None)
     try:
         at_seconds = _seconds_in_track(item, track)
         sound = track_excerpt(path, track["stream"], zero, at_seconds, CLIP_SECONDS, SAMPLE_RATE)
     except InputError:
         return None
-    return _encode(sound) if sound.shape[1] else None
+    return encode_sound(sound) if sound.shape[1] else None
 
 
 def _cut(items: Sequence[TrackClip], sources: Sequence[Path]) -> Iterator[tuple[TrackClip, Tensor]]:
@@ -132,7 +132,8 @@ def _find(path: Path, sources: Sequence[Path]) -> Path | None:
     return next((candidate for candidate in below if candidate.name == path.name), None)
 
 
-def _encode(sound: Tensor) -> bytes:
+def encode_sound(sound: Tensor) -> bytes:
+    """(2, samples) at 48 kHz as a file of the kind ``SOUND_KIND``."""
     content = io.BytesIO()
     soundfile.write(content, sound.T.numpy(), SAMPLE_RATE, format="MP3" if SOUND_SUFFIX == "mp3" else "FLAC")
     return content.getvalue()

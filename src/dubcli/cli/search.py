@@ -1,0 +1,150 @@
+"""``dubav search``: parse, call ``dubcli.search``, render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from dubcli.cli.options import DeviceOption, JsonOption, QuietOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dubcli.search import Hit, SearchConfig
+    from dubcli.search.query import Query
+
+EPILOG = (
+    "Examples:\n\n"
+    "dubav search index --build cache --model runs/efj   (once)\n\n"
+    "dubav search index rain.wav   (which clips sound like this?)\n\n"
+    "dubav search index 'bunny@0:12'   (which sounds go with what is seen there?)\n\n"
+    "dubav search index photo.jpg --find picture --play-page found.html"
+)
+
+
+def search(
+    index: Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of the index.")],
+    query: Annotated[
+        Optional[str],
+        typer.Argument(metavar="QUERY", help="A sound, picture or video file, or FILM@H:MM:SS, a clip of the index."),
+    ] = None,
+    build: Annotated[
+        Optional[Path], typer.Option("--build", metavar="SOURCE", help="Make the index of a cache, files or a folder.")
+    ] = None,
+    model: Annotated[
+        Optional[Path], typer.Option("--model", metavar="CKPT", help="With --build; later where it has moved.")
+    ] = None,
+    find: Annotated[str, typer.Option("--find", metavar="sound|picture", help="What is sought.")] = "sound",
+    by: Annotated[
+        Optional[str],
+        typer.Option("--by", metavar="sound|picture", help="Which side of the query asks. [default: its picture]"),
+    ] = None,
+    track: Annotated[
+        Optional[str], typer.Option("--track", metavar="LANG", help="Of a query by sound. [default: the primary one]")
+    ] = None,
+    among: Annotated[
+        Optional[str], typer.Option("--among", metavar="LANG,LANG", help="Only sounds of these tracks. [default: all]")
+    ] = None,
+    film: Annotated[
+        Optional[list[str]], typer.Option("--film", metavar="WORD", help="Only films with it in the title; repeatable.")
+    ] = None,
+    other_films: Annotated[bool, typer.Option("--other-films", help="Leave out the query's own film.")] = False,
+    top: Annotated[int, typer.Option("--top", "-n", help="So many are shown.")] = 10,
+    play_page: Annotated[
+        Optional[Path], typer.Option("--play-page", metavar="FILE.html", help="A page with pictures and players.")
+    ] = None,
+    sources: Annotated[
+        Optional[list[Path]],
+        typer.Option("--sources", metavar="DIR", help="Folder of the films, for players, if they moved; repeatable."),
+    ] = None,
+    lang: Annotated[
+        Optional[str], typer.Option("--lang", help="With --build: the track of films that are no cache.")
+    ] = None,
+    device: DeviceOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> int:
+    """Ask a model which clips sound or look like something: the clips of a cache or of a folder, the likest first.
+
+    An index holds where the model places each clip, as picture and as sound. The score is the cosine there. All is
+    compared, nothing is approximated.
+    """
+    from dubcli.errors import UserError
+    from dubcli.search.config import SearchConfig
+
+    config = SearchConfig(
+        find=find, by=by, track=_language(track), tracks=tuple(_languages(among)), films=tuple(film or ()),
+        other_films=other_films, top=top, model=None if model is None else str(model), device=device,
+    )  # fmt: skip
+    if build is None and query is None:
+        raise UserError("give a QUERY, or --build SOURCE --model CKPT to make the index")
+    if build is not None:
+        _build(index, build, model, lang, device, quiet=quiet, json=json and query is None)
+    if query is not None:
+        _ask(index, query, config, play_page, sources or (), json=json)
+    return 0
+
+
+def _languages(text: str | None) -> list[str]:
+    return [name for part in (text or "").split(",") if part.strip() and (name := _language(part.strip()))]
+
+
+def _language(text: str | None) -> str | None:
+    """A track's name: a language in any way of writing it, and what follows it (``en-nospeech``)."""
+    from dubcli.core.tracks import FULL, KINDS
+    from dubcli.media.languages import parse_language
+
+    if text is None:
+        return None
+    language, _, kind = text.rpartition("-")
+    known = kind in KINDS and kind != FULL
+    return f"{parse_language(language)}-{kind}" if known else parse_language(text)
+
+
+def _build(
+    index: Path, source: Path, model: Path | None, lang: str | None, device: str | None, *, quiet: bool, json: bool
+) -> None:
+    from dubcli.cli.console import make_progress, print_json
+    from dubcli.errors import UserError
+    from dubcli.search.build import build_index
+
+    if model is None:
+        raise UserError("--build needs a model; give --model, a checkpoint or a run folder")
+    built = build_index(index, source, model, lang=lang, device=device, progress=make_progress(quiet=quiet or json))
+    if json:
+        print_json({"index": index, "rows": len(built.rows), "model": built.info["model"]["name"]})
+    elif not quiet:
+        print(f"{index}: {len(built.rows)} pictures and sounds of {len(built.titles)} films or files")
+
+
+def _ask(
+    index: Path, query: str, config: SearchConfig, play_page: Path | None, sources: Sequence[Path], *, json: bool
+) -> None:
+    from dubcli.search.index import Index
+    from dubcli.search.stage import search as find_clips
+
+    opened = Index(index)
+    asked, hits = find_clips(opened, query, config)
+    if play_page is not None:
+        from dubcli.search.page import write_page
+
+        write_page(play_page, opened, asked, hits, sources)
+    _show(asked, hits, play_page, json=json)
+
+
+def _show(asked: Query, hits: Sequence[Hit], play_page: Path | None, *, json: bool) -> None:
+    from dataclasses import asdict
+
+    from dubcli.cli.console import print_json, print_table
+
+    if json:
+        found = [{"rank": hit.rank, "score": hit.score, "same": hit.same, **asdict(hit.row)} for hit in hits]
+        print_json({"query": asked.text, "page": play_page, "hits": found})
+        return
+    rows = [(hit.rank, f"{hit.score:.3f}", hit.row.title, hit.clock, hit.row.track or hit.row.kind,
+             "same instant" if hit.same else "") for hit in hits]  # fmt: skip
+    print_table(f"Like {asked.text}", ("rank", "score", "film", "time", "track", ""), rows)
+    if play_page is not None:
+        print(play_page)

@@ -1,0 +1,37 @@
+"""What a search can be told. No torch here: the command line reads it for its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dubcli.errors import UserError, one_of
+
+SOUND, PICTURE = "sound", "picture"
+KINDS = (SOUND, PICTURE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """find: ``sound`` or ``picture``: only scores of one kind can be compared. by: which side of a query that has both
+    is asked with; None: the picture of a video or clip. track: of a clip or file that asks by its sound, the language
+    (``en``, ``fr``, ...); None: the primary one. tracks: only sounds of these tracks are found; none: of all. films:
+    only clips of films with one of these words in their title. other_films: leave out the film that the query is of.
+    top: so many are found. model: the checkpoint, where it is no longer where the index was built with it.
+    """
+
+    find: str = SOUND
+    by: str | None = None
+    track: str | None = None
+    tracks: tuple[str, ...] = ()
+    films: tuple[str, ...] = ()
+    other_films: bool = False
+    top: int = 10
+    model: str | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        one_of("--find", self.find, KINDS)
+        if self.by is not None:
+            one_of("--by", self.by, KINDS)
+        if self.top < 1:
+            raise UserError(f"--top is {self.top}; give 1 or more")

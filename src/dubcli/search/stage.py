@@ -1,0 +1,92 @@
+"""``search``: an index and a query -> ranked clips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dubcli.cache.projected import clock
+from dubcli.errors import UserError, did_you_mean
+from dubcli.search.config import PICTURE, SearchConfig
+from dubcli.search.index import Index, IndexRow
+from dubcli.search.query import Query, read_query
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A clip that was found. score: the cosine. same: whether it is the query's instant, in another kind or track."""
+
+    rank: int
+    score: float
+    row: IndexRow
+    same: bool
+
+    @property
+    def clock(self) -> str:
+        """Where the clip begins, as h:mm:ss or m:ss."""
+        return clock(self.row.start_seconds)
+
+
+def search(
+    index: Index | str | os.PathLike[str],
+    query: str,
+    config: SearchConfig = SearchConfig(),  # noqa: B008 - frozen
+) -> tuple[Query, list[Hit]]:
+    """Rank the clips of an index by their likeness to a query.
+
+    Args:
+        index: an index or its folder.
+        query: ``FILM@H:MM:SS`` (a clip of the index; FILM is its title, its id or a part of one), or the path of a
+            sound, a picture or a video (of more than one chunk: their mean).
+        config: what is sought, and among which clips.
+
+    Returns:
+        The query as it was understood, and at most ``config.top`` clips, the likest first; among equals, those first
+        that come first in the index. The query itself is not among them.
+
+    Raises:
+        UserError: a query that is not understood, a filter that leaves nothing.
+    """
+    index = index if isinstance(index, Index) else Index(index)
+    asked = read_query(query, index, config)
+    wanted = _wanted(index, asked, config)
+    if not wanted.any():
+        raise UserError(f"no {config.find} of the index is left to be found; widen --find, --track and --film")
+    numbers = np.flatnonzero(wanted)
+    scores = index.scores(asked.vector)[numbers]
+    order = np.argsort(-scores, kind="stable")[: config.top]
+    hits = []
+    for rank, place in enumerate(order.tolist(), 1):
+        row = index.rows[int(numbers[place])]
+        same = asked.row is not None and row.same_instant(asked.row)
+        hits.append(Hit(rank, float(scores[place]), row, same))
+    return asked, hits
+
+
+def _wanted(index: Index, asked: Query, config: SearchConfig) -> npt.NDArray[np.bool_]:
+    tracks = {row.track for row in index.rows if row.track}
+    unknown = [track for track in config.tracks if track not in tracks]
+    if unknown and config.find != PICTURE:
+        near = did_you_mean(unknown[0], tracks)
+        raise UserError(f"no sound of the index is of track {unknown[0]}{near}; it has {', '.join(sorted(tracks))}")
+    words = [word.casefold() for word in config.films]
+
+    def is_wanted(row: IndexRow) -> bool:
+        if row.kind != config.find or row == asked.row:
+            return False
+        if config.tracks and row.track not in config.tracks and row.kind != PICTURE:
+            return False
+        if config.other_films and asked.row is not None and row.film == asked.row.film:
+            return False
+        return not words or _has_word(row, words)
+
+    return np.fromiter(map(is_wanted, index.rows), bool, len(index.rows))
+
+
+def _has_word(row: IndexRow, words: Sequence[str]) -> bool:
+    text = f"{row.title} {row.film}".casefold()
+    return any(word in text for word in words)

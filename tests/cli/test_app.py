@@ -36,6 +36,23 @@ def test_every_option_is_documented_and_every_command_has_examples(name):
     assert "--quiet" in options
 
 
+SHARED = ("--quiet", "--json", "--device", "--gpus", "--chunks", "--scheduler", "--shard", "--strict", "--max-failures",
+          "--speech-engine", "--assume-primary")  # fmt: skip
+
+
+@pytest.mark.parametrize("option", SHARED)
+def test_an_option_that_means_the_same_in_several_commands_is_one(option):
+    commands = [name for name in COMMANDS if (name, option) != ("reproduce", "--gpus")]  # there it is the plan's
+    found = [
+        (sorted(parameter.opts), parameter.metavar, parameter.help)
+        for name in commands
+        for parameter in load_command(name).params
+        if option in parameter.opts
+    ]
+    assert len(found) > 1
+    assert all(one == found[0] for one in found)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_imports_no_torch(name):
     code = (

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from dubcli.cli.options import (
+    ChunksOption,
     DeviceOption,
     GpusOption,
     JsonOption,
@@ -19,7 +20,6 @@ from dubcli.cli.options import (
     ShardOption,
     StrictOption,
 )
-from dubcli.embed.config import CHUNKS_HELP
 
 EPILOG = (
     "Examples: [bold]dubav embed sounds/ runs/efj/ckpt.pt --out features[/bold]; "
@@ -45,7 +45,6 @@ PerChunkOption = Annotated[
         "--per-chunk", help="A row for each 3-second chunk (chunks.csv has their times); always so for a cache."
     ),
 ]
-ChunksOption = Annotated[str, typer.Option("--chunks", metavar="half|padded|whole", help=CHUNKS_HELP)]
 ModalityOption = Annotated[
     Optional[str], typer.Option("--modality", metavar="audio|video", help="Only these features. [default: both]")
 ]

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from dubcli.core.machine import PRECISION_HELP, PRECISION_METAVAR
+from dubcli.embed.config import CHUNKS_HELP
 
 CacheOption = Annotated[
     Path, typer.Option("--cache", envvar="DUBAV_CACHE", help="The clip cache's folder.", show_default=True)
@@ -50,6 +51,7 @@ GpusOption = Annotated[
     Optional[int],
     typer.Option("--gpus", metavar="N", help="At most so many GPUs, a process on each; 0: the CPU. [default: all]"),
 ]
+ChunksOption = Annotated[str, typer.Option("--chunks", metavar="half|padded|whole", help=CHUNKS_HELP)]
 PrecisionOption = Annotated[str, typer.Option("--precision", metavar=PRECISION_METAVAR, help=PRECISION_HELP)]
 RandomPresetOption = Annotated[
     str, typer.Option("--preset", metavar="paper|small|tiny|micro", help="Of the model random.")

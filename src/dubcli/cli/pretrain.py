@@ -11,7 +11,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from dubcli.cli import console
-from dubcli.cli.options import JsonOption, QuietOption
+from dubcli.cli.options import GpusOption, JsonOption, QuietOption
 from dubcli.pretrain.config import OPTIONS, LaunchConfig, PretrainConfig, resolve
 
 EPILOG = (
@@ -41,9 +41,7 @@ def _run_options() -> list[inspect.Parameter]:
 
 def pretrain(
     *,
-    gpus: Annotated[
-        Optional[int], typer.Option("--gpus", help="GPUs of this machine; 0 is the CPU. [default: all]")
-    ] = None,
+    gpus: GpusOption = None,
     procs: Annotated[int, typer.Option("--procs", help="Processes on the CPU (with --gpus 0).")] = 1,
     nnodes: Annotated[int, typer.Option("--nnodes", help="Machines.")] = 1,
     node_rank: Annotated[int, typer.Option("--node-rank", help="This machine's number, from 0.")] = 0,

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from dubcli.cli.options import DeviceOption, GpusOption, JsonOption, QuietOption, RandomPresetOption
+from dubcli.cli.options import ChunksOption, DeviceOption, GpusOption, JsonOption, QuietOption, RandomPresetOption
 from dubcli.core.machine import PRECISION_HELP, PRECISION_METAVAR
-from dubcli.embed.config import CHUNKS_HELP
 from dubcli.probe.protocols import PROTOCOLS
 
 EPILOG = (
@@ -69,7 +68,6 @@ SplitsOption = Annotated[
     str,
     typer.Option("--splits", metavar="all|first", help="Of HMDB51's and UCF101's three train and test lists."),
 ]
-ChunksOption = Annotated[str, typer.Option("--chunks", metavar="half|padded|whole", help=CHUNKS_HELP)]
 ShotsOption = Annotated[
     Optional[str], typer.Option("--shots", metavar="N,...", help="Train on so many clips per class, e.g. 1,5,10.")
 ]

@@ -101,7 +101,7 @@ def test_the_own_task_page_runs_as_it_stands(tmp_path, dubav):
         few = ["--workers", "1"] if command == make else []  # each would import everything for one film
         done = dubav(*shlex.split(command)[1:], "--quiet", *few)
         assert done.returncode == 0, done.stderr
-    assert (tmp_path / "results" / "folder-place" / "random-seed0-tiny.json").is_file()
+    assert (tmp_path / "results" / "folder-mood" / "random-seed0-tiny.json").is_file()
 
 
 def test_hear_example_runs(tmp_path, monkeypatch, capsys):

@@ -4,11 +4,22 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from dubcli.core.atomic import atomic_folder, atomic_write, read_json, remove_leftovers, strict, write_json
+from dubcli.core.atomic import (
+    atomic_folder,
+    atomic_write,
+    read_json,
+    remove_leftovers,
+    strict,
+    temporary_beside,
+    write_json,
+)
 from dubcli.errors import UserError
 
 
@@ -50,6 +61,59 @@ def test_leftovers_of_dead_processes_go_and_of_living_ones_stay(tmp_path):
         assert remove_leftovers(tmp_path) == 2
         assert len(os.listdir(tmp_path)) == 1
     assert os.listdir(tmp_path) == ["mine"]
+
+
+_WRITE = """
+import sys, time
+from pathlib import Path
+from dubcli.core.atomic import atomic_folder, atomic_write
+folder = Path(sys.argv[1])
+with atomic_folder(folder / "movie"), atomic_write(folder / "mel"):
+    print("writing", flush=True)
+    time.sleep(100)
+"""
+
+
+def _age(folder, seconds):
+    for name in os.listdir(folder):
+        os.utime(folder / name, (time.time() - seconds,) * 2)
+
+
+def test_what_another_container_writes_stays_until_that_is_gone(tmp_path):
+    """Of one host name, whose processes have numbers of their own: the number says nothing."""
+    command = [
+        "unshare",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "--kill-child",
+        sys.executable,
+        "-c",
+        _WRITE,
+        str(tmp_path),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writer:
+        if writer.stdout.readline() != "writing\n":
+            pytest.skip("no namespaces may be made here")
+        assert len(os.listdir(tmp_path)) == 2
+        _age(tmp_path, 1000)
+        assert remove_leftovers(tmp_path) == 0
+        writer.kill()
+    for _ in range(100):
+        if remove_leftovers(tmp_path):
+            break
+        time.sleep(0.1)
+    remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_leftovers_from_before_the_machine_was_started_go_after_a_day(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("dubcli.core.atomic._boot", lambda: "0badf00d")
+        temporary_beside(tmp_path / "mel").touch()
+    assert remove_leftovers(tmp_path) == 0
+    _age(tmp_path, 25 * 3600)
+    assert remove_leftovers(tmp_path) == 1
 
 
 def test_json_errors_name_the_file(tmp_path):

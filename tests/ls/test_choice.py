@@ -107,10 +107,7 @@ def test_a_manifest_is_the_same_choice(monkeypatch, library, tmp_path, options, 
     again = {film.video.name: film for film in read_manifest(manifest)}
     assert again.keys() == direct.keys() | {"broken.mkv"}
     for name, film in direct.items():
-        if options:
-            wanted = chosen(film, languages, assume_primary="--assume-primary" in options)
-        else:  # each language on its own: nobody knows what it will be asked for beside
-            wanted = {tag: file for language in languages for tag, file in chosen(film, [language]).items()}
+        wanted = chosen(film, languages, assume_primary="--assume-primary" in options)
         assert chosen(again[name], languages) == wanted, name
         assert (again[name].title, again[name].name) == (None, str(again[name].video))
     manifest.unlink()

@@ -50,3 +50,23 @@ def test_a_cache_has_one_rule(film, tmp_path, monkeypatch):
     typo = command_here(monkeypatch, tmp_path, "prep", film, "--lang", "en", "--frame-rule", "centers")
     assert typo.returncode == 2
     assert "did you mean centres" in typo.stderr
+
+
+def test_a_cache_has_exact_frames_or_any_of_a_slot(film, tmp_path, monkeypatch):
+    def prep(*options):
+        return command_here(monkeypatch, tmp_path, "prep", film, "--lang", "en", *options)
+
+    assert prep("--frames", "slot").returncode == 0
+    assert json.loads((tmp_path / "cache" / "cache.json").read_text())["parameters"]["frames"] == "slot"
+    (movie,) = Cache(tmp_path / "cache").movies
+    assert (movie.meta["frames"], movie.n_clips) == ("slot", 2)
+    other = prep()
+    assert (other.returncode, "was made with frames slot, now it is exact" in other.stderr) == (2, True)
+    typo = prep("--frames", "slots")
+    assert (typo.returncode, "did you mean slot" in typo.stderr) == (2, True)
+    both = prep("--frames", "slot", "--frame-rule", "ends")
+    assert (both.returncode, "leave --frame-rule ends away" in both.stderr) == (2, True)
+    info = json.loads((tmp_path / "cache" / "cache.json").read_text())
+    info["parameters"].pop("frames")  # of an earlier version
+    (tmp_path / "cache" / "cache.json").write_text(json.dumps(info))
+    assert "was made with frames exact, now it is slot" in prep("--frames", "slot").stderr

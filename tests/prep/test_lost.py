@@ -311,3 +311,25 @@ def test_a_truncated_film_keeps_its_whole_clips(monkeypatch, tmp_path):
     for clip in range(2):
         assert part.frame_bytes(clip) == all_of_it.frame_bytes(clip)
         assert np.array_equal(part.mel("en")[clip], all_of_it.mel("en")[clip])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("whom", ["the command", "all processes"])
+def test_an_end_that_is_asked_for_leaves_nothing_half_written(undisturbed, tmp_path, number, status, whom):
+    """A scheduler's SIGTERM and Ctrl-C, to the command or, as terminals and containers do, to its workers as well."""
+    folder, whole = undisturbed
+    cache = tmp_path / "cache"
+    running = subprocess.Popen(command(folder, cache), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not list(cache.glob("movies/.tmp-*")):
+        assert running.poll() is None
+        time.sleep(0.005)
+    (os.killpg if whom == "all processes" else os.kill)(running.pid, number)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == status
+    assert len(errors.strip().splitlines()) == 1, errors  # no traceback, no leaked semaphores
+    assert not list(cache.rglob(".tmp-*"))
+    if (cache / "prep.jsonl").exists():
+        assert not [line for line in log_lines(cache) if "died" in line.get("reason", "")]
+    assert subprocess.run(command(folder, cache), capture_output=True, timeout=300).returncode == 1
+    assert snapshot(cache) == whole

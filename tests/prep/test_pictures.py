@@ -85,6 +85,51 @@ def test_skipping_changes_no_frame(tmp_path, name, rate):
         assert [pts for _, pts, _ in whole] != [pts for _, pts, _ in everything]
 
 
+@pytest.mark.parametrize("rate", ["constant", "variable"])
+@pytest.mark.parametrize("name", ["h264", "hevc", "mpeg2", "mpeg4-avi", "vp9"])
+def test_a_slots_frame_is_on_screen_within_it_and_that_of_a_full_decode(tmp_path, name, rate):
+    codec, options, ending = CODECS[name]
+    if rate == "variable" and ending == ".avi":
+        pytest.skip("AVI has no variable rate")
+    path = tmp_path / f"film{ending}"
+    make_film(path, seconds=9, fps=24, size=(96, 64), video_codec=codec, video_options=options, tracks=(),
+              frame_times=variable_times(9) if rate == "variable" else None)  # fmt: skip
+    with av.open(str(path)) as container:
+        time_base = container.streams.video[0].time_base
+        start = Fraction(container.start_time or 0, av.time_base)
+        pictures = {
+            frame.pts: hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in container.decode(video=0)
+        }
+    shown = sorted((pts * time_base - start, pts) for pts in pictures)
+    until = {pts: following for (_, pts), (following, _) in itertools.pairwise([*shown, (Fraction(100), 0)])}
+    exact, exactly_decoded = frames_on_screen(path, skip=True)
+    for threads in (1, 3):
+        slots = Instants.of("slots", 3, 16, Fraction(1, 24))
+        chosen, decoded = frames_on_screen(path, skip=True, threads=threads, instants=slots)
+        assert [instant for instant, _, _ in chosen][: len(exact)] == [instant for instant, _, _ in exact]
+        for instant, pts, picture in chosen[:-1]:
+            begin = instant * STEP
+            assert pts * time_base - start < begin + STEP
+            assert until[pts] > begin
+            assert picture == pictures[pts]
+        assert decoded <= exactly_decoded
+    if name in ("h264", "mpeg2") and rate == "constant":
+        assert decoded < 0.9 * exactly_decoded
+
+
+def test_a_slot_without_a_frame_in_order_has_the_exact_one():
+    """Two in order, a second apart, and B-frames between them: only the slots of those two can do without."""
+    stamps = [0, 24, *range(1, 24), *range(25, 80)]
+    packets = [SimpleNamespace(pts=pts, size=1, is_keyframe=pts == 0) for pts in stamps]
+    stream = SimpleNamespace(codec_context=SimpleNamespace(skip_frame=None), time_base=Fraction(1, 24))
+    slots = Instants.of("slots", 3, 16, Fraction(1, 24))
+    skipper = FrameSkipper(stream, slots)
+    decoded = {packet.pts for packet in skipper.packets(packets) if stream.codec_context.skip_frame == "DEFAULT"}
+    centres = [number * STEP + STEP / 2 for number in range(6)]
+    assert [slots.at(number) for number in range(6)] == [0, *centres[1:5], 1]
+    assert {pts for pts in decoded if pts <= 24} == {0, 24, *(int(centre * 24) for centre in centres[1:5])}
+
+
 @pytest.mark.parametrize("fps", [24, 25, 8, 60])
 def test_from_the_first_frame_to_the_last_is_pytorchvideos_choice(fps):
     """Its UniformTemporalSubsample: numbers evenly from 0 to the last, cut to whole ones."""

@@ -25,7 +25,8 @@ from dubcli.core.tracks import FULL, KINDS, Track
 FORMAT_VERSION = 1
 FRAMES_PER_CLIP = 16
 FRAME_RULE = "frame_rule"
-BEFORE_OPTIONS = {FRAME_RULE: "centres"}
+FRAMES = "frames"
+BEFORE_OPTIONS = {FRAME_RULE: "centres", FRAMES: "exact"}
 """Parameters that caches of earlier versions do not record, which had no choice."""
 CHANNELS = 2
 MELS = 96

@@ -6,8 +6,12 @@ import functools
 import importlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import typer
@@ -82,15 +86,18 @@ def load_command(name: str) -> Any:
 
 
 def _with_exit_status(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Exit with what the command returns (None is 0), with 2 on a user's error and 130 on Ctrl-C."""
+    """Exit with what the command returns (None is 0), with 2 on a user's error, 130 on Ctrl-C and 143 on SIGTERM."""
 
     @functools.wraps(function)
     def run(*args: Any, **options: Any) -> None:
         try:
-            status = function(*args, **options)
-            sys.stdout.flush()
+            with _terminable():
+                status = function(*args, **options)
+                sys.stdout.flush()
         except (UserError, InputError) as error:
             status = _complain(str(error), 2)
+        except _Terminated:
+            status = _complain("ended by SIGTERM; run the same command again to go on", 128 + signal.SIGTERM)
         except KeyboardInterrupt:
             status = _complain("interrupted; run the same command again to go on", 130)
         except BrokenPipeError:
@@ -100,6 +107,27 @@ def _with_exit_status(function: Callable[..., Any]) -> Callable[..., Any]:
         raise typer.Exit(status or 0)
 
     return run
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: what is under way is tidied up as after Ctrl-C."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM (of a scheduler, a container's end) raise ``_Terminated``, where nothing else is done about it."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        if ours and signal.getsignal(signal.SIGTERM) is _terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
 
 
 def _complain(text: str, status: int) -> int:
@@ -142,7 +170,7 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line. Exit status: 0 done, 1 some inputs failed, 2 the user's error, 130 Ctrl-C."""
+    """Run the command line. Exit status: 0 done, 1 some inputs failed, 2 the user's error, 130 Ctrl-C, 143 SIGTERM."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a file's name may be no UTF-8; it must not end the run, and in JSON this is the escape of it
         sys.stdout.reconfigure(errors="backslashreplace")

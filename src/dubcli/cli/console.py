@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dubcli.core.atomic import strict
+from dubcli.jobs.outcomes import LACKS, Kind, by_kind
 from dubcli.jobs.terminal import make_progress as make_progress
 
 if TYPE_CHECKING:
     from dubcli.jobs.outcomes import JobSummary
+
+_NAMED_AT_MOST = 3
 
 
 def warn(text: str) -> None:
@@ -45,27 +49,61 @@ def print_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequen
 
 
 def print_summary(
-    summary: JobSummary, *, what: str, log: object, as_json: bool, quiet: bool, extra: Mapping[str, Any]
+    summary: JobSummary,
+    *,
+    what: str,
+    log: object,
+    as_json: bool,
+    quiet: bool,
+    extra: Mapping[str, Any],
 ) -> None:
-    """The end of a long job: counts, and where the reasons are; with ``quiet`` the reasons too, not said before."""
+    """The end of a long job: counts, complaints by their kinds with how many, and where all of them are.
+
+    Where each was told as it came they are not said again; with ``quiet`` nothing was.
+    """
     if as_json:
         counts = {"ok": summary.ok, "skipped": summary.skipped, "failed": summary.failed}
         outcomes = [
-            {"source": o.key, "status": o.status, "reason": o.reason, **o.details} for o in summary.outcomes
+            {"source": o.key, "status": o.status, "reason": o.reason, **o.recorded} for o in summary.outcomes
         ]  # fmt: skip
-        print_json({**counts, **extra, "seconds": round(summary.elapsed_seconds, 1), "outcomes": outcomes})
+        notes = {"notes": summary.notes} if summary.notes else {}
+        print_json({**counts, **extra, "seconds": round(summary.elapsed_seconds, 1), **notes, "outcomes": outcomes})
         return
     parts = [f"{summary.ok} done", f"{summary.skipped} already there", f"{summary.failed} failed"]
     print(f"{what}: {', '.join(parts)}" + "".join(f"; {name} {value}" for name, value in extra.items()))
-    for outcome in summary.failures if quiet else ():
-        print(f"  failed: {outcome.name}: {outcome.reason}")
-    for outcome in summary.warnings if quiet else ():
-        print(f"  warning: {outcome.name}: {outcome.warning}")
+    for word, complaining in (("failed", summary.failures), ("warning", summary.warnings)):
+        kinds = by_kind(complaining)
+        if quiet or any(len(kind.names) > 1 for kind in kinds):
+            for line in _lines(kinds, summary.unit):
+                print(f"  {word}: {line}")
     for outcome in summary.outcomes:
         if "note" in outcome.details:
             print(f"  note: {outcome.name}: {outcome.details['note']}")
+    for note in summary.notes:
+        print(f"  {note}")
     if summary.failures:
         print(f"  all reasons are in {log}")
+
+
+def _lines(kinds: Sequence[Kind], unit: str) -> Iterator[str]:
+    lacking = [kind for kind in kinds if kind.text.startswith(f"{LACKS} ")]
+    if lacking:
+        counts = [f"{kind.text.removeprefix(LACKS).strip()}: {_count(kind, unit)}" for kind in lacking]
+        yield f"{LACKS} {', '.join(counts)}" + (f" ({_few(lacking[0])})" if len(lacking) == 1 else "")
+    for kind in kinds:
+        if len(kind.names) == 1 and kind not in lacking:
+            yield f"{kind.names[0]}: {kind.text}"
+        elif kind not in lacking:
+            yield f"{kind.text}: {_count(kind, unit)} ({_few(kind)})"
+
+
+def _count(kind: Kind, unit: str) -> str:
+    return f"{len(kind.names)} {unit if len(kind.names) != 1 else unit.removesuffix('s')}"
+
+
+def _few(kind: Kind) -> str:
+    names = [os.path.basename(name) for name in kind.names[:_NAMED_AT_MOST]]
+    return ", ".join(names) + (f" and {len(kind.names) - len(names)} more" if len(kind.names) > len(names) else "")
 
 
 def _is_number(text: str) -> bool:

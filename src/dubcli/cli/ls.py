@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from dubcli.cli import console
-from dubcli.cli.options import AssumePrimaryOption, JsonOption, QuietOption
+from dubcli.cli.options import AssumePrimaryOption, ExcludeOption, IncludeExtrasOption, JsonOption, QuietOption
 
 if TYPE_CHECKING:
     from dubcli.ls import Listing, TrackRow
@@ -45,6 +45,8 @@ def ls(
         typer.Option("--manifest", metavar="FILE.csv", help="Write what prep would take, to be edited; prep reads it."),
     ] = None,
     assume_primary: AssumePrimaryOption = False,
+    include_extras: IncludeExtrasOption = False,
+    exclude: ExcludeOption = None,
     check: Annotated[bool, typer.Option("--check", help="Verify a cache deeply.")] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -53,6 +55,7 @@ def ls(
     from dubcli.cache.layout import is_cache
     from dubcli.errors import UserError
     from dubcli.ls.listing import list_cache, list_sources
+    from dubcli.media.library import Looking
 
     progress = console.make_progress(quiet=quiet)
     if len(sources) == 1 and is_cache(sources[0]):
@@ -65,6 +68,7 @@ def ls(
         listing = list_sources(
             sources,
             lang.split(",") if lang is not None else (),
+            Looking(include_extras=include_extras, exclude=tuple(exclude or ())),
             assume_primary=assume_primary,
             manifest=manifest,
             progress=progress,
@@ -83,6 +87,9 @@ def ls(
                 + (f" --lang {lang}" if lang else "")
             )
     no_films = [title for title in listing.titles if title.problem is not None]
+    if not as_json:
+        for note in listing.notes:
+            print(note)
     for title in no_films:
         console.warn(f"{title.title} is no film that can be prepared: {title.problem}")
     return 1 if listing.findings or no_films else 0
@@ -94,7 +101,14 @@ def _as_dict(listing: Listing) -> dict[str, object]:
     subsets = listing.subsets
     rows = [{**asdict(row), "hours": round(row.hours, 4)} for row in subsets.rows]
     titles = [{**asdict(title), "hours": title.hours} for title in listing.titles]
-    return {"primary": listing.primary, "titles": titles, "subsets": rows, "subsets_complete": subsets.complete}
+    notes = {"notes": list(listing.notes)} if listing.notes else {}
+    return {
+        "primary": listing.primary,
+        **notes,
+        "titles": titles,
+        "subsets": rows,
+        "subsets_complete": subsets.complete,
+    }
 
 
 def _show(listing: Listing) -> None:

@@ -16,6 +16,16 @@ CacheOption = Annotated[
 AssumePrimaryOption = Annotated[
     bool, typer.Option("--assume-primary", help="Take a film's single untagged track for the primary language.")
 ]
+IncludeExtrasOption = Annotated[
+    bool,
+    typer.Option(
+        "--include-extras", help="Of folders take samples, trailers, extras, too (by the players' conventions)."
+    ),
+]
+ExcludeOption = Annotated[
+    Optional[list[str]],
+    typer.Option("--exclude", metavar="GLOB", help="Of folders leave out such files and folders. May be given again."),
+]
 WorkersOption = Annotated[
     Optional[int], typer.Option("--workers", help="Worker processes on this machine. [default: one per core]")
 ]

@@ -11,6 +11,8 @@ from dubcli.cli import console
 from dubcli.cli.options import (
     AssumePrimaryOption,
     CacheOption,
+    ExcludeOption,
+    IncludeExtrasOption,
     JsonOption,
     MaxFailuresOption,
     QuietOption,
@@ -54,6 +56,14 @@ FrameRuleOption = Annotated[
         "its last (pytorchvideo's).",
     ),
 ]
+FramesOption = Annotated[
+    str,
+    typer.Option(
+        "--frames",
+        metavar="exact|slot",
+        help="The frame on screen at the centre of each sixteenth of a clip, or any within it, whichever costs least.",
+    ),
+]
 DecoderOption = Annotated[
     str,
     typer.Option(
@@ -68,11 +78,14 @@ def prep(
     lang: LangOption = "en,es,fr,ja",
     cache: CacheOption = Path("cache"),
     assume_primary: AssumePrimaryOption = False,
+    include_extras: IncludeExtrasOption = False,
+    exclude: ExcludeOption = None,
     match_level: MatchLevelOption = False,
     sync_check: SyncCheckOption = True,
     max_lag_ms: MaxLagMsOption = 80.0,
     fix_lag: FixLagOption = False,
     frame_rule: FrameRuleOption = "centres",
+    frames: FramesOption = "exact",
     decoder: DecoderOption = "auto",
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -94,11 +107,14 @@ def prep(
         languages=tuple(lang.split(",")),
         cache=cache,
         assume_primary=assume_primary,
+        include_extras=include_extras,
+        exclude=tuple(exclude or ()),
         match_level=match_level,
         sync_check=sync_check,
         max_lag_ms=max_lag_ms,
         fix_lag=fix_lag,
         frame_rule=frame_rule,
+        frames=frames,
         decoder=decoder,
     )
     options = JobOptions(
@@ -108,6 +124,11 @@ def prep(
     seconds = sum(outcome.details.get("seconds", 0.0) for outcome in summary.outcomes)
     speed = {"speed": f"{seconds / max(summary.elapsed_seconds, 1e-3):.1f}x real time"} if seconds else {}
     console.print_summary(
-        summary, what=f"prep -> {cache}", log=cache / "prep.jsonl", as_json=as_json, quiet=quiet, extra=speed
+        summary,
+        what=f"prep -> {cache}",
+        log=cache / "prep.jsonl",
+        as_json=as_json,
+        quiet=quiet,
+        extra=speed,
     )
     return summary.exit_status

@@ -5,6 +5,7 @@ It lives below the cache and the checkpoints because both write with it. No torc
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import numbers
@@ -12,16 +13,20 @@ import os
 import re
 import shutil
 import socket
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 from dubcli.errors import UserError
 
 _HOST = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:24] or "host"
-_LEFTOVER = re.compile(rf"\.tmp-{_HOST}-(\d+)-[0-9a-f]{{8}}-.*", re.DOTALL)
+_LEFTOVER = re.compile(rf"\.tmp-{_HOST}-(\d+)-([0-9a-f]{{8}})-(\d+)-[0-9a-f]{{8}}-.*", re.DOTALL)
+_UNLOCKED_SECONDS = 60  # so old is nothing that another container has made and is about to lock
+_OTHER_BOOT_SECONDS = 24 * 3600
 
 
 def temporary_beside(path: Path) -> Path:
@@ -30,7 +35,30 @@ def temporary_beside(path: Path) -> Path:
     The target's name is cut so that the temporary one fits into a file system's 255 bytes.
     """
     tail = os.fsdecode(os.fsencode(path.name)[:80])
-    return path.with_name(f".tmp-{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{tail}")
+    return path.with_name(f".tmp-{_HOST}-{os.getpid()}-{_boot()}-{_process_space()}-{uuid.uuid4().hex[:8]}-{tail}")
+
+
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    """Eight digits for this start of the machine's kernel, which its containers have in common."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+    except OSError:
+        return "0" * 8
+
+
+def _process_space() -> int:
+    """The number of the namespace in which process numbers mean something: each container has its own."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def _hold(descriptor: int) -> None:
+    """Lock what is being written until it is closed or its process is gone, in whichever container that is."""
+    with suppress(OSError):  # file systems that lock nothing; then the process's number has to do
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
@@ -44,6 +72,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     temporary = temporary_beside(target)
     try:
         with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as file:
+            _hold(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -67,7 +96,9 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     replacing = target.exists()
     temporary = temporary_beside(target)
     temporary.mkdir()
+    descriptor = os.open(temporary, os.O_RDONLY)
     try:
+        _hold(descriptor)
         yield temporary
         for file in temporary.rglob("*"):
             sync_path(file)
@@ -84,6 +115,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         _sync_folder(target.parent)
         shutil.rmtree(aside, ignore_errors=True)
     finally:
+        os.close(descriptor)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -127,15 +159,16 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> int:
-    """Delete the temporary files and folders in ``folder`` whose process on this machine is gone; how many there were.
+    """Delete the temporary files and folders in ``folder`` that nobody writes any more; how many there were.
 
-    The host's name is part of the temporary name, since machines that share a folder have processes of the same number.
+    The host's name is part of the temporary name, since machines that share a folder have processes of the same number;
+    so are the kernel's start and the namespace of its processes, since containers may share the name as well.
     """
     removed = 0
     with suppress(FileNotFoundError):
         for entry in os.scandir(folder):
             match = _LEFTOVER.fullmatch(entry.name)
-            if match is None or _alive(int(match[1])):
+            if match is None or not _is_left(entry.path, int(match[1]), match[2], int(match[3])):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
@@ -144,6 +177,35 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> int:
                     os.unlink(entry.path)
             removed += 1
     return removed
+
+
+def _is_left(path: str, process_id: int, boot: str, process_space: int) -> bool:
+    """Whether the process that made a temporary file or folder is gone."""
+    try:
+        age_seconds = time.time() - os.stat(path, follow_symlinks=False).st_mtime
+    except OSError:
+        return False
+    if boot != _boot():  # this machine before it was started anew, or another one of the same name
+        return age_seconds > _OTHER_BOOT_SECONDS
+    if _is_held(path):
+        return False
+    return not _alive(process_id) if process_space == _process_space() else age_seconds > _UNLOCKED_SECONDS
+
+
+def _is_held(path: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def sync_path(path: Path) -> None:

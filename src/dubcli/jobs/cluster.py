@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ CONNECT_TIMEOUT_SECONDS = 20
 
 def run_on_cluster(
     function: Callable[[Item, Report], dict[str, Any]], items: list[Item], key: Callable[[Item], str], scheduler: str
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Yield outcomes as workers of the cluster at ``scheduler`` (``tcp://host:8786``) finish items.
 
     Dask runs an item again elsewhere when its worker dies, and gives up on it after several workers died of it.

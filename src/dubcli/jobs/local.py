@@ -11,7 +11,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from functools import partial
@@ -35,7 +35,7 @@ def run_in_processes(
     workers: int,
     progress: Progress,
     meanwhile: Callable[[], bool] = lambda: True,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Yield outcomes as they come. Workers are started once and take item after item.
 
     ``meanwhile`` is called twice a second while they work; False, and what it raises, ends them. Raises UserError

@@ -10,7 +10,9 @@ traceback in the log, because one strange film must not cost the other 747.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,10 +20,11 @@ from typing import Any, TypeVar
 from dubcli.errors import UserError
 from dubcli.jobs.call import NO_ROOM, Report
 from dubcli.jobs.options import JobOptions
-from dubcli.jobs.outcomes import FAILED, JobSummary, Outcome, OutcomeLog
+from dubcli.jobs.outcomes import FAILED, LACKS, JobSummary, Outcome, OutcomeLog, kind_of
 from dubcli.jobs.progress import SILENT, Progress
 
 Item = TypeVar("Item")
+_FAILURES_TOLD = 3  # of a kind, as they come
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +52,18 @@ def run_jobs(
     KeyboardInterrupt.
     """
     chosen = take_shard(items, options.shard)
-    summary, writer, begun = JobSummary(), OutcomeLog(log), time.monotonic()
+    summary, writer, begun = JobSummary(unit=named.unit), OutcomeLog(log), time.monotonic()
+    told: Counter[str] = Counter()
     progress.start(named.task, len(chosen), named.unit)
     try:
-        for outcome in _engine(function, chosen, named.key, options, progress):
-            _log(writer, outcome)
-            summary.outcomes.append(outcome)
-            summary.elapsed_seconds = time.monotonic() - begun
-            _tell(progress, named.task, outcome, summary)
-            _check_limit(summary, options, log)
+        # closed here and not when it is collected: what workers leave is swept up once they have ended
+        with closing(_engine(function, chosen, named.key, options, progress)) as outcomes:
+            for outcome in outcomes:
+                _log(writer, outcome)
+                summary.outcomes.append(outcome)
+                summary.elapsed_seconds = time.monotonic() - begun
+                _tell(progress, named.task, outcome, summary, told)
+                _check_limit(summary, options, log)
     finally:
         progress.finish(named.task)
     summary.elapsed_seconds = time.monotonic() - begun
@@ -75,7 +81,7 @@ def _engine(
     key: Callable[[Item], str],
     options: JobOptions,
     progress: Progress,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     if options.scheduler is not None:
         from dubcli.jobs.cluster import run_on_cluster  # its extra may not be installed
 
@@ -93,12 +99,18 @@ def _log(writer: OutcomeLog, outcome: Outcome) -> None:
         raise UserError(f"cannot write {writer.path}: {reason}; make room and run it again") from None
 
 
-def _tell(progress: Progress, task: str, outcome: Outcome, summary: JobSummary) -> None:
-    if outcome.status == FAILED:
-        progress.message(f"failed: {outcome.name}: {outcome.reason}")
-    elif outcome.warning:
-        progress.message(f"warning: {outcome.name}: {outcome.warning}")
+def _tell(progress: Progress, task: str, outcome: Outcome, summary: JobSummary, told: Counter[str]) -> None:
+    """The first few of each kind of complaint as they come; how many there are of a kind stands at the end."""
+    failed = outcome.status == FAILED
+    new = [text for text in outcome.complaints if told[_kind(text)] < (_FAILURES_TOLD if failed else 1)]
+    told.update(map(_kind, new))
+    if new:
+        progress.message(f"{'failed' if failed else 'warning'}: {outcome.name}: {'; '.join(new)}")
     progress.update(task, len(summary.outcomes), failed=summary.failed)
+
+
+def _kind(complaint: str) -> str:
+    return LACKS if complaint.startswith(f"{LACKS} ") else kind_of(complaint)
 
 
 def _check_limit(summary: JobSummary, options: JobOptions, log: Path) -> None:

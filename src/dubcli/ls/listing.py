@@ -16,17 +16,21 @@ from dubcli.ls.films import Choice, judge, look, most_have
 from dubcli.ls.title import TitleRow, TrackRow
 from dubcli.media.films import require_new, write_manifest
 from dubcli.media.languages import check_languages, regional_tag
-from dubcli.media.library import find_films
+from dubcli.media.library import Looking, find_library
 
 TASK = "titles"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Titles and the language that they are dubs of (the cache's primary; of sources the one most of them have)."""
+    """Titles and the language that they are dubs of (the cache's primary; of sources the one most of them have).
+
+    ``notes``: what of the sources was left out or put together.
+    """
 
     titles: tuple[TitleRow, ...]
     primary: str
+    notes: tuple[str, ...] = ()
 
     @property
     def subsets(self) -> LanguageSubsets:
@@ -69,6 +73,7 @@ def list_cache(path: Path, *, check: bool = False, progress: Progress = SILENT) 
 def list_sources(
     sources: Sequence[Path],
     languages: Sequence[str] = (),
+    looking: Looking = Looking(),
     *,
     assume_primary: bool = False,
     manifest: Path | None = None,
@@ -79,6 +84,7 @@ def list_sources(
     Args:
         sources: files, folders, ``.csv`` manifests.
         languages: as ``dubav prep --lang`` has them, the primary first; none: all that there are.
+        looking: which files of folders are films.
         assume_primary: as ``dubav prep`` has it.
         manifest: where to write what would be taken, as a manifest for ``dubav prep``.
         progress: takes a bar.
@@ -93,7 +99,8 @@ def list_sources(
     tags = check_languages(list(languages))
     regions = {tag: regional_tag(written) or "" for tag, written in zip(tags, languages, strict=True)}
     choice = Choice(languages=tags, regions=regions, assume_primary=assume_primary)
-    films = find_films(sources)
+    library = find_library(sources, looking)
+    films = library.films
     if manifest is not None:
         require_new(manifest)
     progress.start(TASK, len(films), "titles")
@@ -107,7 +114,7 @@ def list_sources(
     if manifest is not None:
         found = sorted({tag for one in titles for tag in one.in_manifest.tracks}, key=lambda tag: (tag != primary, tag))
         write_manifest(manifest, tags or found, [one.in_manifest for one in titles])
-    return Listing(tuple(one.row for one in titles), primary)
+    return Listing(tuple(one.row for one in titles), primary, tuple(library.notes))
 
 
 def _from_movie(movie: Movie, findings: tuple[str, ...]) -> TitleRow:

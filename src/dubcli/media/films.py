@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dubcli.core.atomic import atomic_write
 from dubcli.errors import UserError
+from dubcli.media.joined import name_of
 from dubcli.media.kinds import as_read
 from dubcli.media.languages import parse_language
 
@@ -36,6 +37,11 @@ class Film:
     def name(self) -> str:
         """What the film is called in logs."""
         return self.title or str(self.video)
+
+    @property
+    def short_name(self) -> str:
+        """What it is called in the cache."""
+        return self.title or name_of(self.video)
 
 
 def read_manifest(path: Path) -> list[Film]:
@@ -69,7 +75,7 @@ def read_manifest(path: Path) -> list[Film]:
         films.append(
             Film(
                 video=video,
-                title=title if title not in ("", video.stem.strip()) else None,
+                title=title if title not in ("", name_of(video).strip()) else None,
                 named_tracks=tuple(named),
                 without=tuple(tag for tag, text in cells.items() if not text.strip()),
             )
@@ -83,7 +89,7 @@ def _require_text(manifest: Path, line: int, video: Path, title: str) -> None:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            if not video.exists() or text not in (video.stem.strip(), str(video)):
+            if not video.exists() or text not in (name_of(video).strip(), str(video)):
                 where = f"manifest {manifest} cannot be read: line {line}"
                 raise UserError(f"{where} is not UTF-8; save it as UTF-8") from None
 
@@ -111,7 +117,7 @@ def write_manifest(path: Path, languages: Sequence[str], rows: Sequence[Manifest
     writer.writerow([*_COLUMNS, *languages, NOTE])
     for row in rows:
         cells = [_as_cell(path, *row.tracks[language]) if language in row.tracks else "" for language in languages]
-        writer.writerow([row.film.title or row.film.video.stem, _as_named(path, row.film.video), *cells, row.note])
+        writer.writerow([row.film.short_name, _as_named(path, row.film.video), *cells, row.note])
     try:
         with atomic_write(path) as file:
             file.write(text.getvalue().encode("utf-8", "surrogateescape"))

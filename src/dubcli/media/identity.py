@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from dubcli.errors import InputError
+from dubcli.media.joined import files_of, is_joined
 from dubcli.media.kinds import require_file
 
 _ENDS_BYTES = 1 << 20
@@ -27,9 +28,17 @@ def fingerprint(path: Path) -> str:
 
 
 def content_of(path: Path) -> str:
-    """A file's fingerprint. Raises InputError where it cannot be read."""
+    """A film's fingerprint: of its file, or of all files that it is in. Raises InputError where it cannot be read."""
     try:
+        if is_joined(path):
+            parts = [fingerprint(file) for file in files_of(path)]
+            return hashlib.sha256("".join(parts).encode()).hexdigest()
         require_file(path)
         return fingerprint(path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}") from None
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a film, in all its files. Raises OSError, InputError."""
+    return sum(file.stat().st_size for file in files_of(path))

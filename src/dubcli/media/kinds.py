@@ -25,10 +25,12 @@ SOUND_SUFFIXES = frozenset((
     ".wv",
 ))
 FILM_SUFFIXES = frozenset((
-    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v", ".m4v", ".mk3d", ".mkv",
-    ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".rm", ".rmvb", ".ts", ".vob", ".webm",
+    ".3g2", ".3gp", ".amv", ".asf", ".avi", ".divx", ".dv", ".dvr-ms", ".evo", ".f4v", ".flv", ".ivf", ".m1v", ".m2p",
+    ".m2t", ".m2ts", ".m2v", ".m4v", ".mk3d", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf",
+    ".nut", ".nuv", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".tp", ".trp", ".ts", ".vob", ".vro", ".webm",
     ".wmv", ".wtv", ".y4m",
 ))
+DISC_IMAGES = frozenset((".iso", ".img", ".mdf", ".nrg"))
 # fmt: on
 # How files of sound and film begin; images in the same families (WebP, HEIC) do not.
 _MARK = re.compile(
@@ -88,6 +90,11 @@ class Found:
 
     path: str
     kind: str
+
+    @property
+    def is_film(self) -> bool:
+        """Whether it is to be looked at as a film."""
+        return self.kind in (FILM, CLOSED)
 
     @property
     def is_media(self) -> bool:

@@ -2,6 +2,11 @@
 
 A packet whose display interval [pts, next larger pts) holds no wanted instant is sent with ``skip_frame`` NONREF: the
 decoder drops it where no other frame needs it, and only then, so the frames that come out are those of a full decode.
+
+Where an instant may lie anywhere in its part of the clip (``slots``) it is moved to the nearest frame there that has to
+be decoded anyway: one that comes in the order of display, which time stamps tell before anything is decoded. Frames
+out of that order are B-frames. Those of them that others refer to cannot be left out: in x264's streams P-frames refer
+to them, and without them come out wrong by up to 20 grey levels.
 """
 
 from __future__ import annotations
@@ -22,7 +27,9 @@ from dubcli.media.streams import short
 # Packets come in decoding order. The next larger pts of one is among its neighbours: H.264 and HEVC reorder by at most
 # 16 frames. Where it is not, the interval only looks longer, and a frame more is decoded.
 LOOKAHEAD_PACKETS = 40
-ENDS = "ends"
+ENDS, SLOTS = "ends", "slots"
+_SLOTS_REMEMBERED = 4096
+_SLOTS_AT_ONCE = 64  # that one frame may be on screen in; more are a still picture, or damage
 SLOWEST_RATE = Fraction(1, 60)  # pictures a second; one that claims to be shown for longer than a minute is damaged
 
 
@@ -30,6 +37,7 @@ SLOWEST_RATE = Fraction(1, 60)  # pictures a second; one that claims to be shown
 class Instants:
     """When frames are looked at: ``per_clip`` instants in each clip of ``clip_seconds``, from ``start`` on.
 
+    ``moved``: where it is a dictionary, the times to which instants were moved within their parts, from ``start`` on.
     ``frame_seconds`` None: at the centres of equal parts of the clip. Else from the clip's first frame to its last,
     both among them, where a frame is shown for so long: pytorchvideo's choice of frames, whose numbers are evenly
     spaced, of films with a constant rate.
@@ -39,12 +47,17 @@ class Instants:
     per_clip: int
     start: Fraction = Fraction(0)
     frame_seconds: Fraction | None = None
+    moved: dict[int, Fraction] | None = None
 
     @classmethod
     def of(cls, rule: str, clip_seconds: int, per_clip: int, frame_seconds: Fraction) -> Instants:
-        """Those of a rule, ``centres`` or ``ends``, of a film whose frames are shown for so long. From 0 on."""
+        """Those of a rule, of a film whose frames are shown for so long. From 0 on.
+
+        ``centres``, ``ends``, or ``slots``: centres that may be moved within their parts.
+        """
         ends = frame_seconds if rule == ENDS else None
-        return cls(clip_seconds=Fraction(clip_seconds), per_clip=per_clip, frame_seconds=ends)
+        moved: dict[int, Fraction] | None = {} if rule == SLOTS else None
+        return cls(clip_seconds=Fraction(clip_seconds), per_clip=per_clip, frame_seconds=ends, moved=moved)
 
     @property
     def _first(self) -> Fraction:
@@ -59,15 +72,34 @@ class Instants:
 
     def at(self, number: int) -> Fraction:
         """The time of an instant, in seconds."""
+        if self.moved is not None and number in self.moved:
+            return self.start + self.moved[number]
         clip, place = divmod(number, self.per_clip)
         return self.start + clip * self.clip_seconds + self._first + place * self._step
 
     def before(self, seconds: Fraction) -> int:
-        """How many instants lie before a time."""
+        """How many instants lie before a time, where none was moved."""
         clip, inside = divmod(seconds - self.start, self.clip_seconds)
         reached = inside - self._first
         own = (-(-reached // self._step) if self._step else self.per_clip) if reached > 0 else 0
         return max(0, int(clip) * self.per_clip + min(self.per_clip, int(own)))
+
+    def slot(self, number: int) -> tuple[Fraction, Fraction]:
+        """(begin, end) of the part in which an instant may lie."""
+        begin = self.start + number * self._step
+        return begin, begin + self._step
+
+    def slot_at(self, seconds: Fraction) -> int:
+        """The number of the part that holds a time; the first one's for times before it."""
+        return max(0, int((seconds - self.start) // self._step))
+
+    def move(self, number: int, seconds: Fraction) -> None:
+        """Let an instant lie there. Those of long ago are forgotten: nobody asks for them again."""
+        assert self.moved is not None
+        self.moved[number] = seconds - self.start
+        if len(self.moved) > _SLOTS_REMEMBERED:
+            for old in sorted(self.moved)[: _SLOTS_REMEMBERED // 2]:
+                del self.moved[old]
 
 
 class FrameSkipper:
@@ -78,12 +110,16 @@ class FrameSkipper:
         self._instants, self._time_base = instants, Fraction(stream.time_base)
         self._waiting: deque[Any] = deque()
         self._pts: list[int] = []
+        self._in_order: set[int] = set()  # of those, the ones with no larger one before them in the file
+        self._decided: dict[int, None] = {}  # slots, in the order in which their first packet was looked at
 
     def packets(self, demuxed: Iterable[Any]) -> Iterator[Any]:
         """Yield the packets again, each with the codec context set for it."""
         for packet in demuxed:
             self._waiting.append(packet)
             if packet.pts is not None:
+                if not self._pts or packet.pts > self._pts[-1]:
+                    self._in_order.add(packet.pts)
                 bisect.insort(self._pts, packet.pts)
             if len(self._waiting) > LOOKAHEAD_PACKETS:
                 yield self._next(last=False)
@@ -97,15 +133,45 @@ class FrameSkipper:
         self._context.skip_frame = "NONREF" if skip else "DEFAULT"
         if len(self._pts) > 4 * LOOKAHEAD_PACKETS:
             del self._pts[: len(self._pts) - 2 * LOOKAHEAD_PACKETS]
+            self._in_order.intersection_update(self._pts)
         return packet
 
     def _holds_nothing(self, pts: int) -> bool:
         place = bisect.bisect_right(self._pts, pts)
         if place >= len(self._pts):
             return False
-        # instants in [pts, next): none where both lie between the same two instants
-        before = self._instants.before
-        return before(pts * self._time_base) == before(self._pts[place] * self._time_base)
+        begin, end = pts * self._time_base, self._pts[place] * self._time_base
+        if self._instants.moved is None:
+            # instants in [pts, next): none where both lie between the same two instants
+            return self._instants.before(begin) == self._instants.before(end)
+        first, last = self._instants.slot_at(begin), self._instants.slot_at(end)
+        if last - first > _SLOTS_AT_ONCE:
+            return False
+        for number in range(first, last + 1):
+            self._decide(number)
+        return not any(begin <= self._instants.at(number) < end for number in range(first, last + 1))
+
+    def _decide(self, number: int) -> None:
+        """Move an instant to the frame of its part, among those in order, that is on screen nearest to its centre."""
+        if number in self._decided:
+            return
+        self._decided[number] = None
+        if len(self._decided) > _SLOTS_REMEMBERED:
+            del self._decided[next(iter(self._decided))]
+        (begin, end), centre = self._instants.slot(number), self._instants.at(number)
+        place = max(0, bisect.bisect_right(self._pts, begin / self._time_base) - 1)
+        found: list[tuple[Fraction, Fraction]] = []
+        for here, pts in enumerate(self._pts[place:], start=place):
+            at = pts * self._time_base
+            if at >= end:
+                break
+            if pts in self._in_order:
+                until = self._pts[here + 1] * self._time_base if here + 1 < len(self._pts) else end
+                if until > begin:
+                    nearest = centre if at <= centre < until else max(at, begin) if at > centre else until
+                    found.append((abs(nearest - centre), max(at, begin)))
+        if found:
+            self._instants.move(number, min(found)[1])
 
 
 def decode_pictures(stream: Any, packets: Iterable[Any], problems: list[str]) -> Iterator[Any]:

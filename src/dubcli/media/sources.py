@@ -152,7 +152,7 @@ def require_primary(film: Film, info: MediaInfo, chosen: Mapping[str, ChosenTrac
 def languages_of(film: Film, info: MediaInfo) -> tuple[str, ...]:
     """Every language that a film has a track in, in the container, in files beside it or by a manifest."""
     own = [track.language for track in _plain(info.audio)]
-    beside = [language_tag(written) for written, _ in _sidecars(film.video)]
+    beside = [language_tag(written) for written, _ in sidecars(film.video)]
     named = [language for language, _, _ in film.named_tracks]
     found = dict.fromkeys([*own, *beside, *named])
     return tuple(tag for tag in found if tag is not None and tag not in film.without)
@@ -264,7 +264,7 @@ def _sidecar(film: Film, language: str, languages: Sequence[str], region: str) -
     tags = _tags_for(language, languages)
     found = [
         (tags.index(tag), regional_distance(region, written), path)
-        for written, path in _sidecars(film.video)
+        for written, path in sidecars(film.video)
         if (tag := language_tag(written)) in tags
     ]
     for _, _, path in sorted(found):
@@ -275,7 +275,7 @@ def _sidecar(film: Film, language: str, languages: Sequence[str], region: str) -
     return None
 
 
-def _sidecars(video: Path) -> Iterator[tuple[str, Path]]:
+def sidecars(video: Path) -> Iterator[tuple[str, Path]]:
     """(language as written, file) of the sounds beside a video that are named after it and a language.
 
     Names are compared as they read: macOS writes an accent as a letter of its own (NFD), others do not (NFC).
@@ -286,9 +286,11 @@ def _sidecars(video: Path) -> Iterator[tuple[str, Path]]:
         return
     stem = as_read(video.stem) + "."
     for name in names:
-        read = as_read(os.path.splitext(name)[0])
-        middle = read.removeprefix(stem)
-        if kind_of(name) != SOUND or middle == read or says_special(middle):
+        read = as_read(name)
+        if not read.startswith(stem) or kind_of(name) != SOUND:
+            continue
+        middle = os.path.splitext(read)[0][len(stem) :]
+        if says_special(middle):
             continue
         parts = [part for part in middle.split(".") if part.lower() not in _FLAGS]
         if len(parts) == 1 and language_tag(parts[0]) is not None:

@@ -15,7 +15,9 @@ import av
 import av.error
 
 from dubcli.errors import InputError
+from dubcli.media.disc import DiscTrack, disc_kind, disc_tracks
 from dubcli.media.header import WHOLE, Crop, Header, read_header
+from dubcli.media.joined import files_of, how_to_open, is_joined
 from dubcli.media.kinds import require_file
 from dubcli.media.languages import is_untagged, language_tag
 from dubcli.media.matroska import language_tags
@@ -23,6 +25,7 @@ from dubcli.media.special import is_special
 
 _TS_BYTES = 188
 _PACKETS_LOOKED_AT = 200
+_MATROSKA = frozenset({".mkv", ".mk3d", ".mka", ".webm"})
 _HDR_TRANSFERS = {16: "HDR10 or PQ", 18: "HLG"}
 
 
@@ -105,14 +108,21 @@ class MediaInfo:
 
 @contextmanager
 def open_media(path: str | Path, **options: Any) -> Iterator[Any]:
-    """``av.open`` for reading, that bears tags which are not UTF-8. Raises InputError with a reason in one line."""
+    """``av.open`` for reading, that bears tags which are not UTF-8, and joins a film's files.
+
+    Raises InputError with a reason in one line.
+    """
     path = Path(path)
     try:
-        require_file(path)
-        if path.is_file() and path.stat().st_size == 0:
-            raise InputError("the file is empty")
-        # "file:" keeps FFmpeg from taking a name such as "concat:x" or "a:b.mkv" for a protocol
-        container = av.open(f"file:{path}", metadata_errors="ignore", **options)
+        if is_joined(path):
+            what, how = how_to_open(path)
+        else:
+            require_file(path)
+            if path.is_file() and path.stat().st_size == 0:
+                raise InputError("the file is empty")
+            # "file:" keeps FFmpeg from taking a name such as "concat:x" or "a:b.mkv" for a protocol
+            what, how = f"file:{path}", {}
+        container = av.open(what, metadata_errors="ignore", **how, **options)
     except av.error.FFmpegError as error:
         raise InputError(explain(error)) from None
     except OSError as error:
@@ -154,7 +164,7 @@ def is_encrypted(path: Path) -> bool:
 
 
 def _is_scrambled(path: Path) -> bool:
-    with open(path, "rb") as file:
+    with open(files_of(path)[0], "rb") as file:
         head = file.read(_TS_BYTES * _PACKETS_LOOKED_AT)
     starts = range(head.find(b"\x47"), len(head) - 3, _TS_BYTES)
     marks = [head[start + 3] & 0xC0 != 0 for start in starts if head[start] == 0x47]
@@ -172,17 +182,35 @@ def describe(container: Any, path: Path) -> MediaInfo:
     header = read_header(container)
     pictures = [stream for stream in container.streams.video if _is_picture(stream)]
     programs = header.programs.get(pictures[0].index, []) if pictures else []
-    tags = language_tags(path) if "matroska" in container.format.name else {}
+    said = _said_beside(container, path)
     return MediaInfo(
         path=path,
         format=container.format.name,
         start_seconds=start_of(container),
-        duration_seconds=None
-        if not container.duration or container.duration < 0
-        else container.duration / av.time_base,
+        duration_seconds=_duration_seconds(container, path),
         video=_video(pictures, header) if pictures else None,
-        audio=tuple(_audio(stream, header, programs, tags.get(stream.index)) for stream in container.streams.audio),
+        audio=tuple(_audio(stream, header, programs, said.get(stream.index)) for stream in container.streams.audio),
     )
+
+
+def _said_beside(container: Any, path: Path) -> dict[int, DiscTrack]:
+    """{stream index: what is said of it and FFmpeg does not hand on}, by Matroska's BCP 47 tags or by the disc."""
+    if disc_kind(path) is not None:
+        by_id = disc_tracks(path)
+        return {stream.index: by_id[stream.id] for stream in container.streams.audio if stream.id in by_id}
+    first = files_of(path)[0]
+    if "matroska" in container.format.name or (first != path and first.suffix.lower() in _MATROSKA):
+        return {index: DiscTrack(tag) for index, tag in language_tags(first).items()}
+    return {}
+
+
+def _duration_seconds(container: Any, path: Path) -> float | None:
+    """By the header; of several files by all of their headers."""
+    files = files_of(path)
+    if len(files) > 1:
+        seconds = [probe(file).duration_seconds for file in files]
+        return None if None in seconds else sum(one for one in seconds if one is not None)
+    return None if not container.duration or container.duration < 0 else container.duration / av.time_base
 
 
 def start_of(container: Any) -> Fraction:
@@ -227,12 +255,17 @@ def _video(pictures: Sequence[Any], header: Header) -> VideoTrack:
 _INTERLACED = {"tt", "bb", "tb", "bt", "2", "3", "4", "5"}
 
 
-def _audio(stream: Any, header: Header, picture_programs: Sequence[int], tag: str | None) -> AudioTrack:
+def _audio(stream: Any, header: Header, picture_programs: Sequence[int], said: DiscTrack | None) -> AudioTrack:
     programs = header.programs.get(stream.index, [])
     shared = [number for number in programs if number in picture_programs]
     context = stream.codec_context
-    tag = tag or stream.metadata.get("language") or ""
-    title = stream.metadata.get("title") or stream.metadata.get("handler_name") or ""
+    tag = (said.language if said is not None else "") or stream.metadata.get("language") or ""
+    title = (
+        (said.title if said is not None else "")
+        or stream.metadata.get("title")
+        or stream.metadata.get("handler_name")
+        or ""
+    )
     return AudioTrack(
         index=stream.index,
         codec=None if context is None else context.name,

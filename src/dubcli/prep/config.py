@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.cache import layout
-from dubcli.cache.layout import FRAME_RULE
-from dubcli.errors import UserError, did_you_mean
+from dubcli.cache.layout import FRAME_RULE, FRAMES
+from dubcli.errors import UserError, one_of
 from dubcli.media.languages import check_languages, regional_tag
 from dubcli.media.nvdec import parse_decoder
 
 SHORT_SIDE = 180
 FRAME_RULES = ("centres", "ends")
+EXACT, SLOT = "exact", "slot"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +24,11 @@ class PrepConfig:
     ``assume_primary``: take a film's single untagged track for the primary language. ``match_level``: bring every
     dub to the primary's loudness. ``sync_check``: leave out dubs that are off by more than ``max_lag_ms`` anywhere, or
     with ``fix_lag`` correct them. ``frame_rule``: which 16 frames a clip has, see
-    ``media.picture.Instants``. ``decoder``: ``auto``, ``cpu`` or ``cuda``; no parameter of the cache, whose pictures
+    ``media.picture.Instants``; ``frames``: ``exact``, or ``slot`` for any frame on screen within a sixteenth of a clip
+    that costs least. ``decoder``: ``auto``, ``cpu`` or ``cuda``; no parameter of the cache, whose pictures
     are the same from each. ``regions``: the languages with the regions that are wished (``pt-BR``), as ``languages``
-    have them where this is left away. Raises UserError on values that make no sense.
+    have them where this is left away. ``include_extras`` and ``exclude``: which files of folders are films, see
+    ``media.library.Looking``. Raises UserError on values that make no sense.
     """
 
     languages: tuple[str, ...]
@@ -36,8 +39,11 @@ class PrepConfig:
     max_lag_ms: float = 80.0
     fix_lag: bool = False
     frame_rule: str = "centres"
+    frames: str = EXACT
     decoder: str = "auto"
     regions: tuple[str, ...] = ()
+    include_extras: bool = False
+    exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.languages:
@@ -49,9 +55,10 @@ class PrepConfig:
         if not self.max_lag_ms > 0:
             raise UserError(f"--max-lag-ms is {self.max_lag_ms:g}; give more than 0")
         parse_decoder(self.decoder)
-        if self.frame_rule not in FRAME_RULES:
-            near = did_you_mean(self.frame_rule, FRAME_RULES)
-            raise UserError(f"--frame-rule is {self.frame_rule!r}{near}; give {' or '.join(FRAME_RULES)}")
+        one_of("--frame-rule", self.frame_rule, FRAME_RULES)
+        one_of("--frames", self.frames, (EXACT, SLOT))
+        if self.frames == SLOT and self.frame_rule != FRAME_RULES[0]:
+            raise UserError(f"--frames slot is of equal parts of a clip; leave --frame-rule {self.frame_rule} away")
         if self.fix_lag and not self.sync_check:
             raise UserError("--fix-lag needs the sync check; leave --no-sync-check away")
 
@@ -77,4 +84,5 @@ class PrepConfig:
             "max_lag_ms": self.max_lag_ms,
             "fix_lag": self.fix_lag,
             FRAME_RULE: self.frame_rule,
+            FRAMES: self.frames,
         }

@@ -17,14 +17,16 @@ from dubcli.cache.writer import MovieWriter, new_movie
 from dubcli.core.features import SAMPLE_RATE
 from dubcli.errors import InputError
 from dubcli.jobs.call import Report
-from dubcli.media.identity import content_of
+from dubcli.jobs.outcomes import warned
+from dubcli.media.identity import content_of, size_of
 from dubcli.media.jpeg import JpegWriter
 from dubcli.media.nvdec import GpuDecodeError, open_on_gpu
+from dubcli.media.picture import SLOTS
 from dubcli.media.shown import Cropper, PixelAspect, frame_size, orientation
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo, VideoTrack, is_encrypted, open_media
-from dubcli.prep.config import SHORT_SIDE, PrepConfig
+from dubcli.prep.config import SHORT_SIDE, SLOT, PrepConfig
 from dubcli.prep.decoder import Choice, decoder_for
 from dubcli.prep.demux import PictureReport, PictureSink, Size, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
@@ -145,7 +147,7 @@ def _decode(
         tracks,
         PictureSink(size_of=size_of, writer_for=writer_for, tell=_teller(film.info, report)),
         start=film.info.start_seconds,
-        frame_rule=film.task.config.frame_rule,
+        frame_rule=SLOTS if film.task.config.frames == SLOT else film.task.config.frame_rule,
     )
 
 
@@ -183,14 +185,15 @@ def _meta(
         "id": film.identity,
         "source": {
             "path": str(task.film.video.absolute()),
-            "size": task.film.video.stat().st_size,
+            "size": size_of(task.film.video),
             "fingerprint": film.content,
         },
-        "title": task.film.title or task.film.video.stem,
+        "title": task.film.short_name,
         "duration_seconds": float(picture.end_seconds),
         "start_seconds": float(info.start_seconds),
         "n_clips": n_clips,
         "primary": task.config.primary,
+        layout.FRAMES: task.config.frames,
         "video": video,
         "tracks": {
             language: track_meta(one, info.path, n_clips)
@@ -232,8 +235,7 @@ def _details(
         "languages": list(meta["tracks"]),
     }
     ends = [one.stereo.position / SAMPLE_RATE for one in passes.values() if one.stereo is not None]
-    warning = "; ".join(_warnings(meta, config, picture, info, max(ends)))
-    return details | ({"warning": warning} if warning else {})
+    return warned(details, _warnings(meta, config, picture, info, max(ends)))
 
 
 def _warnings(

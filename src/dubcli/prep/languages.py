@@ -9,6 +9,7 @@ from dubcli.cache.reader import Movie
 from dubcli.cache.writer import added_mel, update_movie
 from dubcli.core.tracks import FULL, KINDS
 from dubcli.jobs.call import Report
+from dubcli.jobs.outcomes import warned
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
@@ -41,9 +42,7 @@ def add_languages(
         update_movie(config.cache, movie.folder, record)
     now = Movie(movie.folder)
     added = [language for language in missing if language in now.tracks]
-    warning = "; ".join(language_warnings(now.meta, config))
-    details: dict[str, Any] = {"languages": list(now.tracks), "added": added}
-    return details | ({"warning": warning} if warning else {})
+    return warned({"languages": list(now.tracks), "added": added}, language_warnings(now.meta, config))
 
 
 def _add_one(

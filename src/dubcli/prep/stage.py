@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dubcli.cache import layout
 from dubcli.cache.writer import open_cache, sweep
 from dubcli.core.atomic import read_json
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
-from dubcli.jobs.outcomes import JobSummary
+from dubcli.jobs.outcomes import SKIPPED, JobSummary, Outcome, OutcomeLog
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import Named, run_jobs
-from dubcli.media.library import find_films
+from dubcli.jobs.runner import Named, run_jobs, take_shard
+from dubcli.media.films import Film
+from dubcli.media.library import Library, Looking, find_library
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.decoder import require_decoder
+from dubcli.prep.settled import settled
 from dubcli.prep.task import FilmTask
 from dubcli.prep.worker import prepare_film
 
@@ -48,43 +51,67 @@ def prepare(
     >>> [outcome.status for outcome in summary.outcomes]
     ['ok']
     """
-    films = find_films(sources)
-    if not films:
+    looking = Looking(include_extras=config.include_extras, exclude=config.exclude)
+    made = movies_by_source(config.cache.absolute())
+    library = find_library(sources, looking, known=[Path(path) for path, _ in made])
+    if not library.films:
         raise UserError(f"no film in {', '.join(map(str, sources))}; give video files, folders or a .csv manifest")
     if options.scheduler is None:
         require_decoder(config.decoder)
     cache = open_cache(config.cache.absolute(), config.parameters())
     config = replace(config, cache=cache)
-    made = _movies_by_source(cache)
-    workers = min(options.worker_count, len(films))
-    # a film's decoder gets the cores that no other film uses
-    threads = max(1, JobOptions().worker_count // workers)
-    tasks = [
-        FilmTask(
-            film=film,
-            config=replace(config, cache=cache),
-            threads=threads,
-            replaces=made.get((str(film.video.absolute()), film.title or film.video.stem)),
-        )
-        for film in films
-    ]
+    log = OutcomeLog(cache / layout.PREP_LOG)
+    there, tasks = _split(take_shard(library.films, options.shard), made, config, options)
+    for outcome in there:
+        log.append(outcome)
     try:
-        return run_jobs(
+        summary = run_jobs(
             prepare_film,
             tasks,
             Named(key=lambda task: task.film.name),
-            options=options,
-            log=cache / layout.PREP_LOG,
+            options=replace(options, shard=None),
+            log=log.path,
             progress=progress,
         )
     finally:
         sweep(cache)
+    if options.shard is None or options.shard[0] == 1:
+        for outcome in _copies(library):
+            log.append(outcome)
+    summary.outcomes[:0] = there
+    summary.notes += library.notes
+    return summary
 
 
-def _movies_by_source(cache: Path) -> dict[tuple[str, str], str]:
-    """{(source path, title): movie id} of what the cache has."""
+def _split(
+    films: Sequence[Film], made: Mapping[tuple[str, str], dict[str, Any]], config: PrepConfig, options: JobOptions
+) -> tuple[list[Outcome], list[FilmTask]]:
+    """What became of the films in which nothing has changed since they were prepared, and tasks for the others."""
+    there, rest = [], []
+    for film in films:
+        meta = made.get((str(film.video.absolute()), film.short_name))
+        details = settled(meta, film, config)
+        if details is None:
+            rest.append((film, None if meta is None else str(meta["id"])))
+        else:
+            there.append(Outcome(film.name, SKIPPED, None, details))
+    workers = min(options.worker_count, len(rest))
+    # a film's decoder gets the cores that no other film uses
+    threads = max(1, JobOptions().worker_count // max(1, workers))
+    return there, [FilmTask(film=film, config=config, threads=threads, replaces=made_of) for film, made_of in rest]
+
+
+def _copies(library: Library) -> list[Outcome]:
+    """A line of the log for each path that is no film of its own."""
+    pairs = [(other, path) for path, others in library.copies.items() for other in others]
+    return [Outcome(str(other), SKIPPED, None, {"same_as": str(path)}) for other, path in pairs]
+
+
+def movies_by_source(cache: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """{(source path, title): what ``movie.json`` says} of what the cache has."""
     made = {}
-    for file in (cache / layout.MOVIES_FOLDER).glob(f"*/{layout.MOVIE_FILE}"):
+    for file in sorted((cache / layout.MOVIES_FOLDER).glob(f"*/{layout.MOVIE_FILE}")):
         meta = read_json(file)
-        made[str(meta.get("source", {}).get("path")), str(meta.get("title"))] = str(meta.get("id"))
+        if {"id", "n_clips", "tracks"} <= meta.keys():
+            made[str(meta.get("source", {}).get("path")), str(meta.get("title"))] = meta
     return made

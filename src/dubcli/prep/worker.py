@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dubcli.cache import layout
 from dubcli.cache.reader import Movie
-from dubcli.cache.writer import update_movie
+from dubcli.cache.writer import cache_lock, update_movie
+from dubcli.core.atomic import read_json
 from dubcli.errors import InputError
 from dubcli.jobs.call import Report
+from dubcli.jobs.outcomes import warned
 from dubcli.media.films import Film
 from dubcli.media.identity import content_of
+from dubcli.media.joined import is_there, name_of
 from dubcli.media.sources import ChosenTrack, choose_tracks, require_primary
 from dubcli.media.streams import MediaInfo, describe, open_media
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.identity import movie_id
+from dubcli.prep.settled import settle, state_of
 from dubcli.prep.task import FilmTask, OpenFilm
 
 
 def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
     """Prepare a film, or what is missing of it. Returns details for the log. Raises InputError with the reason."""
     film, config = task.film, task.config
+    state = state_of(film, config)
     content = content_of(film.video)
-    identity = movie_id(film.title or film.video.stem, content)
+    identity = _known_as(film, config.cache, content) or movie_id(film.short_name, content)
     folder = layout.movie_folder(config.cache, identity)
     with open_media(film.video) as container:
         info = describe(container, film.video)
@@ -41,14 +47,12 @@ def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
                 task=task, container=container, info=info, chosen=chosen, identity=identity, content=content
             )
             details = prepare_new(opened, report)
-    if task.replaces is not None and task.replaces != identity:
-        shutil.rmtree(layout.movie_folder(config.cache, task.replaces), ignore_errors=True)
+    settle(config.cache, folder, state)
+    if task.replaces is not None and task.replaces != identity and _remove(task, task.replaces):
         details["note"] = f"the source changed since it was prepared; replaces {task.replaces}"
     if changed:
         details["note"] = f"the files of {', '.join(sorted(changed))} changed since they were prepared; done again"
-    if unusable:
-        details["warning"] = "; ".join([*unusable, *([details["warning"]] if "warning" in details else [])])
-    return details
+    return warned(details, unusable)
 
 
 def _changed_files(movie: Movie, chosen: dict[str, ChosenTrack]) -> set[str]:
@@ -80,11 +84,54 @@ def _complete(
     return details | add_languages(task, movie, info, chosen, missing, report)
 
 
+def _known_as(film: Film, cache: Path, content: str) -> str | None:
+    """The id of the movie that was made of the same content under another name, where neither has a title of its own.
+
+    A film that was renamed stays the one that it was.
+    """
+    if film.title is not None:
+        return None
+    for file in sorted((cache / layout.MOVIES_FOLDER).glob(f"*-{content[:8]}/{layout.MOVIE_FILE}")):
+        meta = read_json(file)
+        source = meta["source"]
+        if source["fingerprint"] == content and meta["title"] == name_of(Path(source["path"])):
+            return str(meta["id"])
+    return None
+
+
 def _follow_moved_source(task: FilmTask, movie: Movie) -> None:
     """The same content found under another path, and no longer under the old one: note where it is now."""
-    old, new = movie.meta["source"]["path"], str(task.film.video.absolute())
-    if old != new and not Path(old).exists():
-        update_movie(task.config.cache, movie.folder, lambda meta: meta["source"].update(path=new))
+    source, new = movie.meta["source"], str(task.film.video.absolute())
+    if source["path"] == new or _is_still_there(source):
+        return
+
+    def follow(meta: dict[str, Any]) -> None:
+        # a track of the film's own file has moved with it
+        for entry in meta["tracks"].values():
+            if entry.get("path") == source["path"]:
+                entry["path"] = new
+        meta["source"].update(path=new)
+        meta["title"] = task.film.short_name
+
+    update_movie(task.config.cache, movie.folder, follow)
+
+
+def _is_still_there(source: Mapping[str, Any]) -> bool:
+    path = Path(source["path"])
+    try:
+        return is_there(path) and content_of(path) == source["fingerprint"]
+    except InputError:
+        return False
+
+
+def _remove(task: FilmTask, former: str) -> bool:
+    """Remove the movie of the former content of a film's path, unless that content was found elsewhere meanwhile."""
+    folder = layout.movie_folder(task.config.cache, former)
+    with cache_lock(task.config.cache):
+        if read_json(folder / layout.MOVIE_FILE)["source"]["path"] != str(task.film.video.absolute()):
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 def _choose(film: Film, info: MediaInfo, config: PrepConfig, unusable: list[str]) -> dict[str, ChosenTrack]:

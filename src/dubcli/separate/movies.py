@@ -20,7 +20,8 @@ from dubcli.core.tracks import NOSPEECH, Track
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
 from dubcli.media.clip_mels import ClipMels
-from dubcli.media.identity import fingerprint
+from dubcli.media.identity import content_of
+from dubcli.media.joined import is_there
 from dubcli.media.kinds import walk
 from dubcli.media.resample import resample_blocks
 from dubcli.media.sound import track_blocks
@@ -101,14 +102,14 @@ def _source(movie: Movie, language: str, root: Path | None) -> tuple[Path, Fract
     wanted = None if own_file else str(film["fingerprint"])
     start = None if own_file else Fraction(str(movie.meta.get("start_seconds", 0)))
     if root is None:
-        if not recorded.is_file():
+        if not is_there(recorded):
             raise InputError(f"its source {recorded} is not there; if it was moved, give --source-root DIR")
-        if wanted is not None and fingerprint(recorded) != wanted:
+        if wanted is not None and content_of(recorded) != wanted:
             raise InputError(f"its source {recorded} has changed since it was prepared; prepare it again")
         return recorded, start
     candidates = _candidates(root, recorded)
     for path in candidates:
-        if wanted is None or fingerprint(path) == wanted:
+        if wanted is None or content_of(path) == wanted:
             return path, start
     if candidates:
         raise InputError(f"{candidates[0]} is another film than the {recorded} that was prepared")
@@ -119,7 +120,7 @@ def _candidates(root: Path, recorded: Path) -> list[Path]:
     """Files in ``root`` that may be the recorded one: by the longest part of its path first, then by its name."""
     parts = recorded.parts[1:] if recorded.is_absolute() else recorded.parts
     by_path = [root.joinpath(*parts[first:]) for first in range(len(parts))]
-    return [path for path in dict.fromkeys(by_path + _files_by_name(root).get(recorded.name, [])) if path.is_file()]
+    return [path for path in dict.fromkeys(by_path + _files_by_name(root).get(recorded.name, [])) if is_there(path)]
 
 
 @lru_cache(maxsize=4)

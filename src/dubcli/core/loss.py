@@ -31,7 +31,8 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1, negatives: Negatives
     """Contrastive loss of pairs (a[i], b[i]) in this process alone: the mean over i of (l(a_i, b_i) + l(b_i, a_i)) / 2.
 
     Args:
-        a, b: (batch, dim), any scale (the similarity is the cosine). Half precision is computed in float32.
+        a: (batch, dim), any scale (the similarity is the cosine). Half precision is computed in float32.
+        b: the same shape.
         temperature: of the softmax, 0.003 or more.
         negatives: ``"both"`` takes the 2 * batch - 1 other vectors into the denominator (SimCLR, the literal reading of
             Eq. 1), ``"cross"`` the batch vectors of the other modality.
@@ -58,7 +59,8 @@ def nt_xent_distributed(a: Tensor, b: Tensor, temperature: float = 0.1, negative
     ``backward``.)
 
     Args:
-        a, b: (batch, dim), the same shape on each rank.
+        a: (batch, dim), the same shape on each rank.
+        b: the same shape.
         temperature, negatives: as of ``nt_xent``.
 
     Returns:

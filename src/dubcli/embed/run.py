@@ -96,7 +96,8 @@ def embed_files(
         config: as of ``embed``; by default of the sound alone.
         out: a folder that keeps them; there they are made once, resumed after a kill, and made again when a file has
             changed. Without it they are made in a temporary folder and returned as arrays.
-        options, progress: as of ``embed``.
+        options: as of ``embed``.
+        progress: as of ``embed``.
 
     Returns:
         Features with one row for each file.

@@ -15,7 +15,13 @@ from dubcli.cli.app import COMMANDS, load_command
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^(?:```|~~~)[^\n]*\n(.*?)^(?:```|~~~)", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"(?:^|&&|;|bash -c '|[A-Z_]+=\S+)\s*(dubav\s[^#|>'&;]*)")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "examples").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.sbatch"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs/films.md",
+    ROOT / "docs/faq.md",
+    *sorted((ROOT / "examples").rglob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.sbatch")),
+]
 
 
 def commands_of(page):

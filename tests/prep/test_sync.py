@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dubcli.prep.sync import SyncTrace, estimate_sync
+from dubcli.prep.sync import estimate_sync
+from dubcli.prep.trace import SyncTrace
 from helpers.dubs import RATE, SECONDS, background, moved, speech
 
 

@@ -47,6 +47,15 @@ MaxLagMsOption = Annotated[
     float, typer.Option("--max-lag-ms", help="Leave out dubs that are off by more than this anywhere.")
 ]
 FixLagOption = Annotated[bool, typer.Option("--fix-lag", help="Correct such dubs instead of leaving them out.")]
+KeepSameOption = Annotated[
+    bool, typer.Option("--keep-same", help="Keep dubs that are silent, or the primary track once more.")
+]
+UnknownOption = Annotated[
+    str,
+    typer.Option(
+        "--unknown", metavar="keep|leave-out", help="Dubs that share too little with the primary track to tell."
+    ),
+]
 FrameRuleOption = Annotated[
     str,
     typer.Option(
@@ -84,6 +93,8 @@ def prep(
     sync_check: SyncCheckOption = True,
     max_lag_ms: MaxLagMsOption = 80.0,
     fix_lag: FixLagOption = False,
+    keep_same: KeepSameOption = False,
+    unknown: UnknownOption = "keep",
     frame_rule: FrameRuleOption = "centres",
     frames: FramesOption = "exact",
     decoder: DecoderOption = "auto",
@@ -101,7 +112,7 @@ def prep(
     there is not made again; a run that was killed goes on where it was.
     """
     from dubcli.jobs.options import JobOptions, parse_shard
-    from dubcli.prep import PrepConfig, prepare
+    from dubcli.prep import PrepConfig, left_out_counts, prepare
 
     config = PrepConfig(
         languages=tuple(lang.split(",")),
@@ -113,6 +124,8 @@ def prep(
         sync_check=sync_check,
         max_lag_ms=max_lag_ms,
         fix_lag=fix_lag,
+        keep_same=keep_same,
+        unknown=unknown,
         frame_rule=frame_rule,
         frames=frames,
         decoder=decoder,
@@ -122,13 +135,17 @@ def prep(
     )
     summary = prepare(sources, config, options, console.make_progress(quiet=quiet))
     seconds = sum(outcome.details.get("seconds", 0.0) for outcome in summary.outcomes)
-    speed = {"speed": f"{seconds / max(summary.elapsed_seconds, 1e-3):.1f}x real time"} if seconds else {}
+    extra: dict[str, object] = {}
+    if seconds:
+        extra["speed"] = f"{seconds / max(summary.elapsed_seconds, 1e-3):.1f}x real time"
+    if left_out := left_out_counts(summary):
+        extra["left out"] = left_out if as_json else ", ".join(f"{count} {why}" for why, count in left_out.items())
     console.print_summary(
         summary,
         what=f"prep -> {cache}",
         log=cache / "prep.jsonl",
         as_json=as_json,
         quiet=quiet,
-        extra=speed,
+        extra=extra,
     )
     return summary.exit_status

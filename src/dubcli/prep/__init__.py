@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 from dubcli.prep.config import PrepConfig
 
 if TYPE_CHECKING:
+    from dubcli.prep.stage import left_out_counts as left_out_counts
     from dubcli.prep.stage import prepare as prepare
 
-__all__ = ["PrepConfig", "prepare"]
+__all__ = ["PrepConfig", "left_out_counts", "prepare"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "prepare":
-        from dubcli.prep.stage import prepare
+    if name in __all__:
+        from dubcli.prep import stage
 
-        return prepare
+        return getattr(stage, name)
     raise AttributeError(name)

@@ -15,6 +15,8 @@ from dubcli.media.nvdec import parse_decoder
 SHORT_SIDE = 180
 FRAME_RULES = ("centres", "ends")
 EXACT, SLOT = "exact", "slot"
+KEEP, LEAVE_OUT = "keep", "leave-out"
+OK, OFF, UNKNOWN, SILENT, SAME = "ok", "off", "unknown", "silent", "same"  # verdicts of the sync check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +25,13 @@ class PrepConfig:
 
     ``assume_primary``: take a film's single untagged track for the primary language. ``match_level``: bring every
     dub to the primary's loudness. ``sync_check``: leave out dubs that are off by more than ``max_lag_ms`` anywhere, or
-    with ``fix_lag`` correct them. ``frame_rule``: which 16 frames a clip has, see
-    ``media.picture.Instants``; ``frames``: ``exact``, or ``slot`` for any frame on screen within a sixteenth of a clip
-    that costs least. ``decoder``: ``auto``, ``cpu`` or ``cuda``; no parameter of the cache, whose pictures
-    are the same from each. ``regions``: the languages with the regions that are wished (``pt-BR``), as ``languages``
-    have them where this is left away. ``include_extras`` and ``exclude``: which files of folders are films, see
-    ``media.library.Looking``. Raises UserError on values that make no sense.
+    with ``fix_lag`` correct them. ``keep_same``: keep silent dubs and those that are the primary once more.
+    ``unknown``: ``keep`` or ``leave-out``, of dubs that share too little with the primary to tell. ``frame_rule``:
+    which 16 frames a clip has, see ``media.picture.Instants``; ``frames``: ``exact``, or ``slot`` for any frame on
+    screen within a sixteenth of a clip that costs least. ``decoder``: ``auto``, ``cpu`` or ``cuda``; no parameter of
+    the cache, whose pictures are the same from each. ``regions``: the languages with the regions that are wished
+    (``pt-BR``), as ``languages`` have them where this is left away. ``include_extras`` and ``exclude``: which files of
+    folders are films, see ``media.library.Looking``. Raises UserError on values that make no sense.
     """
 
     languages: tuple[str, ...]
@@ -44,6 +47,8 @@ class PrepConfig:
     regions: tuple[str, ...] = ()
     include_extras: bool = False
     exclude: tuple[str, ...] = ()
+    keep_same: bool = False
+    unknown: str = KEEP
 
     def __post_init__(self) -> None:
         if not self.languages:
@@ -59,6 +64,7 @@ class PrepConfig:
         one_of("--frames", self.frames, (EXACT, SLOT))
         if self.frames == SLOT and self.frame_rule != FRAME_RULES[0]:
             raise UserError(f"--frames slot is of equal parts of a clip; leave --frame-rule {self.frame_rule} away")
+        one_of("--unknown", self.unknown, (KEEP, LEAVE_OUT))
         if self.fix_lag and not self.sync_check:
             raise UserError("--fix-lag needs the sync check; leave --no-sync-check away")
 
@@ -86,3 +92,13 @@ class PrepConfig:
             FRAME_RULE: self.frame_rule,
             FRAMES: self.frames,
         }
+
+
+def kept_verdicts(config: PrepConfig) -> set[str]:
+    """The verdicts with which a dub may stay; one that is off has to be corrected too."""
+    kept = {OK, OFF}
+    if config.keep_same:
+        kept |= {SAME, SILENT}
+    if config.unknown == KEEP:
+        kept.add(UNKNOWN)
+    return kept

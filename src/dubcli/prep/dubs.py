@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import chain
+from typing import Any
 
 from dubcli.errors import InputError
-from dubcli.media.clip_mels import Lag, Sink
+from dubcli.media.clip_mels import Float, Lag, Sink
 from dubcli.media.clock import read_packets
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import open_media, start_of
-from dubcli.prep.config import PrepConfig
+from dubcli.media.stretch import Stretcher
+from dubcli.prep.config import SAME, SILENT, UNKNOWN, PrepConfig, kept_verdicts
 from dubcli.prep.sound import TrackMels, valid_clips
-from dubcli.prep.sync import SyncReport, SyncTrace, estimate_sync
+from dubcli.prep.sync import SyncReport, estimate_sync
+from dubcli.prep.trace import SyncTrace
+
+NOT_HEARD = "empty"  # of a track of which nothing could be decoded, among the verdicts of ``dubcli.prep.sync``
 
 
 class TrackPass:
@@ -26,8 +31,14 @@ class TrackPass:
         self.mels = TrackMels(sink, trace=self.trace)
         self.stereo: StereoTrack | None = None
         self.sync: SyncReport | None = None
-        self.fixed: dict[str, float] | None = None
+        self.fixed: dict[str, Any] | None = None
         self.gain = 1.0
+        self._stretcher: Stretcher | None = None
+
+    @property
+    def verdict(self) -> str:
+        """In a word, what became of the track."""
+        return NOT_HEARD if self.sync is None else self.sync.status
 
     @property
     def lag(self) -> Lag | None:
@@ -39,8 +50,23 @@ class TrackPass:
 
     def again(self) -> None:
         """Get ready to decode the track once more, moved by ``lag`` and at ``gain``."""
-        self.mels = TrackMels(self._sink, gain=self.gain, lag=self.lag)
-        self.stereo = None
+        lag, self.stereo = self.lag, None
+        if lag is not None and self.fixed is not None and self.fixed.get("pitch_kept"):
+            tempo = 1 + self.fixed["drift_ppm"] * 1e-6
+            self._stretcher = Stretcher(tempo)
+            offset = lag(0.0) / tempo  # of what the stretcher gives, all along
+            lag = lambda _: offset  # noqa: E731
+        self.mels = TrackMels(self._sink, gain=self.gain, lag=lag)
+
+    def add(self, block: Float) -> None:
+        """Take the next samples, (2, samples)."""
+        self.mels.add(block if self._stretcher is None else self._stretcher.push(block))
+
+    def finish(self, n_clips: int) -> None:
+        """Call at the end of the track."""
+        if self._stretcher is not None:
+            self.mels.add(self._stretcher.finish())
+        self.mels.finish(n_clips)
 
 
 def decode_alone(one: TrackPass, start: Fraction | None, n_clips: int) -> None:
@@ -54,8 +80,8 @@ def decode_alone(one: TrackPass, start: Fraction | None, n_clips: int) -> None:
         one.stereo = StereoTrack(stream, zero)
         for packet in chain(read_packets(container, [stream], zero, one.stereo.problems), [None]):
             for block in one.stereo.decode(packet):
-                one.mels.add(block)
-    one.mels.finish(n_clips)
+                one.add(block)
+    one.finish(n_clips)
 
 
 def check_dubs(
@@ -99,22 +125,32 @@ def _check(primary: TrackPass, one: TrackPass, config: PrepConfig) -> str | None
     if primary.trace is None or one.trace is None:
         return None
     one.sync = estimate_sync(primary.trace, one.trace, max_lag_ms=config.max_lag_ms)
-    if one.sync.status != "off":
-        return None
-    steady = one.sync.unsteady_ms is not None and one.sync.unsteady_ms <= config.max_lag_ms
-    if not steady:
-        return (
-            f"off by up to {one.sync.max_lag_ms:.0f} ms, more than --max-lag-ms {config.max_lag_ms:g}, and not "
-            f"steadily: it is cut differently"
-        )
-    if config.fix_lag:
+    reason = _why_not(one.sync, config)
+    if reason is None and one.sync.is_off(config.max_lag_ms):
         at_start = one.sync.lag_seconds(0.0, primary.trace.seconds)
         one.fixed = {"lag_ms_at_start": round(at_start * 1e3, 2), "drift_ppm": one.sync.drift_ppm or 0.0}
+        if one.sync.pitch_kept:
+            one.fixed["pitch_kept"] = True
+    return reason
+
+
+def _why_not(sync: SyncReport, config: PrepConfig) -> str | None:
+    """None where a dub of that verdict can stay, corrected perhaps; else why not."""
+    if sync.status not in kept_verdicts(config):
+        return {
+            SILENT: f"silent: next to nothing is heard where {config.primary} sounds; --keep-same keeps it",
+            SAME: f"the same as {config.primary} once more, which is no dub; --keep-same keeps it",
+            UNKNOWN: f"sync unknown, too little is shared with {config.primary} to tell; --unknown keep keeps it",
+        }[sync.status]
+    if not sync.is_off(config.max_lag_ms):
         return None
-    return (
-        f"off by {one.sync.max_lag_ms:.0f} ms (drift {one.sync.drift_ppm:.0f} ppm), more than --max-lag-ms "
-        f"{config.max_lag_ms:g}; --fix-lag corrects it"
-    )
+    limit = f"more than --max-lag-ms {config.max_lag_ms:g}"
+    if sync.unsteady_ms is None or sync.unsteady_ms > config.max_lag_ms:
+        return f"off by up to {sync.max_lag_ms:.0f} ms, {limit}, and not steadily: it is cut differently"
+    if config.fix_lag:
+        return None
+    drift = f"drift {sync.drift_ppm:.0f} ppm" + (", its pitch kept" if sync.pitch_kept else "")
+    return f"off by {sync.max_lag_ms:.0f} ms ({drift}), {limit}; --fix-lag corrects it"
 
 
 def _gain(primary: TrackPass, one: TrackPass) -> float:

@@ -30,7 +30,14 @@ from dubcli.prep.config import SHORT_SIDE, SLOT, PrepConfig
 from dubcli.prep.decoder import Choice, decoder_for
 from dubcli.prep.demux import PictureReport, PictureSink, Size, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
-from dubcli.prep.record import language_warnings, summarise, track_meta, versions
+from dubcli.prep.record import (
+    language_warnings,
+    left_out_details,
+    left_out_meta,
+    summarise,
+    track_meta,
+    versions,
+)
 from dubcli.prep.sound import TrackMels
 from dubcli.prep.task import OpenFilm
 
@@ -76,7 +83,7 @@ def _prepare(film: OpenFilm, choice: Choice, report: Report) -> dict[str, Any]:
         meta["frame_size"] = list(writer.frame_size)
         _require_sound(meta, passes[config.primary], config.primary)
         writer.finish(meta)
-    return _details(meta, config, picture, info, passes) | choice.to_json()
+    return _details(meta, config, picture, info, passes) | left_out_details(passes, left_out) | choice.to_json()
 
 
 def _clip_count(info: MediaInfo, picture: PictureReport) -> int:
@@ -200,7 +207,7 @@ def _meta(
             for language, one in passes.items()
             if language not in left_out
         },
-        "left_out": left_out,
+        **left_out_meta(passes, left_out),
         "problems": summarise(picture.problems),
         "versions": versions(),
     }

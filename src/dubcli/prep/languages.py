@@ -13,7 +13,7 @@ from dubcli.jobs.outcomes import warned
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
-from dubcli.prep.record import language_warnings, track_meta
+from dubcli.prep.record import language_warnings, left_out_details, left_out_meta, track_meta
 from dubcli.prep.task import FilmTask
 
 
@@ -30,24 +30,29 @@ def add_languages(
     Where the dubs' sync is checked the primary track is decoded once more, to compare them with.
     """
     config = task.config
+    passes: dict[str, TrackPass] = {}
     left_out: dict[str, str] = {}
     for number, (language, choice) in enumerate(missing.items()):
         report(number / len(missing), adding=language)
-        left_out |= _add_one(task, movie, info, chosen[config.primary], language, choice)
+        passes[language], reason = _add_one(task, movie, info, chosen[config.primary], language, choice)
+        left_out |= reason
 
     def record(changed: dict[str, Any]) -> None:
-        changed["left_out"] = {**changed.get("left_out", {}), **left_out}
+        for key, entries in left_out_meta(passes, left_out).items():
+            changed[key] = {**changed.get(key, {}), **entries}
 
     if left_out:
         update_movie(config.cache, movie.folder, record)
     now = Movie(movie.folder)
     added = [language for language in missing if language in now.tracks]
-    return warned({"languages": list(now.tracks), "added": added}, language_warnings(now.meta, config))
+    details: dict[str, Any] = {"languages": list(now.tracks), "added": added}
+    return warned(details | left_out_details(passes, left_out), language_warnings(now.meta, config))
 
 
 def _add_one(
     task: FilmTask, movie: Movie, info: MediaInfo, primary: ChosenTrack, language: str, choice: ChosenTrack
-) -> dict[str, str]:
+) -> tuple[TrackPass, dict[str, str]]:
+    """The pass, and {language: reason} where it is left out."""
     config = task.config
     # the file appears when the block ends
     with added_mel(movie.folder, language) as mel:
@@ -59,17 +64,18 @@ def _add_one(
         left_out = check_dubs(passes, lambda _: mel.truncate(0), config, movie.n_clips)
         mel.discarded = bool(left_out)
     if left_out:
-        return left_out
+        return one, left_out
 
     def record(changed: dict[str, Any]) -> None:
         changed["tracks"][language] = track_meta(one, info.path, movie.n_clips)
-        changed.get("left_out", {}).pop(language, None)
+        for key in ("left_out", "left_out_sync"):
+            changed.get(key, {}).pop(language, None)
         for kind in KINDS:
             if kind != FULL:  # they were made of the former sound
                 changed.get(entries_key(kind), {}).pop(language, None)
 
     update_movie(config.cache, movie.folder, record)
-    return {}
+    return one, {}
 
 
 def _primary_again(choice: ChosenTrack, info: MediaInfo, n_clips: int) -> TrackPass:

@@ -54,6 +54,20 @@ def track_meta(one: TrackPass, film: Path, n_clips: int) -> dict[str, Any]:
     return entry
 
 
+def left_out_meta(passes: dict[str, TrackPass], left_out: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Of the languages left out: the reasons, and the sync reports of those that have one."""
+    reports = {language: passes[language].sync for language in left_out}
+    return {
+        "left_out": left_out,
+        "left_out_sync": {language: report.to_json() for language, report in reports.items() if report is not None},
+    }
+
+
+def left_out_details(passes: dict[str, TrackPass], left_out: dict[str, str]) -> dict[str, Any]:
+    """For the log: {language: verdict} of the languages left out, where there are any."""
+    return {"left_out": {language: passes[language].verdict for language in left_out}} if left_out else {}
+
+
 def summarise(problems: list[str]) -> list[str]:
     """Each problem once, with how often it came, at most ten."""
     counts: dict[str, int] = {}

@@ -33,6 +33,8 @@ def state_of(film: Film, config: PrepConfig) -> dict[str, Any] | None:
                 list(config.languages),
                 list(config.regions),
                 config.assume_primary,
+                config.keep_same,
+                config.unknown,
                 [[language, str(path), stream] for language, path, stream in film.named_tracks],
                 list(film.without),
             ],

@@ -9,7 +9,7 @@ import numpy as np
 
 from dubcli.core.features import SAMPLE_RATE
 from dubcli.media.clip_mels import ClipMels, Float, Lag, Sink, clip_bounds
-from dubcli.prep.sync import SyncTrace
+from dubcli.prep.trace import SyncTrace
 
 # How much of a clip may lie outside a track and the clip still count as having sound: codecs pad and cut frames.
 EDGE_SAMPLES = SAMPLE_RATE // 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,12 @@ def prepare(
     summary.outcomes[:0] = there
     summary.notes += library.notes
     return summary
+
+
+def left_out_counts(summary: JobSummary) -> dict[str, int]:
+    """{verdict: how many dubs of this run's films were left out for it}, the most frequent first."""
+    verdicts = [verdict for outcome in summary.outcomes for verdict in outcome.details.get("left_out", {}).values()]
+    return dict(Counter(verdicts).most_common())
 
 
 def _split(

@@ -19,7 +19,7 @@ from dubcli.media.identity import content_of
 from dubcli.media.joined import is_there, name_of
 from dubcli.media.sources import ChosenTrack, choose_tracks, require_primary
 from dubcli.media.streams import MediaInfo, describe, open_media
-from dubcli.prep.config import PrepConfig
+from dubcli.prep.config import OFF, PrepConfig, kept_verdicts
 from dubcli.prep.identity import movie_id
 from dubcli.prep.settled import settle, state_of
 from dubcli.prep.task import FilmTask, OpenFilm
@@ -74,7 +74,7 @@ def _complete(
     report: Report,
 ) -> dict[str, Any]:
     _follow_moved_source(task, movie)
-    settled = {**movie.tracks, **movie.meta.get("left_out", {})}.keys() - changed
+    settled = {*movie.tracks, *_still_left_out(movie, task.config)} - changed
     missing = {language: choice for language, choice in chosen.items() if language not in settled}
     details: dict[str, Any] = {"movie": movie.id, "clips": movie.n_clips, "languages": list(movie.tracks)}
     if not missing:
@@ -97,6 +97,16 @@ def _known_as(film: Film, cache: Path, content: str) -> str | None:
         if source["fingerprint"] == content and meta["title"] == name_of(Path(source["path"])):
             return str(meta["id"])
     return None
+
+
+def _still_left_out(movie: Movie, config: PrepConfig) -> set[str]:
+    """Languages left out before that today's options leave out too; not those that are silent, with --keep-same."""
+    reports = movie.meta.get("left_out_sync", {})
+    # what was off was so by the cache's own parameters
+    kept = kept_verdicts(config) - {OFF}
+    return {
+        language for language in movie.meta.get("left_out", {}) if reports.get(language, {}).get("status") not in kept
+    }
 
 
 def _follow_moved_source(task: FilmTask, movie: Movie) -> None:

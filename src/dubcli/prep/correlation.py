@@ -1,0 +1,155 @@
+"""By how much one signal is behind another, and how sure that is: onsets, waveforms, lines through many lags."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dubcli.prep.trace import ONSET_RATE, RATE, Float
+
+Point = tuple[float, float]  # (seconds of the film, seconds by which the dub is late there)
+
+COARSE_SEARCH_SECONDS = 300
+FINE_SEARCH_SECONDS = 0.6
+ONSET_SEARCH_SECONDS = 1.5
+# On unrelated tracks the highest of all normalised correlations stays below 6.5 between waveforms: see the tests.
+# Between 10 s of onsets it stays below 5, but for music of one beat, which has as high a peak at every beat.
+FINE_SCORE = 8.0
+ONSET_SCORE = 5.0
+ALONE_SHARE = 0.75  # of the highest peak, which every other one has to stay below
+AGREE_SECONDS = 0.02
+
+
+def stretch_onsets(onsets: Float, speed: float) -> Float:
+    """Undo a speed: ``speed`` > 1 means that the dub takes longer, so its frames are read in larger steps."""
+    if speed == 1.0 or onsets.shape[1] == 0:
+        return onsets
+    times = np.arange(0, onsets.shape[1] - 1, speed)
+    low = times.astype(np.int64)
+    share = (times - low).astype(np.float32)
+    return onsets[:, low] * (1 - share) + onsets[:, low + 1] * share
+
+
+def correlate_onsets(a: Float, b: Float) -> Point:
+    """(peak over the standard deviation, lag of ``b`` behind ``a`` in seconds), bands and mid and side together."""
+    length = min(a.shape[1], b.shape[1])
+    if length < 4 * ONSET_RATE:
+        return 0.0, 0.0
+    size = 1 << int(np.ceil(np.log2(a.shape[1] + b.shape[1])))
+    total = np.zeros(size)
+    for row_a, row_b in zip(a, b, strict=True):
+        if row_a.std() < 1e-6 or row_b.std() < 1e-6:
+            continue
+        spectrum = np.conj(np.fft.rfft(_normal(row_a), size)) * np.fft.rfft(_normal(row_b), size)
+        total += np.fft.irfft(spectrum, size)
+    reach = int(min(COARSE_SEARCH_SECONDS * ONSET_RATE, length // 2))
+    lags = np.concatenate([total[-reach:], total[: reach + 1]])
+    spread = lags.std()
+    peak = int(lags.argmax())
+    if spread == 0:
+        return 0.0, 0.0
+    return float((lags[peak] - lags.mean()) / spread), (peak - reach) / ONSET_RATE
+
+
+def onset_lag(a: Float, b: Float) -> float | None:
+    """Seconds by which ``a`` (bands, frames) lies late in ``b``, which has ``ONSET_SEARCH_SECONDS`` more at each side.
+
+    Counted from the middle of that; None where no peak stands out alone.
+    """
+    total = np.zeros(b.shape[1] - a.shape[1] + 1)
+    for row_a, row_b in zip(a, b, strict=True):
+        if row_a.std() >= 1e-6 and row_b.std() >= 1e-6:
+            total += np.correlate(row_b / row_b.std(), _normal(row_a), "valid")
+    peak = int(total.argmax())
+    rest = total[np.abs(np.arange(total.size) - peak) > 0.08 * ONSET_RATE]
+    if not alone(float(total[peak]), rest, ONSET_SCORE):
+        return None
+    return float(peak - total.size // 2 + _vertex(total, peak)) / ONSET_RATE
+
+
+def alone(peak: float, rest: npt.NDArray[np.float64], score: float) -> bool:
+    """Whether a peak is so many standard deviations of the rest above its mean, and no other one is nearly as high."""
+    spread = float(rest.std()) if rest.size else 0.0
+    return spread > 0 and (peak - float(rest.mean())) / spread >= score and float(rest.max()) <= ALONE_SHARE * peak
+
+
+def _normal(row: Float) -> Float:
+    return np.asarray((row - row.mean()) / row.std(), np.float32)
+
+
+def phat_lag(a: Float, b: Float) -> float | None:
+    """Seconds by which ``b`` is behind ``a`` ((2, samples) each), or None where no peak stands out alone.
+
+    Cross-correlation with phase weighting (GCC-PHAT, Knapp and Carter 1976).
+    """
+    size = 2 * a.shape[1]
+    total = np.zeros(size)
+    taper = np.hanning(a.shape[1]).astype(np.float32)
+    for row_a, row_b in zip(a, b, strict=True):
+        if min(float(np.abs(row_a).max()), float(np.abs(row_b).max())) < 1e-4:
+            continue
+        cross = np.conj(np.fft.rfft(row_a * taper, size)) * np.fft.rfft(row_b * taper, size)
+        frequencies = np.fft.rfftfreq(size, 1 / RATE)
+        magnitude = np.abs(cross)
+        # bins at rounding noise (digital silence in a band) carry no phase worth a full vote
+        weight = (frequencies > 60) / np.maximum(magnitude, magnitude.max() * np.float32(1e-6)) ** np.float32(0.9)
+        total += _unit(np.fft.irfft(cross * weight, size))
+    reach = int(FINE_SEARCH_SECONDS * RATE)
+    lags = np.concatenate([total[-reach:], total[: reach + 1]])
+    peak = int(lags.argmax())
+    rest = lags[np.abs(np.arange(lags.size) - peak) > 0.03 * RATE]
+    if not alone(float(lags[peak]), rest, FINE_SCORE):
+        return None
+    return (peak - reach + _vertex(lags, peak)) / RATE
+
+
+def resampled(window: Float, speed: float, length: int) -> Float:
+    """Undo a speed inside a window, about its middle.
+
+    Linear between samples, not media.resample: speeds are within a few percent of 1 and any real number, and the window
+    is only correlated with another, whose peak a dull treble does not move.
+    """
+    if speed == 1.0:
+        return window
+    times = (np.arange(length) - length / 2) * speed + length / 2
+    return np.stack([np.interp(times, np.arange(length), channel) for channel in window]).astype(np.float32)
+
+
+def _unit(correlation: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    spread = correlation.std()
+    return correlation / spread if spread > 0 else correlation
+
+
+def _vertex(values: npt.NDArray[np.float64], peak: int) -> float:
+    """Where between the samples the parabola through the peak and its neighbours is highest."""
+    if not 0 < peak < values.size - 1:
+        return 0.0
+    left, middle, right = values[peak - 1 : peak + 2]
+    bend = left - 2 * middle + right
+    return float(0.5 * (left - right) / bend) if bend < 0 else 0.0
+
+
+def without_outliers(points: list[Point]) -> list[Point]:
+    """Drop windows far from the line through all that stand alone; two that agree tell of another cut, and are kept."""
+    points = sorted(points)
+    if len(points) < 4:
+        return points
+    slope, offset = line(points)
+    distance = np.array([abs(lag - offset - slope * time) for time, lag in points])
+    near = distance <= max(0.01, 5 * float(np.median(distance)))
+    lags = [lag for _, lag in points]
+    agree = [abs(after - before) <= AGREE_SECONDS for before, after in itertools.pairwise(lags)]
+    backed = [left or right for left, right in zip([False, *agree], [*agree, False], strict=True)]
+    return [point for point, keep, known in zip(points, near, backed, strict=True) if keep or known]
+
+
+def line(points: Sequence[Point]) -> Point:
+    """(slope, offset) by Theil and Sen: the median of all pairs' slopes bears outliers in a quarter of the points."""
+    times, lags = np.array(points).T
+    later, earlier = np.triu_indices(len(times), 1)
+    steps = times[earlier] - times[later]
+    slope = float(np.median((lags[earlier] - lags[later])[steps != 0] / steps[steps != 0]))
+    return slope, float(np.median(lags - slope * times))

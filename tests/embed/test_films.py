@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from dubcli.embed.chunks import Reading, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import file_item
 from dubcli.errors import InputError
+from dubcli.media.shown import frame_size
+from helpers.broadcasts import NARROW, WIDE, changing_film
 from helpers.films import make_film
 
 TINY = PRESETS["tiny"]
@@ -100,3 +104,16 @@ def test_odd_real_files(real_data, tmp_path, tiny):
     rows = {item["path"].rsplit("/", 1)[-1]: item for item in features.items}
     assert rows["sample_video_only.mp4"]["video_chunks"] == 1
     assert rows["multiple-aac-tracks.mp4"]["audio_chunks"] == 2
+
+
+@pytest.mark.parametrize(
+    "parts", [[(NARROW, 2, 60), (WIDE, 4, 180)], [(WIDE, 4, 60), (NARROW, 2, 180)], [(WIDE, 6, 60)]]
+)
+def test_the_aspect_of_most_of_the_film_is_its_own(monkeypatch, tmp_path, parts):
+    changing_film(tmp_path / "film.ts", parts)
+    sizes = []
+    monkeypatch.setattr("dubcli.embed.decode.frame_size", lambda *shape: sizes.append(shape[2]) or frame_size(*shape))
+    _, clips, reading = chunks_of(tmp_path / "film.ts", ("video",))
+    assert len(clips) == 2
+    assert set(sizes) == {Fraction(WIDE)}
+    assert ("its aspect changes" in (reading.warning or "")) == (len(parts) == 2)

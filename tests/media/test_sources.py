@@ -13,7 +13,7 @@ from dubcli.media.identity import content_of
 from dubcli.media.languages import language_tag
 from dubcli.media.library import find_films
 from dubcli.media.sources import choose_track, choose_tracks
-from dubcli.media.streams import AudioTrack, MediaInfo, probe
+from dubcli.media.streams import AudioTrack, MediaInfo, probe, zero_beside
 from dubcli.prep.identity import movie_id
 from helpers.containers import Track, make_film
 
@@ -82,9 +82,11 @@ def test_regions_prefer_their_own():
     assert regional("pt", "pt-PT", "pt-BR") == "pt-PT"
 
 
-def test_sound_of_another_programme_is_never_taken():
+def test_sound_of_another_programme_comes_last_and_is_never_the_primary():
     tracks = [audio(1, "en", foreign=True, default=True), audio(2, "en"), audio(3, "es", foreign=True)]
-    assert chosen(tracks, ["en", "es"]) == {"en": 2}
+    assert chosen(tracks, ["en", "es"]) == {"en": 2, "es": 3}
+    assert chosen([*tracks, audio(4, "es")], ["en", "es"]) == {"en": 2, "es": 4}
+    assert chosen(tracks, ["es", "en"]) == {"en": 2}
     assert chosen([audio(1, None, foreign=True)], ["en"], assume_primary=True) == {}
     assert choose_track(tracks).index == 2
     with pytest.raises(InputError, match="no sound track in es"):
@@ -221,3 +223,27 @@ def test_a_stream_that_is_not_there(tmp_path):
     problems = []
     assert choose_tracks(film, info, ["fr", "en"], problems=problems) == {}
     assert "no audio stream 9" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("film", "beside", "zero"),
+    [
+        (("matroska,webm", 0, 900), ("matroska,webm", 650), 0),
+        (("mov,mp4,m4a", 0, 900), ("matroska,webm", 0.02), 0),
+        (("matroska,webm", 0, 900), ("mov,mp4,m4a", 1000), 1000),  # after the film's end
+        (("matroska,webm", 10, 900), ("matroska,webm", 0), 0),
+        (("matroska,webm", 10, 900), ("matroska,webm", 10.5), 10),
+        (("matroska,webm", 0, 900), ("matroska,webm", -0.007), 0),
+        (("matroska,webm", 0, 900), ("mp3", 0.025), 0.025),
+        (("matroska,webm", 0, 900), ("mpegts", 1.4), 1.4),
+        (("mpegts", 43473, 900), ("mpegts", 43475), 43473),
+        (("mpegts", 43473, 900), ("mpegts", 1.4), 1.4),
+        (("mpegts", 1.4, None), ("mpegts", 1.5), 1.4),
+    ],
+)
+def test_the_films_zero_on_the_clock_of_a_file_beside_it(film, beside, zero):
+    def info(format_name, start, length=5.0):
+        return MediaInfo(path=Path("x"), format=format_name, start_seconds=Fraction(str(start)),
+                         duration_seconds=length, video=None, audio=())  # fmt: skip
+
+    assert zero_beside(info(*film), info(*beside)) == Fraction(str(zero))

@@ -2,13 +2,15 @@
 
 import json
 
+import av
 import numpy as np
 import pytest
 
 from dubcli.cache.reader import Cache
+from dubcli.media.stretch import Stretcher
 from helpers.containers import Track, make_film
 from helpers.dubs import RATE, background, moved, speech
-from helpers.prepping import findings
+from helpers.prepping import findings, log_lines
 
 SECONDS = 36
 MEL_FRAME_SECONDS = 512 / 48000
@@ -128,6 +130,111 @@ def test_a_pal_dub_of_a_film_is_found_and_brought_back(dubav, tmp_path):
     assert fixed["drift_ppm"] == pytest.approx(PAL, abs=60)
     assert fixed["lag_ms_at_start"] == pytest.approx(0, abs=2)
     assert abs(best_shift(Cache(tmp_path / "fixed").movies[0], "es")) <= 1
+
+
+@pytest.fixture(scope="module")
+def no_dubs(tmp_path_factory):
+    """A film whose Spanish is silent, whose French is the English again, whose Dutch is another film's."""
+    shared = background(1, SECONDS + 20)
+    english = mix(shared, 0, 0, 2)
+    tracks = [
+        Track("eng", sound=english),
+        Track("spa", sound=np.zeros_like(english)),
+        Track("fre", sound=0.4 * english, codec="aac"),
+        Track("ger", sound=mix(shared, 0, 0, 3)),
+        Track("dut", sound=0.3 * background(99, SECONDS) + 0.3 * speech(98, SECONDS)),
+    ]
+    folder = tmp_path_factory.mktemp("no dubs")
+    make_film(folder / "film.mkv", seconds=SECONDS, fps=8, tracks=tracks)
+    return folder / "film.mkv"
+
+
+def test_what_is_no_dub_is_left_out_counted_and_kept_where_that_is_asked_for(dubav, no_dubs, tmp_path):
+    done = dubav("prep", no_dubs, "--lang", "en,es,fr,de,nl", "--json")
+    assert json.loads(done.stdout)["left out"] == {"silent": 1, "same": 1}
+    (movie,) = Cache(tmp_path / "cache").movies
+    assert set(movie.tracks) == {"en", "de", "nl"}
+    assert movie.meta["left_out"]["es"].startswith("silent: ")
+    assert movie.meta["left_out"]["fr"].startswith("the same as en once more")
+    assert {tag: report["status"] for tag, report in movie.meta["left_out_sync"].items()} == {
+        "es": "silent",
+        "fr": "same",
+    }
+    assert log_lines(tmp_path / "cache")[-1]["left_out"] == {"es": "silent", "fr": "same"}
+    # the same cache, asked to keep them: they are added
+    again = dubav("prep", no_dubs, "--lang", "en,es,fr,de,nl", "--keep-same")
+    assert "left out" not in again.stdout
+    (movie,) = Cache(tmp_path / "cache").movies
+    assert set(movie.tracks) == {"en", "es", "fr", "de", "nl"}
+    assert movie.meta["left_out"] == movie.meta["left_out_sync"] == {}
+    assert [movie.tracks[tag]["sync"]["status"] for tag in ("es", "fr", "de", "nl")] == [
+        "silent",
+        "same",
+        "ok",
+        "unknown",
+    ]
+    assert findings(tmp_path / "cache") == []
+
+
+def test_what_cannot_be_told_is_left_out_where_that_is_asked_for(dubav, no_dubs, tmp_path):
+    done = dubav("prep", no_dubs, "--lang", "en,de,nl", "--unknown", "leave-out")
+    assert "left out 1 unknown" in done.stdout
+    (movie,) = Cache(tmp_path / "cache").movies
+    assert set(movie.tracks) == {"en", "de"}
+    assert "too little is shared with en" in movie.meta["left_out"]["nl"]
+    wrong = dubav("prep", no_dubs, "--lang", "en", "--unknown", "kep")
+    assert wrong.returncode == 2
+    assert "did you mean keep?" in wrong.stderr
+
+
+def test_verdicts_are_the_same_in_any_order_alone_and_beside_the_film(dubav, no_dubs, tmp_path):
+    dubav("prep", no_dubs, "--lang", "en,es,fr,de,nl", "--cache", "once")
+    dubav("prep", no_dubs, "--lang", "en,nl,de,fr,es", "--cache", "turned")
+    for language in ("es", "fr", "de", "nl"):
+        dubav("prep", no_dubs, "--lang", f"en,{language}", "--cache", "later")
+    plain = tmp_path / "apart"
+    plain.mkdir()
+    copy_streams(no_dubs, plain / "film.mkv", [0, 1])
+    for stream, language in enumerate(("es", "fr", "de", "nl"), start=2):
+        copy_streams(no_dubs, plain / f"film.{language}.mka", [stream])
+    dubav("prep", plain, "--lang", "en,es,fr,de,nl", "--cache", "beside")
+    once = verdicts(tmp_path / "once")
+    assert once == {"es": "silent", "fr": "same", "de": "ok", "nl": "unknown"}
+    assert [verdicts(tmp_path / name) for name in ("turned", "later", "beside")] == [once] * 3
+
+
+def verdicts(cache):
+    (movie,) = Cache(cache).movies
+    reports = movie.meta["left_out_sync"] | {tag: track["sync"] for tag, track in movie.tracks.items() if tag != "en"}
+    return {tag: report["status"] for tag, report in reports.items()}
+
+
+def copy_streams(source, target, indices):
+    """Some streams of a container into another, undecoded."""
+    with av.open(str(source)) as container, av.open(str(target), "w") as out:
+        streams = {index: out.add_stream_from_template(container.streams[index]) for index in indices}
+        for index, stream in streams.items():
+            stream.metadata.update(container.streams[index].metadata)
+        for packet in container.demux([container.streams[index] for index in indices]):
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                out.mux(packet)
+
+
+def test_a_pal_dub_with_its_pitch_kept_is_found_and_brought_back(dubav, tmp_path):
+    shared = background(5, SECONDS + 20)
+    whole = 0.3 * shared[:, 10 * RATE :] + 0.3 * speech(3, SECONDS + 10)
+    stretcher = Stretcher(25 / 24)
+    spanish = np.concatenate([stretcher.push(whole), stretcher.finish()], axis=1)[:, : SECONDS * RATE]
+    tracks = [Track("eng", sound=mix(shared, 0, 0, 2), codec="flac"), Track("spa", sound=spanish, codec="flac")]
+    make_film(tmp_path / "film.mkv", seconds=SECONDS, fps=8, tracks=tracks)
+    dubav("prep", "film.mkv", "--lang", "en,es")
+    assert "drift -40000 ppm" in Cache(tmp_path / "cache").movies[0].meta["left_out"]["es"]
+    dubav("prep", "film.mkv", "--lang", "en,es", "--fix-lag", "--cache", "fixed")
+    (movie,) = Cache(tmp_path / "fixed").movies
+    assert movie.tracks["es"]["fixed"]["drift_ppm"] == pytest.approx(PAL, abs=60)
+    assert movie.tracks["es"]["fixed"]["lag_ms_at_start"] == pytest.approx(0, abs=20)
+    assert abs(best_shift(movie, "es")) <= 1
 
 
 def test_a_dub_of_another_cut_is_left_out_and_not_bent(dubav, tmp_path):

@@ -1,5 +1,7 @@
 """A track that begins late is late in every path: in the film's own pass, added later, matched, corrected, alone."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -53,3 +55,28 @@ def test_late_in_every_path(monkeypatch, tmp_path, film, added, options):
     if fixed:  # sound for sound what the original has, but for its level
         quieter = 0 if "match_level" in options else 2 * np.log(2)
         assert np.median(english[3:] - spanish[3:]) == pytest.approx(quieter, abs=0.1)
+
+
+@pytest.mark.parametrize("ending", ["mka", "m4a"])
+def test_a_sidecar_that_begins_late_is_late(monkeypatch, tmp_path, ending):
+    sound = background(15)
+    make_film(tmp_path / "film.mkv", seconds=15, tracks=[Track("eng", codec="aac", sound=sound)])
+    late = Track("spa", codec="aac", sound=sound[:, 6 * RATE :] + 0.05, delay_seconds=6)
+    make_film(tmp_path / f"film.es.{ending}", video_codec=None, tracks=[late])
+    movie, _ = one_movie(monkeypatch, tmp_path / "film.mkv", tmp_path / "cache", "en,es", sync_check=False)
+    assert movie.tracks["es"]["valid_clips"] == [2, 5]
+    assert movie.tracks["es"]["start_seconds"] == 0
+    english, spanish = (movie.mel(language).astype(np.float32) for language in ("en", "es"))
+    assert (spanish[:2, ..., :270] < -13).all()
+    assert np.median(np.abs(english[2:, :, 8:] - spanish[2:, :, 8:])) < 0.1  # but for the constant that differs
+
+
+def test_a_sidecar_that_begins_eleven_minutes_late(tmp_path):
+    late = Track("spa", codec="aac", sound=0.1 + background(1), delay_seconds=650)
+    make_film(tmp_path / "film.es.mka", video_codec=None, tracks=[late])
+    problems = []
+    blocks = track_blocks(tmp_path / "film.es.mka", 0, Fraction(0), RATE, problems)
+    heard = [(np.abs(block.numpy()).max(), block.shape[1]) for block in blocks]
+    assert problems == []
+    assert sum(length for _, length in heard) == pytest.approx(651 * RATE, abs=RATE / 10)
+    assert max(peak for peak, _ in heard[:-1]) < 1e-3

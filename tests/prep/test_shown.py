@@ -2,7 +2,6 @@
 
 import io
 import re
-from fractions import Fraction
 
 import av
 import numpy as np
@@ -13,7 +12,8 @@ from dubcli.media.header import Crop
 from dubcli.media.shown import Orientation, orientation
 from dubcli.media.streams import probe
 from helpers.boxes import add_to_picture, clap, crop_matroska, dolby_vision, set_matrix
-from helpers.containers import RATE, Track, make_film
+from helpers.broadcasts import NARROW, WIDE, changing_film
+from helpers.containers import Track, make_film
 from helpers.prepping import one_movie
 
 ONE, SIZE = 1 << 16, (64, 36)
@@ -123,37 +123,6 @@ def test_what_the_container_crops_is_not_shown(monkeypatch, tmp_path, ending):
     picture = first_picture(movie)
     assert alike(picture, image[6:28, 20:60])
     assert not alike(picture, image)
-
-
-def changing_film(path, parts):
-    """MPEG-2 whose pixel aspect changes: [(aspect, seconds, level)], one elementary stream after another."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg2video", rate=24)
-        video.width, video.height, video.pix_fmt = 72, 58, "yuv420p"
-        sound = container.add_stream("mp2", rate=RATE, layout="stereo")
-        sound.metadata["language"] = "eng"
-        number = 0
-        for aspect, seconds, level in parts:
-            encoder = av.CodecContext.create("mpeg2video", "w")
-            encoder.width, encoder.height, encoder.pix_fmt = 72, 58, "yuv420p"
-            encoder.framerate, encoder.time_base = 24, Fraction(1, 24)
-            encoder.sample_aspect_ratio = Fraction(aspect)
-            packets = []
-            for _ in range(24 * seconds):
-                packets += encoder.encode(av.VideoFrame.from_ndarray(np.full((58, 72, 3), level, np.uint8)))
-            for packet in [*packets, *encoder.encode(None)]:
-                copy = av.Packet(bytes(packet))
-                copy.stream, copy.time_base, copy.is_keyframe = video, Fraction(1, 90000), packet.is_keyframe
-                copy.pts = copy.dts = number * 3750
-                container.mux_one(copy)
-                number += 1
-        for start in range(0, RATE * number // 24, 1152):
-            frame = av.AudioFrame.from_ndarray(np.full((1, 2304), 3000, np.int16), format="s16", layout="stereo")
-            frame.sample_rate, frame.pts = RATE, start
-            container.mux(sound.encode(frame))
-
-
-NARROW, WIDE = "16/15", "64/45"
 
 
 @pytest.mark.parametrize("parts", [[(NARROW, 2, 60), (WIDE, 4, 180)], [(WIDE, 4, 60), (NARROW, 2, 180)]])

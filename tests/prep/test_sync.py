@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+import torchaudio
 
 from dubcli.prep.sync import estimate_sync
 from dubcli.prep.trace import SyncTrace
@@ -52,9 +54,83 @@ def test_unrelated_sound_is_unknown_and_never_a_made_up_lag(scene):
         assert estimate_sync(scene[1], trace(other)).status == "unknown"
 
 
-def test_silence_mono_and_very_short_tracks_are_unknown(scene):
+def test_silent_dubs_are_silent_whatever_hisses_or_beeps(scene):
     silence = np.zeros((2, SECONDS * RATE), np.float32)
-    assert estimate_sync(scene[1], trace(silence)).status == "unknown"
+    hiss = np.random.default_rng(0).normal(size=silence.shape).astype(np.float32)
+    beep = silence.copy()
+    beep[:, : RATE // 2] = 0.3 * np.sin(np.arange(RATE // 2))
+    for sound in (silence, hiss * 10**-4.5, hiss * 10**-3.4, beep):
+        assert estimate_sync(scene[1], trace(sound)).status == "silent"
+    assert estimate_sync(scene[1], dub(scene[0] * 0.01, 0, 0)).status != "silent"
+
+
+def test_the_original_again_is_the_same_at_any_level_lag_and_speed(scene):
+    original = 0.3 * moved(scene[0], 0, 0) + 0.3 * speech(2)
+    noisy = original + 1e-3 * np.random.default_rng(0).normal(size=original.shape).astype(np.float32)
+    for sound in (0.1 * original, noisy, np.stack([original.mean(axis=0)] * 2)):
+        assert estimate_sync(scene[1], trace(sound)).status == "same"
+    late = np.pad(original, ((0, 0), (RATE // 3, 0)))[:, : SECONDS * RATE]
+    report = estimate_sync(scene[1], trace(late))
+    assert report.status == "same"
+    assert report.is_off(80)
+    assert report.lag_ms == pytest.approx(1000 / 3, abs=1)
+
+
+def test_a_film_in_which_two_seconds_are_dubbed_is_no_copy(scene):
+    sound = 0.3 * moved(scene[0], 0, 0) + 0.3 * speech(2)
+    sound[:, 40 * RATE : 42 * RATE] += 0.3 * (speech(3) - speech(2))[:, 40 * RATE : 42 * RATE]
+    assert estimate_sync(scene[1], trace(sound)).status == "ok"
+
+
+@pytest.mark.parametrize("speed", [1001 / 1000, 25 / 24, 24 / 25])
+@pytest.mark.parametrize("late_seconds", [0.0, 1.2])
+def test_another_speed_with_the_pitch_kept_is_told_by_the_onsets(scene, speed, late_seconds):
+    whole = 0.3 * scene[0][:, 10 * RATE :] + 0.3 * np.pad(speech(3), ((0, 0), (0, 10 * RATE)))
+    sound = np.pad(vocoder(whole, speed), ((0, 0), (round(late_seconds * RATE), 0)))[:, : SECONDS * RATE]
+    report = estimate_sync(scene[1], trace(sound))
+    assert report.drift_ppm == pytest.approx(1e6 * (speed - 1), abs=60)
+    assert report.lag_seconds(0, SECONDS) == pytest.approx(late_seconds, abs=0.02)
+    assert report.status == ("ok" if speed == 1001 / 1000 and not late_seconds else "off")
+
+
+def vocoder(sound, speed, size=2048):
+    """Slower by ``speed`` with its pitch kept, as a phase vocoder does it, whose waveforms are not the source's."""
+    window, hop = torch.hann_window(size), size // 4
+    spectrum = torch.stft(torch.from_numpy(sound), size, hop, window=window, return_complex=True)
+    advance = torch.linspace(0, np.pi * hop, size // 2 + 1)[:, None]
+    stretched = torchaudio.functional.phase_vocoder(spectrum, 1 / speed, advance)
+    return torch.istft(stretched, size, hop, window=window).numpy()
+
+
+@pytest.mark.parametrize("speed", [25 / 24, 24 / 25])
+def test_whether_the_pitch_was_kept_is_heard_in_what_has_a_pitch(speed):
+    notes = melody(SECONDS + 10)
+    original = trace((notes + 0.1 * speech(2, SECONDS + 10))[:, : SECONDS * RATE])
+    dubbed = notes + 0.1 * speech(3, SECONDS + 10)
+    kept = vocoder(dubbed, speed)[:, : SECONDS * RATE]
+    with_it = moved(dubbed, 0, 1e6 * (speed - 1), before_seconds=0)
+    for sound, pitch_kept in ((kept, True), (with_it, False)):
+        report = estimate_sync(original, trace(sound))
+        assert report.drift_ppm == pytest.approx(1e6 * (speed - 1), abs=60)
+        assert report.pitch_kept is pitch_kept
+
+
+def melody(seconds):
+    """Notes with overtones, of irregular lengths, in both channels at changing levels."""
+    generator, time = np.random.default_rng(8), np.arange(seconds * RATE) / RATE
+    out, place = np.zeros((2, seconds * RATE), np.float32), 0
+    while place < out.shape[1]:
+        length = int(generator.uniform(0.15, 0.6) * RATE)
+        part = time[: min(length, out.shape[1] - place)]
+        pitch = 110 * 2 ** (generator.integers(36) / 12)
+        note = sum(np.sin(2 * np.pi * pitch * k * part) / k for k in range(1, 6)) * np.exp(-4 * part)
+        out[:, place : place + part.size] = generator.uniform(0.05, 0.3, size=(2, 1)) * note
+        place += length
+    return out
+
+
+def test_mono_and_very_short_tracks_are_unknown(scene):
+    silence = np.zeros((2, SECONDS * RATE), np.float32)
     assert estimate_sync(trace(silence), trace(silence)).status == "unknown"
     assert estimate_sync(SyncTrace(), SyncTrace()).status == "unknown"
     assert estimate_sync(trace(silence[:, :RATE]), trace(silence[:, :RATE])).status == "unknown"

@@ -27,7 +27,7 @@ from dubcli.errors import InputError, UserError
 from dubcli.media.clock import read_packets
 from dubcli.media.jpeg import colour_matrix
 from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
-from dubcli.media.shown import Cropper, PixelAspect, frame_size, orientation
+from dubcli.media.shown import Cropper, PixelAspect, Shape, frame_size, orientation, usual_shape
 from dubcli.media.sound import summary
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import MediaInfo, VideoTrack, open_media, probe
@@ -135,10 +135,14 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
     problems: list[str] = []
     held: list[Tensor] = []
     index = 0
+    usual = usual_shape(info)
+    if usual is not None:
+        shown = Fraction(usual.width, usual.height) * usual.sample_aspect_ratio
+        reading.warnings.append(f"its aspect changes; all of it was scaled to its usual one, {float(shown):.2f}:1")
     with open_media(info.path) as container:
         stream = container.streams[info.video.index]
         stream.thread_type = "AUTO"
-        cropper = _SquareCropper(info.video, stream, wanted.sizes)
+        cropper = _SquareCropper(info.video, stream, wanted.sizes, usual)
         instants = Instants.of(wanted.frame_rule, CHUNK_SECONDS, wanted.frames, usual_seconds(stream))
         instants = replace(instants, start=info.start_seconds)
         demuxed = read_packets(container, [stream], info.start_seconds, problems)
@@ -191,9 +195,13 @@ class _Clock:
 
 
 class _SquareCropper:
-    """A decoded frame -> uint8 (3, crop, crop): square pixels, upright, short side 256, the centre."""
+    """A decoded frame -> uint8 (3, crop, crop): square pixels, upright, short side 256, the centre.
 
-    def __init__(self, video: VideoTrack, stream: Any, sizes: ModelSizes) -> None:
+    ``usual``: the shape to which all are scaled; None: each has its own.
+    """
+
+    def __init__(self, video: VideoTrack, stream: Any, sizes: ModelSizes, usual: Shape | None) -> None:
+        self._usual = usual
         self._aspect = PixelAspect(stream.codec_context, video.sample_aspect_ratio)
         self._shown = Cropper(video.crop, (video.width, video.height))
         self._sizes = sizes
@@ -203,7 +211,8 @@ class _SquareCropper:
         turn, matrix = orientation(frame), colour_matrix(frame)
         frame = self._shown(frame)
         short_side = self._sizes.eval_short_side
-        width, height = frame_size(frame.width, frame.height, self._aspect(), turn.transposed, short_side)
+        shape = self._usual or Shape(frame.width, frame.height, self._aspect())
+        width, height = frame_size(*shape, turn.transposed, short_side)
         if turn.transposed:
             width, height = height, width
         try:

@@ -30,7 +30,7 @@ def read_packets(container: Any, wanted: Sequence[Any], start_seconds: Fraction,
     Which other streams are read to compare clocks with depends on the file alone, so that a track gets the same times
     whatever else is decoded with it. What was wrong is named in ``problems``; a broken end ends it.
     """
-    clock = FilmClock(start_seconds, _trusted_end(container), problems)
+    clock = FilmClock(start_seconds, _trusted_end(container), problems, _latest_start(container))
     ours = {stream.index for stream in wanted}
     for packet in _demux(container, _compared(container, wanted), problems):
         clock.correct(packet)
@@ -56,7 +56,17 @@ def _has_index(container: Any) -> bool:
 
 
 def _trusted_end(container: Any) -> Fraction | None:
-    return Fraction(container.duration, av.time_base) if _has_index(container) and container.duration else None
+    """Where the last sound or picture ends on the container's clock, where a table of all times gives it."""
+    if not _has_index(container) or not container.duration:
+        return None
+    return Fraction(container.duration + (container.start_time or 0), av.time_base)
+
+
+def _latest_start(container: Any) -> Fraction | None:
+    """Up to where a stream may begin: Matroska's header says where, from its zero on, all ends."""
+    if "matroska" in container.format.name and container.duration:
+        return Fraction(container.duration, av.time_base)
+    return _trusted_end(container)
 
 
 def _demux(container: Any, streams: list[Any], problems: list[str]) -> Iterator[Any]:
@@ -100,8 +110,15 @@ class _StreamClock:
 class FilmClock:
     """Judges every packet's time stamps by the packets before it, in the order of the file."""
 
-    def __init__(self, start_seconds: Fraction, trusted_end_seconds: Fraction | None, problems: list[str]) -> None:
+    def __init__(
+        self,
+        start_seconds: Fraction,
+        trusted_end_seconds: Fraction | None,
+        problems: list[str],
+        latest_start_seconds: Fraction | None = None,
+    ) -> None:
         self._start, self._trusted_end, self._problems = start_seconds, trusted_end_seconds, problems
+        self._latest_start = latest_start_seconds or trusted_end_seconds
         self._streams: dict[int, _StreamClock] = {}
         self._offsets = [Fraction(0)]
 
@@ -135,13 +152,13 @@ class FilmClock:
         now = max((seconds for seconds in others if seconds is not None), default=None)
         if stream.last is None:
             expected = self._start if now is None else now
-            if abs(at - expected) <= LATE_START_SECONDS or self._is_trusted(at):
+            if abs(at - expected) <= LATE_START_SECONDS or self._is_trusted(at, self._latest_start):
                 return
         else:
             expected = (stream.last + duration) * stream.time_base
             if now is not None and abs(at - now) <= NEAR_SECONDS:
                 return
-            if expected < at and self._is_trusted(at):
+            if expected < at and self._is_trusted(at, self._trusted_end):
                 return
         here = raw * stream.time_base
         offset = min(self._offsets, key=lambda known: abs(here + known - expected))
@@ -152,6 +169,6 @@ class FilmClock:
             self._problems.append(f"the clock jumps by {jump:.3g} s at {where:.1f} s, which was taken out")
         stream.offset = round(offset / stream.time_base)
 
-    def _is_trusted(self, at_seconds: Fraction) -> bool:
-        """Whether a stamp lies within the length that a table of all times gives, so that nothing has jumped."""
-        return self._trusted_end is not None and self._start <= at_seconds <= self._start + self._trusted_end
+    def _is_trusted(self, at_seconds: Fraction, end_seconds: Fraction | None) -> bool:
+        """Whether a stamp lies within the length that the container gives, so that nothing has jumped."""
+        return end_seconds is not None and self._start <= at_seconds <= end_seconds

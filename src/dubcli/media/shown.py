@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 import av
+import av.error
 from av.sidedata.sidedata import Type
 
 from dubcli.media.header import WHOLE, Crop
+from dubcli.media.streams import MediaInfo, open_media
 
 _TICK = Fraction(1, 1000)
 # The long side is at most so many times the short one: a wrong pixel aspect must not make a frame of 100 megapixels.
 _LONGEST = 8
+_BROADCASTS = ("mpegts", "mpeg")
 # (transposed, flip_x, flip_y) of the four turns, by degrees counter-clockwise
 _TURNS = {(False, False, False): 0, (True, False, True): 90, (False, True, True): 180, (True, True, False): 270}
 
@@ -121,6 +126,49 @@ class PixelAspect:
         """Width over height of a stored pixel, now."""
         coded = self._coded() if self._follows else None
         return coded if coded is not None and coded > 0 else self._container_ratio
+
+
+class Shape(NamedTuple):
+    """What is shown of a frame, in stored pixels, and how wide a pixel is."""
+
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction
+
+
+def usual_shape(info: MediaInfo) -> Shape | None:
+    """The shape of most of a recording, by its key frames, which alone are decoded; None where it does not change.
+
+    Of other containers than broadcasts', whose header has one shape, None: they are not read.
+    """
+    video = info.video
+    if video is None or info.format not in _BROADCASTS:
+        return None
+    shown: Counter[Shape] = Counter()
+    before: tuple[Shape, int] | None = None
+    with open_media(info.path) as container, suppress(av.error.FFmpegError, IndexError):  # what can be read tells
+        stream = container.streams[video.index]
+        # in one thread: the aspect known with a frame is the frame's own
+        stream.thread_type, stream.codec_context.skip_frame = "NONE", "NONKEY"
+        aspect = PixelAspect(stream.codec_context, video.sample_aspect_ratio)
+        cropper = Cropper(video.crop, (video.width, video.height))
+        for packet in container.demux(stream):
+            for frame in _decoded(stream, packet):
+                shape = Shape(*cropper.size(frame), aspect())
+                at = before[1] if frame.pts is None and before is not None else frame.pts or 0
+                if before is not None:
+                    shown[before[0]] += max(0, at - before[1])
+                before = (shape, at)
+    if before is not None:
+        shown[before[0]] += 1
+    return shown.most_common(1)[0][0] if len(shown) > 1 else None
+
+
+def _decoded(stream: Any, packet: Any) -> list[Any]:
+    try:
+        return list(stream.codec_context.decode(packet if packet.size else None))
+    except av.error.FFmpegError:
+        return []
 
 
 class Filtered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,19 +14,23 @@ from dubcli.media.films import Film
 from dubcli.media.kinds import SOUND, as_read, kind_of
 from dubcli.media.languages import language_tag, met_by, regional_distance
 from dubcli.media.special import says_special
-from dubcli.media.streams import AudioTrack, MediaInfo, probe
+from dubcli.media.streams import AudioTrack, MediaInfo, probe, zero_beside
 
 _FLAGS = frozenset({"default"})  # of file names that players know and that say nothing of the sound
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenTrack:
-    """The track of one language: the file it is in (the video's own or another) and its stream."""
+    """The track of one language: the file it is in (the video's own or another) and its stream.
+
+    ``start_seconds``: where the film's zero is on that file's clock.
+    """
 
     language: str
     path: Path
     track: AudioTrack
     how: str
+    start_seconds: Fraction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +67,17 @@ def choose_track(tracks: Sequence[AudioTrack], language: str | None = None) -> A
     return found
 
 
-def refusal(track: AudioTrack) -> str | None:
+def refusal(track: AudioTrack, *, foreign: bool = False) -> str | None:
     """Why a track is taken for no language, whatever else there is; None where it may be."""
     if not track.decodable:
         return "FFmpeg has no decoder for it"
-    if track.foreign:
+    if track.foreign and not foreign:
         return f"sound of programme {track.program}, the picture is of another"
     return "commentary, description or the like" if track.special else None
 
 
-def _plain(tracks: Sequence[AudioTrack]) -> list[AudioTrack]:
-    return [track for track in tracks if refusal(track) is None]
+def _plain(tracks: Sequence[AudioTrack], *, foreign: bool = False) -> list[AudioTrack]:
+    return [track for track in tracks if refusal(track, foreign=foreign) is None]
 
 
 # Of several tracks in one language: (what is said for one, what is smaller of it), in this order.
@@ -114,6 +119,8 @@ def choose_tracks(
 ) -> dict[str, ChosenTrack]:
     """The track of each language that the film has, by manifest, else tag, else sidecar file (DESIGN section 2).
 
+    A dub that is in none of these is taken from another programme of the container, if there.
+
     ``regions``: {language: the tag with the region that is wished for it}, whose tracks come first.
     A language whose file cannot be used (a sidecar's, or what a manifest names) is left out, and ``problems`` says so.
     Raises InputError where that is the primary one, ``languages[0]``.
@@ -134,7 +141,7 @@ def choose_tracks(
     if assume_primary and primary not in chosen and primary not in film.without:
         untagged = [track for track in _plain(info.audio) if track.untagged]
         if len(untagged) == 1:
-            chosen[primary] = ChosenTrack(language=primary, path=info.path, track=untagged[0], how="assumed")
+            chosen[primary] = _chosen(primary, info, info, untagged[0], "assumed")
     return {language: chosen[language] for language in languages if language in chosen}
 
 
@@ -163,6 +170,7 @@ _HOW = {
     "sidecar": "by its file's name",
     "manifest": "by the manifest",
     "assumed": "by --assume-primary",
+    "programme": "by its tag, from another programme than the picture's",
 }
 
 
@@ -220,15 +228,21 @@ def _why_another(track: AudioTrack, other: ChosenTrack | None) -> str:
 def _find(film: Film, info: MediaInfo, language: str, languages: Sequence[str], region: str) -> ChosenTrack | None:
     if language in film.without:
         return None
-    named = _named(film, language, region)
-    return named or _tagged(info, language, languages, region) or _sidecar(film, language, languages, region)
+    return (
+        _named(film, info, language, region)
+        or _tagged(info, language, languages, region)
+        or _sidecar(film, info, language, languages, region)
+        # a dub can be compared with the primary track, which nothing else says to be the picture's
+        or (_tagged(info, language, languages, region, foreign=True) if language != languages[0] else None)
+    )
 
 
-def _named(film: Film, language: str, region: str) -> ChosenTrack | None:
+def _named(film: Film, info: MediaInfo, language: str, region: str) -> ChosenTrack | None:
     for named, path, index in film.named_tracks:
         if named != language:
             continue
-        tracks = [track for track in _audio_of(path) if index is None or track.index == index]
+        source = _probed(path)
+        tracks = [track for track in source.audio if index is None or track.index == index]
         if not tracks:
             where = "no audio stream" if index is None else f"no audio stream {index}"
             raise InputError(f"{path} has {where}, which the manifest names for {language}")
@@ -236,22 +250,30 @@ def _named(film: Film, language: str, region: str) -> ChosenTrack | None:
             raise InputError(f"{path}: no decoder for the stream that the manifest names for {language}")
         # a file of its own needs no stream number; of several tracks in it the language's own is meant
         match = _in_language(_plain(tracks), language, region) or tracks[0]
-        return ChosenTrack(language=language, path=path, track=match, how="manifest")
+        return _chosen(language, info, source, match, "manifest")
     return None
 
 
-def _audio_of(path: Path) -> tuple[AudioTrack, ...]:
-    """The sound tracks of a file beside the film. Raises InputError that names it."""
+def _chosen(language: str, film: MediaInfo, source: MediaInfo, track: AudioTrack, how: str) -> ChosenTrack:
+    start = film.start_seconds if source.path == film.path else zero_beside(film, source)
+    return ChosenTrack(language=language, path=source.path, track=track, how=how, start_seconds=start)
+
+
+def _probed(path: Path) -> MediaInfo:
+    """What a file beside the film holds. Raises InputError that names it."""
     try:
-        return probe(path).audio
+        return probe(path)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _tagged(info: MediaInfo, language: str, languages: Sequence[str], region: str) -> ChosenTrack | None:
-    free = [track for track in _plain(info.audio) if track.language in _tags_for(language, languages)]
+def _tagged(
+    info: MediaInfo, language: str, languages: Sequence[str], region: str, *, foreign: bool = False
+) -> ChosenTrack | None:
+    """``foreign``: of another programme than the picture's, which is taken where there is nothing else."""
+    free = [track for track in _plain(info.audio, foreign=foreign) if track.language in _tags_for(language, languages)]
     found = _in_language(free, language, region)
-    return None if found is None else ChosenTrack(language=language, path=info.path, track=found, how="tag")
+    return None if found is None else _chosen(language, info, info, found, "programme" if foreign else "tag")
 
 
 def _tags_for(language: str, languages: Sequence[str]) -> list[str]:
@@ -259,7 +281,7 @@ def _tags_for(language: str, languages: Sequence[str]) -> list[str]:
     return [tag for tag in met_by(language) if tag == language or tag not in languages]
 
 
-def _sidecar(film: Film, language: str, languages: Sequence[str], region: str) -> ChosenTrack | None:
+def _sidecar(film: Film, info: MediaInfo, language: str, languages: Sequence[str], region: str) -> ChosenTrack | None:
     """``<stem>.<lang>.<ext>`` beside the video; the language in any way in which it can be written."""
     tags = _tags_for(language, languages)
     found = [
@@ -268,10 +290,11 @@ def _sidecar(film: Film, language: str, languages: Sequence[str], region: str) -
         if (tag := language_tag(written)) in tags
     ]
     for _, _, path in sorted(found):
-        plain = _plain(_audio_of(path))
+        source = _probed(path)
+        plain = _plain(source.audio)
         if plain:
             track = _in_language(plain, language, region) or choose_track(plain)
-            return ChosenTrack(language=language, path=path, track=track, how="sidecar")
+            return _chosen(language, info, source, track, "sidecar")
     return None
 
 

@@ -26,6 +26,8 @@ from dubcli.media.special import is_special
 _TS_BYTES = 188
 _PACKETS_LOOKED_AT = 200
 _MATROSKA = frozenset({".mkv", ".mk3d", ".mka", ".webm"})
+_COUNT_FROM_ZERO = ("matroska", "mp4")
+_PRIMING_SECONDS = Fraction(1, 10)  # by which a codec's first samples may come before zero
 _HDR_TRANSFERS = {16: "HDR10 or PQ", 18: "HLG"}
 
 
@@ -216,6 +218,18 @@ def _duration_seconds(container: Any, path: Path) -> float | None:
 def start_of(container: Any) -> Fraction:
     """The zero of the film's own clock, in seconds of the container's timestamps."""
     return Fraction(container.start_time or 0, av.time_base)
+
+
+def zero_beside(film: MediaInfo, beside: MediaInfo) -> Fraction:
+    """The film's zero on the clock of a file beside it: where both count from one, a sound that begins late is late.
+
+    Matroska and MP4 count from the film's zero, and transport streams of one broadcast have one clock. Others, and
+    those whose sound would lie outside the film, begin with it: MPEG audio begins with its encoder's delay.
+    """
+    counts = any(name in beside.format for name in _COUNT_FROM_ZERO) or beside.format == film.format == "mpegts"
+    earliest, length = film.start_seconds - _PRIMING_SECONDS, film.duration_seconds
+    within = earliest <= beside.start_seconds and (length is None or beside.start_seconds - film.start_seconds < length)
+    return film.start_seconds if counts and within else beside.start_seconds
 
 
 def _is_picture(stream: Any) -> bool:

@@ -110,10 +110,10 @@ def _source(movie: Movie, track: Mapping[str, Any], sources: Sequence[Path]) -> 
 
 
 def _zero(movie: Movie, track: Mapping[str, Any]) -> Fraction | None:
-    """The film's zero on the clock of the track's file; None: that file's own start, of a file beside the film."""
-    start = movie.meta.get("start_seconds")
+    """The film's zero on the clock of the track's file; None, of earlier versions' files beside it: its own start."""
     own = track.get("path") not in (None, movie.meta["source"]["path"])
-    return None if own or start is None else Fraction(start)
+    start = track.get("start_seconds", None if own else movie.meta.get("start_seconds"))
+    return None if start is None else Fraction(start)
 
 
 def _seconds_in_track(item: TrackClip, track: Mapping[str, Any]) -> float:

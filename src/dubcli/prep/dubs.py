@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from itertools import chain
 from typing import Any
 
@@ -12,7 +11,7 @@ from dubcli.media.clip_mels import Float, Lag, Sink
 from dubcli.media.clock import read_packets
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
-from dubcli.media.streams import open_media, start_of
+from dubcli.media.streams import open_media
 from dubcli.media.stretch import Stretcher
 from dubcli.prep.config import SAME, SILENT, UNKNOWN, PrepConfig, kept_verdicts
 from dubcli.prep.sound import TrackMels, valid_clips
@@ -69,14 +68,14 @@ class TrackPass:
         self.mels.finish(n_clips)
 
 
-def decode_alone(one: TrackPass, start: Fraction | None, n_clips: int) -> None:
-    """Decode one track of its container and nothing else; ``start`` None: the clock of its own file.
+def decode_alone(one: TrackPass, n_clips: int) -> None:
+    """Decode one track of its container and nothing else, on the film's clock.
 
     Raises InputError when the file cannot be opened.
     """
     with open_media(one.choice.path) as container:
         stream = container.streams[one.choice.track.index]
-        zero = start_of(container) if start is None else start
+        zero = one.choice.start_seconds
         one.stereo = StereoTrack(stream, zero)
         for packet in chain(read_packets(container, [stream], zero, one.stereo.problems), [None]):
             for block in one.stereo.decode(packet):
@@ -161,9 +160,8 @@ def _gain(primary: TrackPass, one: TrackPass) -> float:
 
 def _decode_again(one: TrackPass, n_clips: int) -> None:
     assert one.stereo is not None
-    start = one.stereo.start_seconds
     one.again()
     try:
-        decode_alone(one, start, n_clips)
+        decode_alone(one, n_clips)
     except InputError as error:
         raise InputError(f"{one.choice.path}: {error}") from None

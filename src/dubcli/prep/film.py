@@ -74,7 +74,7 @@ def _prepare(film: OpenFilm, choice: Choice, report: Report) -> dict[str, Any]:
         n_clips = _clip_count(info, picture)
         for one in passes.values():
             if one.stereo is None:
-                decode_alone(one, info.start_seconds if one.choice.path == info.path else None, n_clips)
+                decode_alone(one, n_clips)
             else:
                 one.mels.finish(n_clips)
         left_out = check_dubs(passes, writer.drop_mel, config, n_clips)

@@ -57,10 +57,10 @@ def _add_one(
     # the file appears when the block ends
     with added_mel(movie.folder, language) as mel:
         one = TrackPass(choice, mel.append, traced=config.sync_check)
-        decode_alone(one, info.start_seconds if choice.path == info.path else None, movie.n_clips)
+        decode_alone(one, movie.n_clips)
         passes = {language: one}
         if config.sync_check or config.match_level:
-            passes = {config.primary: _primary_again(primary, info, movie.n_clips), language: one}
+            passes = {config.primary: _primary_again(primary, movie.n_clips), language: one}
         left_out = check_dubs(passes, lambda _: mel.truncate(0), config, movie.n_clips)
         mel.discarded = bool(left_out)
     if left_out:
@@ -78,7 +78,7 @@ def _add_one(
     return one, {}
 
 
-def _primary_again(choice: ChosenTrack, info: MediaInfo, n_clips: int) -> TrackPass:
+def _primary_again(choice: ChosenTrack, n_clips: int) -> TrackPass:
     one = TrackPass(choice, lambda rows: None, traced=True)
-    decode_alone(one, info.start_seconds if choice.path == info.path else None, n_clips)
+    decode_alone(one, n_clips)
     return one

@@ -40,6 +40,7 @@ def track_meta(one: TrackPass, film: Path, n_clips: int) -> dict[str, Any]:
         "sample_rate": track.sample_rate,
         "downmix_gain": {name: downmix_gain(name) for name in one.stereo.layouts},
         "program": track.program,
+        "start_seconds": float(one.choice.start_seconds),
         "valid_clips": list(valid_clips(one.stereo.first_sample, one.stereo.position, n_clips, one.lag)),
         "problems": summarise(one.stereo.problems + one.stereo.changed),
     }
@@ -86,6 +87,8 @@ def language_warnings(meta: dict[str, Any], config: PrepConfig) -> list[str]:
     for language, entry in meta["tracks"].items():
         if entry.get("sync", {}).get("status") == "unknown":
             found.append(f"{language}: sync unknown, too little is shared with {meta['primary']} to tell")
+        if entry["found_by"] == "programme":
+            found.append(f"{language}: from programme {entry['program']}, which is not the picture's")
         if entry["problems"]:
             found.append(f"{language}: {entry['problems'][0]}")
     return found

@@ -94,13 +94,15 @@ def _forget(cache: Path, movie: Movie, language: str) -> None:
 
 
 def _source(movie: Movie, language: str, root: Path | None) -> tuple[Path, Fraction | None]:
-    """The file of a track, and its film's zero; None where the track has a file, and so a clock, of its own."""
+    """The file of a track, and its film's zero on that file's clock; None: the file's own start."""
     track = movie.tracks[language]
     film = movie.meta["source"]
     recorded = Path(track["path"])
     own_file = str(recorded) != film["path"]
     wanted = None if own_file else str(film["fingerprint"])
-    start = None if own_file else Fraction(str(movie.meta.get("start_seconds", 0)))
+    # earlier versions did not say where the film begins on the clock of a file beside it
+    recorded_start = track.get("start_seconds", None if own_file else movie.meta.get("start_seconds", 0))
+    start = None if recorded_start is None else Fraction(str(recorded_start))
     if root is None:
         if not is_there(recorded):
             raise InputError(f"its source {recorded} is not there; if it was moved, give --source-root DIR")

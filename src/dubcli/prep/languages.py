@@ -63,6 +63,7 @@ def _add_one(
             passes = {config.primary: _primary_again(primary, movie.n_clips), language: one}
         left_out = check_dubs(passes, lambda _: mel.truncate(0), config, movie.n_clips)
         mel.discarded = bool(left_out)
+    one.trace = one.mels.trace = None  # 27 MB of a long film, which the other languages do not need
     if left_out:
         return one, left_out
 

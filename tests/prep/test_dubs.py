@@ -253,7 +253,7 @@ def test_matched_levels(dubav, tmp_path):
     shared = 0.3 * background(5, 13)
     tracks = [Track("eng", sound=shared, codec="pcm_f32le"), Track("spa", sound=shared / 4, codec="pcm_f32le")]
     make_film(tmp_path / "film.mkv", seconds=12.5, tracks=tracks)
-    dubav("prep", "film.mkv", "--lang", "en,es", "--match-level")
+    dubav("prep", "film.mkv", "--lang", "en,es", "--match-level", "--keep-same")
     (movie,) = Cache(tmp_path / "cache").movies
     assert movie.tracks["es"]["level_gain"] == pytest.approx(4, rel=0.01)
     assert "level_gain" not in movie.tracks["en"]

@@ -221,13 +221,13 @@ def test_a_late_dub_is_left_out_or_corrected(dubav, tmp_path):
     late = np.concatenate([np.zeros((2, RATE // 4), np.float32), shared], axis=1)[:, : shared.shape[1]]
     tracks = [Track("eng", sound=shared, codec="flac"), Track("spa", sound=late, codec="flac")]
     make_film(tmp_path / "film.mkv", seconds=16, tracks=tracks)
-    done = dubav("prep", tmp_path / "film.mkv", "--lang", "en,es")
+    done = dubav("prep", tmp_path / "film.mkv", "--lang", "en,es", "--keep-same")
     assert done.returncode == 0
     assert "es left out: off by 250 ms" in done.stderr
     (movie,) = Cache(tmp_path / "cache").movies
     assert movie.languages == ("en",)
     assert not (movie.folder / "mel.es.npy").exists()
-    dubav("prep", tmp_path / "film.mkv", "--lang", "en,es", "--fix-lag", "--cache", tmp_path / "fixed")
+    dubav("prep", tmp_path / "film.mkv", "--lang", "en,es", "--fix-lag", "--keep-same", "--cache", tmp_path / "fixed")
     (movie,) = Cache(tmp_path / "fixed").movies
     assert movie.tracks["es"]["fixed"]["lag_ms_at_start"] == pytest.approx(250, abs=1)
     difference = np.abs(movie.mel("es")[:4].astype(np.float32) - movie.mel("en")[:4].astype(np.float32))

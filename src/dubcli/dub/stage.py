@@ -345,8 +345,8 @@ class _Writer:
             self.held = np.zeros((len(original), 0), np.float32)
         gap = 0 if at is None else at - self.position
         if gap > SAMPLE_RATE // 100:
-            for length in (SAMPLE_RATE,) * (gap // SAMPLE_RATE) + (gap % SAMPLE_RATE,):
-                self._mix(np.zeros((len(original), length), np.float32))
+            for start in range(0, gap, SAMPLE_RATE):
+                self._mix(np.zeros((len(original), min(SAMPLE_RATE, gap - start)), np.float32))
         self._mix(original)
 
     def _mix(self, original: Sound) -> None:

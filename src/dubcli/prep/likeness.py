@@ -90,9 +90,12 @@ def _incoherent(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt, speed: float)
     """
     size, frames, edges = 512, 31, np.arange(4, 196, 8)
     coherences, levels = [], []
-    for window, other in aligned(primary, dub, lag_at):
+    for window, other, heard in aligned(primary, dub, lag_at):
+        heard = resampled(heard[None].astype(np.float32), speed, heard.size)[0]
         spectra = [_spectrogram(sound[0], size) for sound in (window, resampled(other, speed, other.shape[1]))]
         for first in range(0, len(spectra[0]) - frames + 1, frames):
+            if heard[first * size // 2 : (first + frames + 1) * size // 2].min() < 1:
+                continue  # not to be compared: nothing was kept of one of the two
             x, y = (spectrum[first : first + frames, :204] for spectrum in spectra)
             cross, power_x, power_y = (
                 np.add.reduceat(cells.sum(axis=0), edges) for cells in (x * y.conj(), np.abs(x) ** 2, np.abs(y) ** 2)
@@ -111,13 +114,18 @@ def _spectrogram(sound: Float, size: int) -> npt.NDArray[np.complex128]:
     return np.asarray(np.fft.rfft(frames * np.hanning(size), axis=1))
 
 
-def aligned(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt) -> Iterator[tuple[Float, Float]]:
-    """The original's windows, (2, samples) at 8 kHz, each with as long a piece of the dub about the same middle."""
+def aligned(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt) -> Iterator[tuple[Float, Float, npt.NDArray[np.bool_]]]:
+    """The original's windows, (2, samples) at 8 kHz, each with as long a piece of the dub about the same middle.
+
+    Third of which samples there is something of both.
+    """
+    length = WINDOW_SECONDS * RATE
     for start in sorted(primary.windows):
-        shift = lag_at(start / RATE + WINDOW_SECONDS / 2)
-        other = dub.around(start + round(shift * RATE), WINDOW_SECONDS * RATE)
+        at = start + round(lag_at(start / RATE + WINDOW_SECONDS / 2) * RATE)
+        other = dub.around(at, length)
         if other is not None:
-            yield primary.windows[start].astype(np.float32), other
+            both = primary.covers(start, length) & dub.covers(at, length)
+            yield primary.windows[start].astype(np.float32), other, both
 
 
 def pitch_kept(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt, speed: float) -> bool:
@@ -125,8 +133,8 @@ def pitch_kept(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt, speed: float) 
     step, reach = 0.0025, 40
     frequencies = np.exp(np.arange(np.log(120), np.log(3400), step))
     scores = np.zeros(2)
-    for pair in aligned(primary, dub, lag_at):
-        ours, theirs = (_fine_structure(window, frequencies) for window in pair)
+    for window, other, _ in aligned(primary, dub, lag_at):
+        ours, theirs = (_fine_structure(sound, frequencies) for sound in (window, other))
         # what was at f lies at f / speed where the pitch went with the speed
         for place, shift in enumerate((0, -round(np.log(speed) / step))):
             moved = np.roll(theirs, -shift, axis=1)[:, reach:-reach]

@@ -89,12 +89,22 @@ class SyncTrace:
         """(2, ``length``) samples at 8 kHz from ``start`` on, made of the windows; None where they lack half of it."""
         out = np.zeros((2, length), np.float32)
         covered = 0
-        for window_start, window in self.windows.items():
-            low, high = max(start, window_start), min(start + length, window_start + window.shape[1])
-            if low < high:
-                out[:, low - start : high - start] = window[:, low - window_start : high - window_start]
-                covered += high - low
+        for low, high, window_start in self._pieces(start, length):
+            out[:, low - start : high - start] = self.windows[window_start][:, low - window_start : high - window_start]
+            covered += high - low
         return out if covered >= length // 2 else None
+
+    def covers(self, start: int, length: int) -> npt.NDArray[np.bool_]:
+        """(``length``,): which of these samples a window has, and are no filling after the track's end."""
+        out = np.zeros(length, bool)
+        for low, high, _ in self._pieces(start, length):
+            out[low - start : max(low, min(high, self._position)) - start] = True
+        return out
+
+    def _pieces(self, start: int, length: int) -> list[tuple[int, int, int]]:
+        """(from, to, the window's start), in samples of the track, of what the windows have of a stretch."""
+        ends = ((max(start, at), min(start + length, at + window.shape[1]), at) for at, window in self.windows.items())
+        return [piece for piece in ends if piece[0] < piece[1]]
 
     def _add_energies(self) -> None:
         frames = self._pending.shape[1] // HOP - 1

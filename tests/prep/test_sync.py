@@ -97,9 +97,21 @@ def music():
     return sound, trace(0.3 * sound[:, : SECONDS * RATE] + 0.1 * speech(2))
 
 
-@pytest.mark.parametrize("speed", [1001 / 1000, 25 / 24, 24 / 25])
-@pytest.mark.parametrize("late_seconds", [0.0, 1.2])
-def test_another_speed_with_the_pitch_kept_is_told_by_the_onsets(music, speed, late_seconds):
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("late_seconds", "speed"),
+    [
+        (0.0, 1001 / 1000),
+        (1.2, 25 / 24),
+        (0.0, 24 / 25),
+        pytest.param(1.2, 1001 / 1000, marks=SLOW),
+        pytest.param(0.0, 25 / 24, marks=SLOW),
+        pytest.param(1.2, 24 / 25, marks=SLOW),
+    ],
+)
+def test_another_speed_with_the_pitch_kept_is_told_by_the_onsets(music, late_seconds, speed):
     stretched = vocoder(0.3 * music[0] + 0.1 * speech(3, SECONDS + 10), speed)
     sound = np.pad(stretched, ((0, 0), (round(late_seconds * RATE), 0)))[:, : SECONDS * RATE]
     report = estimate_sync(music[1], trace(sound), max_lag_ms=100)
@@ -112,7 +124,7 @@ def test_another_speed_with_the_pitch_kept_is_told_by_the_onsets(music, speed, l
         assert report.pitch_kept is True
 
 
-@pytest.mark.parametrize("speed", [25 / 24, 24 / 25])
+@pytest.mark.parametrize("speed", [pytest.param(25 / 24, marks=SLOW), 24 / 25])
 def test_noise_without_onsets_at_another_speed_is_unknown_rather_than_wrong(scene, speed):
     whole = 0.3 * scene[0][:, 10 * RATE :] + 0.3 * np.pad(speech(3), ((0, 0), (0, 10 * RATE)))
     report = estimate_sync(scene[1], trace(vocoder(whole, speed)[:, : SECONDS * RATE]))

@@ -112,7 +112,8 @@ def prep(
     there is not made again; a run that was killed goes on where it was.
     """
     from dubcli.jobs.options import JobOptions, parse_shard
-    from dubcli.prep import PrepConfig, left_out_counts, prepare
+    from dubcli.prep import PrepConfig, prepare
+    from dubcli.prep.stage import left_out_counts
 
     config = PrepConfig(
         languages=tuple(lang.split(",")),

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from dubcli.prep.config import PrepConfig
 
 if TYPE_CHECKING:
-    from dubcli.prep.stage import left_out_counts as left_out_counts
     from dubcli.prep.stage import prepare as prepare
 
-__all__ = ["PrepConfig", "left_out_counts", "prepare"]
+__all__ = ["PrepConfig", "prepare"]
 
 
 def __getattr__(name: str) -> Any:

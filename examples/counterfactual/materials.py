@@ -39,7 +39,13 @@ def prepare_all(study: Study, jobs: JobOptions, progress: Progress) -> None:
     """Clip caches. A dub over the wrong background is out of sync with everything, so that nothing is checked there."""
     languages = study.corpus.languages
     for name in study.corpora:
-        config = PrepConfig(languages=languages, cache=study.cache(name), sync_check=name != "wrong")
+        # a control's dubs are the original once more, on purpose
+        config = PrepConfig(
+            languages=languages,
+            cache=study.cache(name),
+            sync_check=name != "wrong",
+            keep_same=name in ("silent", "same"),
+        )
         _done(prepare([study.corpus_folder(name) / "films"], config, jobs, progress))
     config = PrepConfig(languages=languages, cache=study.heldout_cache, sync_check=False)
     _done(prepare([study.corpus_folder(MAIN) / "heldout"], config, jobs, progress))

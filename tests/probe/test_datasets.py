@@ -30,7 +30,7 @@ def features(tmp_path_factory):
 
 @pytest.fixture
 def probed(made, features, tmp_path, monkeypatch, capsys):
-    """``dubav probe TASK random`` of a miniature in an empty folder -> its only result."""
+    """``dubav probe TASK random`` of a miniature in an empty folder -> its last result."""
     monkeypatch.chdir(tmp_path)
 
     def run(task, layout, *options):
@@ -39,8 +39,9 @@ def probed(made, features, tmp_path, monkeypatch, capsys):
             app(["probe", task, "random", *map(str, data), *options, "--preset", "tiny", "--device", "cpu", "--json"])
         out, err = capsys.readouterr()
         assert not end.value.code, err
-        (result,) = json.loads(out)["results"]
-        return result
+        results = json.loads(out)["results"]
+        assert [one["modality"] for one in results] == MODALITIES.get(task, ["A"])
+        return results[-1]
 
     return run
 
@@ -50,6 +51,7 @@ def test_there_is_a_miniature_of_every_task():
     assert {task for task in TASKS if TASKS[task].hear} == set(miniatures.HEAR)
 
 
+MODALITIES = {"vggsound": ["A", "V", "AV"], "hmdb51": ["V"], "ucf101": ["V"]}
 FAST = ("esc50", "fsd50k")
 """Of HEAR's folders, which differ in little but their numbers of folds."""
 

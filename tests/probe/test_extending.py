@@ -105,14 +105,14 @@ def test_a_protocol_of_ones_own(command, tmp_path):
         assert err.count("dubav: ") == 1
 
 
-@pytest.mark.parametrize(("make", "modality"), [(hmdb51, ()), (ucf101, ()), (vggsound, ("--modality", "video"))])
-def test_a_video_model_from_outside_on_the_video_tasks(command, tmp_path, make, modality):
+@pytest.mark.parametrize(("make", "suffix"), [(hmdb51, ""), (ucf101, ""), (vggsound, "-v")])
+def test_a_video_model_from_outside_on_the_video_tasks(command, tmp_path, make, suffix):
     make(tmp_path / "set")
-    status, out, err = command(make.__name__, "video:video_model", "--data", "set", "--max-steps", "50", "--json",
-                               *modality)  # fmt: skip
+    status, out, err = command(make.__name__, "video:video_model", "--data", "set", "--max-steps", "50", "--json")
     assert status == 0, err
     (result,) = json.loads(out)["results"]
-    assert result["model"] == "video-video_model"
+    assert result["model"] == f"video-video_model{suffix}"
+    assert result["modality"] == "V"
     assert len(result["features"]["content_hash"]) == 64
     kept = np.load(next((tmp_path / "results" / "features").glob("*/*/features.npy")))
     assert kept.shape[1] == 512

@@ -74,7 +74,12 @@ ShotsOption = Annotated[
 DrawsOption = Annotated[int, typer.Option("--draws", help="Draws of clips for each number of shots.")]
 ModalityOption = Annotated[
     Optional[str],
-    typer.Option("--modality", metavar="audio|video|audio,video", help="[default: what the task is about]"),
+    typer.Option(
+        "--modality",
+        metavar="a,v,av",
+        help="Audio, video, both side by side: a result each, all on the same clips. [default: what the task is about; "
+        "VGGSound: all that the model has]",
+    ),
 ]
 FeaturesOption = Annotated[
     Optional[Path], typer.Option("--features", help="Folder that keeps features. [default: OUT/features]")
@@ -252,13 +257,14 @@ def _show_comparisons(found: Any) -> None:
 
 def _show_results(results: Any) -> None:
     from dubcli.cli.console import print_table
+    from dubcli.core.results import modality_of
 
     rows = [
-        (result.task, result.model, result.protocol, result.metric, _score(result), len(result.content["scores"]),
-         result.path)
+        (result.task, result.model, modality_of(result.content) or "-", result.protocol, result.metric, _score(result),
+         len(result.content["scores"]), result.path)
         for result in results
     ]  # fmt: skip
-    print_table(None, ("task", "model", "protocol", "metric", "score", "splits", "result"), rows)
+    print_table(None, ("task", "model", "M", "protocol", "metric", "score", "splits", "result"), rows)
 
 
 def _score(result: Any) -> str:
@@ -271,20 +277,33 @@ def _score(result: Any) -> str:
 
 def _show_tasks(config: Any, json: bool) -> int:
     from dubcli.cli.console import print_json, print_table
+    from dubcli.core.results import letters
     from dubcli.probe.listing import list_tasks
 
     rows = list_tasks(config)
     if json:
         print_json({"tasks": rows})
         return 0
-    columns = ("task", "type", "N in the paper", "N in the data", "metric", "protocol", "suite", "licence", "source")
+    columns = (
+        "task",
+        "type",
+        "M",
+        "N in the paper",
+        "N in the data",
+        "metric",
+        "protocol",
+        "suite",
+        "licence",
+        "source",
+    )
     print_table(
         "Tasks: those of the paper's table B5, clips of your own, and plug-ins",
         columns,
         [
             (
                 row["task"],
-                f"{row['kind']} ({'+'.join(row['modalities'])})",
+                row["kind"],
+                letters(row["modalities"]),
                 "/".join(map(str, row["classes_in_paper"])) or "-",
                 row["classes_in_data_text"],
                 row["metric"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from dubcli.probe.protocols import find_protocol
 
 DATA_KINDS = ("speech", "nospeech", "nospeech-test")
 SPLITS = ("all", "first")
-MODALITIES = ("audio", "video")
+MODALITIES = {"a": ("audio",), "v": ("video",), "av": ("audio", "video")}
+"""The paper's column M: the features that heads are given, of several side by side. Each is a result of its own."""
+_WORDS = {"audio": "a", "video": "v", "audio+video": "av"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,9 @@ class ProbeConfig:
     data after ``separate``, "nospeech-test" the test clips alone. ``splits``: "first" takes one of the train and test
     lists of HMDB51 and UCF101, which have three. ``chunks``: of features, as in EmbedConfig.
     ``shots``: train on this many clips per class, ``draws`` times each, instead of on all.
-    ``modalities``: None is what the task needs. ``allow_missing``: go on without clips that are not there or damaged.
+    ``modalities``: of MODALITIES, a result each, all on the clips that have every one of them; None is what the task is
+    about, and where that is both all that the model has. ("audio", "video") is ("av",), as in earlier versions.
+    ``allow_missing``: go on without clips that are not there or damaged.
     ``check_leakage``: compare the clips' contents across splits. ``again``: compute results that are there already.
     ``max_steps``: heads train for at most so many steps (a trial run; the protocols' own numbers are the paper's).
     ``fast_heads``: heads' products round to bfloat16 or TF32 inside. ``seed``: of heads and draws.
@@ -65,9 +70,8 @@ class ProbeConfig:
         check_chunk_rule(self.chunks)
         if any(shots < 1 for shots in self.shots) or self.draws < 1:
             raise UserError("--shots and --draws are at least 1; give for instance --shots 1,5,10 --draws 5")
-        wrong = [name for name in self.modalities or MODALITIES if name not in MODALITIES]
-        if wrong or self.modalities == ():
-            raise UserError(f"--modality is {','.join(self.modalities or ())!r}; give audio, video or audio,video")
+        if self.modalities is not None:
+            object.__setattr__(self, "modalities", parse_modalities(self.modalities))
         if self.max_steps is not None and self.max_steps < 1:
             raise UserError(f"--max-steps is {self.max_steps}; give 1 or more")
         object.__setattr__(self, "precision", parse_precision(self.precision))
@@ -80,6 +84,15 @@ class ProbeConfig:
     def feature_root(self) -> Path:
         """Where features are kept."""
         return self.features if self.features is not None else self.out / "features"
+
+
+def parse_modalities(given: Sequence[str]) -> tuple[str, ...]:
+    """Keys of MODALITIES, each once: ``a``, ``v``, ``av``, or audio, video, audio+video. Raises UserError."""
+    names = [name.strip().lower() for name in given]
+    names = ["av"] if names == ["audio", "video"] else [_WORDS.get(name, name) for name in names]
+    if not names or not set(names) <= set(MODALITIES):
+        raise UserError(f"--modality is {','.join(given)!r}; give some of a, v, av (audio, video, both side by side)")
+    return tuple(dict.fromkeys(names))
 
 
 def parse_shots(text: str | None) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,14 @@ from dubcli.probe.tasks.folder import slug
 
 @dataclass(frozen=True, kw_only=True)
 class ClipFeatures:
-    """``array``: float32 (clips, dim), a row per clip. ``failed``: why a clip, by its number, has none (zeros)."""
+    """``array``: float32 (clips, dim), a row per clip. ``failed``: why a clip, by its number, has none (zeros).
+
+    ``widths``: of the modalities that were asked for, side by side in that order; empty where there is one.
+    """
 
     array: np.ndarray
     failed: dict[int, str]
+    widths: tuple[int, ...] = ()
 
 
 def feature_folder(root: Path, model: str, task: str, clips: Sequence[Clip], identity: Sequence[Any]) -> Path:
@@ -67,14 +71,13 @@ def checkpoint_features(
         return ClipFeatures(array=np.zeros((len(clips), 0), dtype=np.float32), failed=uncut)
     features = embed_files(distinct, embedder, config, out=folder, options=options, progress=progress)
     found = matched(features, paths, config.modalities)
-    return ClipFeatures(array=found.array, failed={**found.failed, **uncut})
+    return replace(found, failed={**found.failed, **uncut})
 
 
 def matched(features: Features, paths: Sequence[str], modalities: Sequence[str]) -> ClipFeatures:
     """The rows of ``features`` that belong to ``paths``, by their names in ``items.csv``."""
     row_of = {str(item["path"]): row for row, item in enumerate(features.items)}
     rows = [row_of.get(path) for path in paths]
-    width = 0
     arrays = []
     failed: dict[int, str] = {}
     for modality in modalities:
@@ -87,14 +90,14 @@ def matched(features: Features, paths: Sequence[str], modalities: Sequence[str])
                 failed.setdefault(clip, "not among the features")
             elif not there[row]:
                 failed.setdefault(clip, str(features.items[row]["reason"]) or f"has no {modality}")
-        width += whole.shape[1]
         arrays.append(whole)
-    out = np.zeros((len(paths), width), dtype=np.float32)
+    widths = tuple(array.shape[1] for array in arrays)
+    out = np.zeros((len(paths), sum(widths)), dtype=np.float32)
     usable = [clip for clip in range(len(paths)) if clip not in failed]
     own = np.array([row_of[paths[clip]] for clip in usable], dtype=np.int64)
     if usable:
         out[usable] = np.concatenate([array[own] for array in arrays], axis=1)
-    return ClipFeatures(array=out, failed=failed)
+    return ClipFeatures(array=out, failed=failed, widths=widths)
 
 
 def embedded_features(folder: Path, clips: Sequence[Clip], modalities: Sequence[str]) -> tuple[ClipFeatures, str]:

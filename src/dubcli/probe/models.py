@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from dubcli.core.atomic import strict
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.models import PRESETS
 from dubcli.core.readings import readings_of
 from dubcli.core.trained import TrainedModel, random_trained
-from dubcli.embed import EmbedConfig, Embedder
+from dubcli.embed import EmbedConfig, Embedder, load_features
 from dubcli.embed.chunks import HALF
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import Progress
+from dubcli.probe.config import MODALITIES
 from dubcli.probe.features import (
     ClipFeatures,
     array_hash,
@@ -65,8 +67,14 @@ class Model:
     named_by_numbers = False
     """Whether the features are made before it is known what they are called."""
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those that it has features of: audio, video."""
+        raise NotImplementedError
+
     def identity(self) -> dict[str, Any]:
-        """What tells this model from another of the same name: ``content_hash`` and where it came from."""
+        """What tells this model from another of the same name: ``content_hash``, where it came from, and how it was
+        trained where that is known (``readings``; ``training``: its run's whole config)."""
         raise NotImplementedError
 
     def own_task(self, task: Task) -> TaskData | None:
@@ -78,7 +86,7 @@ class Model:
         return False
 
     def features(self, data: TaskData, modalities: Sequence[str], progress: Progress) -> ClipFeatures:
-        """Features of the task's clips, float32 (clips, dim)."""
+        """Features of the task's clips, float32 (clips, dim), of several modalities side by side in their order."""
         raise NotImplementedError
 
 
@@ -99,6 +107,11 @@ class CheckpointModel(Model):
             compile=None,
         )
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those of its backbones."""
+        return tuple(self.embedder.modalities)
+
     def identity(self) -> dict[str, Any]:
         """The checkpoint's content hash and config; ``epochs`` and ``film_set`` as in ``TrainedModel``."""
         return {
@@ -111,6 +124,7 @@ class CheckpointModel(Model):
             "film_set": self.trained.film_set,
             "readings": self._readings(),
             "precision": str(self.embedder.precision).removeprefix("torch."),
+            "training": strict(self.trained.config),
         }
 
     def _readings(self) -> dict[str, Any]:
@@ -149,6 +163,11 @@ class OutsideModel(Model):
         self.named_by_numbers = not model.content_hash
         self._hash = model.content_hash
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those it has functions for."""
+        return self.model.modalities
+
     def identity(self) -> dict[str, Any]:
         """The weights' content hash, or that of the features where nothing tells the weights."""
         return {"kind": self.kind, "argument": self.argument, "content_hash": self._hash}
@@ -166,7 +185,7 @@ class OutsideModel(Model):
         found = foreign_features(self.model, data.clips, modalities, folder, progress)
         if self.named_by_numbers:
             self._hash = array_hash(found.array)
-        return found
+        return replace(found, widths=tuple(self.model.widths[name] for name in modalities))
 
 
 class StoredModel(Model):
@@ -185,6 +204,14 @@ class StoredModel(Model):
         self.name = slug(f"features-{self.folder.resolve().name}")
         self._array: np.ndarray | None = None
         self._hash = ""
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those of the arrays that are there; the kit embeds sounds."""
+        if not self.embedded:
+            return ("audio",)
+        features = load_features(self.folder)
+        return tuple(name for name in MODALITIES["av"] if features.array(name) is not None)
 
     def own_task(self, task: Task) -> TaskData | None:
         """The kit's task, with its labels; None for a folder of ``dubav embed``."""

@@ -72,7 +72,8 @@ def existing(path: Path, identity: Mapping[str, Any]) -> ProbeResult | None:
     content = read_json(path)
     advice = "--again replaces it, another --out keeps both"
     made_with = {**_BEFORE_OPTIONS, **content.get("identity", {})}
-    require_same(made_with, identity, f"{path} was made with", advice)
+    names_differ = content.get("format", 1) >= FORMAT  # earlier ones did not know them all
+    require_same(made_with, identity, f"{path} was made with", advice, new_names_differ=names_differ)
     return ProbeResult(path=path, content=content)
 
 

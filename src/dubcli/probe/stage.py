@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
 import time
 import traceback
@@ -16,10 +17,12 @@ import torch
 from dubcli import __version__
 from dubcli.core.atomic import atomic_write
 from dubcli.core.machine import choose_devices
+from dubcli.core.results import letters
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.probe.checks import check_modalities, check_parts, without_failed
-from dubcli.probe.config import ProbeConfig
+from dubcli.probe.config import MODALITIES, ProbeConfig
+from dubcli.probe.features import ClipFeatures
 from dubcli.probe.fewshot import few_shot
 from dubcli.probe.models import Model, Settings, open_model
 from dubcli.probe.prepare import (
@@ -39,6 +42,9 @@ from dubcli.probe.tasks.find import left_aside, places_under
 from dubcli.probe.tasks.paper import PAPER
 from dubcli.probe.tasks.registry import TASKS, find_task, plugin_tasks
 from dubcli.probe.training import Training
+
+Loaded = tuple[TaskData, ClipFeatures]
+"""A task without the clips that cannot be embedded, and the features of the others."""
 
 
 def probe(
@@ -168,28 +174,53 @@ def _probe_task(
 
 
 def _probe_model(prepared: Prepared, model: Model, config: ProbeConfig, progress: Progress) -> list[ProbeResult]:
-    """Results of one model on one task: one, or one per number of shots. Features are made at most once."""
-    modalities = config.modalities or prepared.task.modalities
+    """Results of one model on one task: one per modality and number of shots. Features are made at most once, and all
+    results are of the same clips: those that have every modality asked for."""
+    asked = _asked(prepared.task, model, config)
+    needed = tuple(name for name in MODALITIES["av"] if any(name in MODALITIES[one] for one in asked))
     if model.needs_sounds:
-        check_modalities(prepared.data, modalities)
-    loaded: tuple[TaskData, np.ndarray] | None = None
+        check_modalities(prepared.data, needed)
+    loaded: Loaded | None = None
     if model.named_by_numbers:
         # what has no hash is named by its numbers, so they are read before it is known whether the result is there
-        loaded = _features(prepared, model, modalities, config, progress)
+        loaded = _features(prepared, model, needed, config, progress)
     results = []
-    for shots in config.shots or (None,):
-        name = model.name if shots is None else f"{model.name}-{shots}shot"
-        path = config.out / prepared.data.name / f"{name}.json"
-        identity = _identity(prepared, model, modalities, shots, config)
+    for one, shots in itertools.product(asked, config.shots or (None,)):
+        path = config.out / prepared.data.name / f"{result_name(model.name, prepared.task, one, shots)}.json"
+        identity = _identity(prepared, model, one, needed, shots, config)
         there = None if config.again else existing(path, identity)
         if there is not None:
             progress.message(f"{path} is there already; --again computes it again")
             results.append(there)
             continue
-        loaded = loaded or _features(prepared, model, modalities, config, progress)
+        loaded = loaded or _features(prepared, model, needed, config, progress)
         run = _Run(config=config, identity=identity, shots=shots, progress=progress)
-        results.append(_measure(prepared, loaded, model, run, path))
+        results.append(_measure(prepared, (loaded[0], _columns(loaded[1], one, needed)), model, run, path))
     return results
+
+
+def _asked(task: Task, model: Model, config: ProbeConfig) -> tuple[str, ...]:
+    """Keys of MODALITIES: those asked for, else what the task is about, of both all that the model has."""
+    if config.modalities is not None:
+        return config.modalities
+    about = tuple(name for name, parts in MODALITIES.items() if set(parts) <= set(task.modalities))
+    if len(about) == 1:
+        return about
+    return tuple(name for name in about if set(MODALITIES[name]) <= set(model.modalities)) or about
+
+
+def result_name(model: str, task: Task, modality: str, shots: int | None) -> str:
+    """``<model>[-a|-v|-av][-<n>shot]``: the modality stands in it unless it is the only one that the task is about."""
+    name = model if MODALITIES[modality] == task.modalities != MODALITIES["av"] else f"{model}-{modality}"
+    return name if shots is None else f"{name}-{shots}shot"
+
+
+def _columns(found: ClipFeatures, modality: str, needed: Sequence[str]) -> np.ndarray:
+    """The features of one key of MODALITIES, of those that stand side by side."""
+    if MODALITIES[modality] == tuple(needed):
+        return found.array
+    wanted = [name in MODALITIES[modality] for name in needed]
+    return found.array[:, np.repeat(wanted, found.widths)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,14 +235,14 @@ class _Run:
 
 def _features(
     prepared: Prepared, model: Model, modalities: Sequence[str], config: ProbeConfig, progress: Progress
-) -> tuple[TaskData, np.ndarray]:
+) -> Loaded:
     """The task without clips that cannot be embedded, and its features."""
     found = model.features(prepared.data, modalities, progress)
     data, array = without_failed(prepared.data, found.array, found.failed, allow=config.allow_missing)
     if found.failed:
         progress.message(f"{data.name}: {data.notes[-1]}")
         data = check_parts(data)
-    return data, array
+    return data, replace(found, array=array, failed={})
 
 
 def _measure(
@@ -220,6 +251,7 @@ def _measure(
     begun = time.monotonic()
     data, array = loaded
     config, protocol = run.config, run.identity["protocol"]
+    clips = fingerprint(data)
     if run.shots is not None:
         data = few_shot(data, run.shots, config.draws, config.seed)
     if find_protocol(protocol).needs_validation:
@@ -236,10 +268,11 @@ def _measure(
     content = {
         "task": data.name,
         "model": path.stem,
+        "modality": letters(run.identity["modalities"]),
         **summary(problem, scores),
-        "features": model.identity(),
+        "features": {"name": model.name, **model.identity()},
         "identity": run.identity,
-        "data": describe(prepared, data),
+        "data": {"fingerprint": clips, **describe(prepared, data)},
         "config": asdict(config) | {"data": str(config.data), "out": str(config.out), "features": str(config.features)},
         "seconds": round(time.monotonic() - begun, 3),
         "versions": {
@@ -291,7 +324,7 @@ def describe(prepared: Prepared, data: TaskData) -> dict[str, Any]:
 
 
 def _identity(
-    prepared: Prepared, model: Model, modalities: Sequence[str], shots: int | None, config: ProbeConfig
+    prepared: Prepared, model: Model, modality: str, needed: Sequence[str], shots: int | None, config: ProbeConfig
 ) -> dict[str, Any]:
     """What a result depends on; another value under the same name is not the same result."""
     return {
@@ -301,7 +334,8 @@ def _identity(
         "chunks": config.chunks,
         "data": fingerprint(prepared.data),
         "protocol": config.protocol or prepared.data.protocol or prepared.task.protocol,
-        "modalities": list(modalities),
+        "modalities": list(MODALITIES[modality]),
+        "clips_with": list(needed),
         "shots": shots,
         "draws": config.draws if shots is not None else None,
         "seed": config.seed,

@@ -1,9 +1,11 @@
 """A, V and AV of VGGSound in one command, on the same clips."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import soundfile
 
 from dubcli.cli.app import app
 from dubcli.core.checkpoint import model_entries, save_checkpoint
@@ -96,3 +98,36 @@ def test_spellings():
         assert ProbeConfig(modalities=tuple(given.split(","))).modalities == meant
     with pytest.raises(UserError, match="--modality is 'a,smell'; give some of a, v, av"):
         ProbeConfig(modalities=("a", "smell"))
+
+
+def test_a_video_without_sound_has_that_of_the_file_beside_it(tmp_path, capsys):
+    """As people have it who took the sounds out: silent videos, WAV files in another folder, one of them missing."""
+    rows = []
+    for first, label in enumerate(("dog barking", "rain")):
+        for number in range(4):
+            name = f"abcdefghij{first}_{number:06d}"
+            own = number == 3  # the test clips have sound of their own, and other sound beside them
+            film(tmp_path / "set" / "video" / f"{name}.mp4", 4 * first + number, [Track(codec="aac")] if own else [])
+            if (first, number) != (0, 0):
+                tone = tmp_path / "set" / "audio" / f"{name}.wav"
+                tone.parent.mkdir(exist_ok=True)
+                soundfile.write(tone, np.sin(np.arange(48000) * (0.02 + 0.01 * number)), 48000)
+            rows.append(f'abcdefghij{first},{number},"{label}",{"test" if own else "train"}')
+    text(tmp_path / "set" / "vggsound.csv", *rows)
+
+    def run(modality):
+        with pytest.raises(SystemExit) as end:
+            app(["probe", "vggsound", "random:tiny", "--data", str(tmp_path / "set"), "--out", str(tmp_path / modality),
+                 "--device", "cpu", "--max-steps", "2", "--modality", modality, "--json"])  # fmt: skip
+        out, err = capsys.readouterr()
+        assert not end.value.code, err
+        (result,) = json.loads(out)["results"]
+        return result["data"]["clips"], err
+
+    for modality in ("av", "a"):
+        clips, err = run(modality)
+        assert clips == 7
+        assert "videos have no sound; that of the sound files beside them is taken" in err
+        assert err.count("no sound track") == 2  # once by name, once counted
+    shutil.rmtree(tmp_path / "set" / "audio")
+    assert run("v")[0] == 8

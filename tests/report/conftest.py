@@ -15,7 +15,8 @@ LANGUAGES = ("en", "fr")
 CLIPS = 4
 
 
-def write_result(folder, task, model, mean, *, std=None, variant=None, metric="top1_acc", **more):
+def write_result(folder, task, model, mean, *, std=None, variant=None, metric="top1_acc", right=None, **more):
+    """A results file. With ``right``, one bool per test clip, the predictions of two classes beside it."""
     path = folder / task / f"{model}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
@@ -25,15 +26,37 @@ def write_result(folder, task, model, mean, *, std=None, variant=None, metric="t
         "mean": mean,
         "std": std,
         "scores": [mean],
+        "splits": [{"name": "test"}],
         "protocol": {"name": "hear"},
+        "identity": {"seed": 0},
         "features": {"variant": variant} if variant else {},
         **more,
     }
+    if right is not None:
+        content = {"kind": "multiclass", "classes": ["dog", "<b>rain</b>"], "modality": "A", "format": 2} | content
     path.write_text(json.dumps(content))
-    if "labels" in more:
-        arrays = {"test.labels": np.array(more["labels"]), "test.scores.0": np.eye(2)[more["guesses"]]}
+    if right is not None:
+        labels = np.arange(len(right)) % 2
+        arrays = {
+            "clips": np.array([f"{number}.wav" for number in range(len(right))]),
+            "test.rows": np.arange(len(right)),
+            "test.labels": labels,
+            "test.scores.0": np.eye(2)[np.where(right, labels, 1 - labels)],
+        }
         np.savez(path.with_suffix(".predictions.npz"), **arrays)
     return path
+
+
+def trained(seed=0, **more):
+    """``features`` of a model whose training is known."""
+    features = {
+        name: more.pop(name) for name in ("content_hash", "film_set", "epochs", "preset", "name") if name in more
+    }
+    training = {"variant": more.get("variant", "efj"), "seed": seed, "out": f"runs/{seed}", **more}
+    return {
+        "kind": "checkpoint", "variant": training["variant"], "preset": "tiny", "epochs": 10, "film_set": "f",
+        "content_hash": f"hash{sorted(training.items())}", "training": training, **features,
+    }  # fmt: skip
 
 
 def write_run(folder, variant="fr"):
@@ -84,14 +107,10 @@ def project(film, tmp_path_factory):
     model = DubModel(parse_variant("fr", "en", ["fr"]), "tiny")
     save_checkpoint(run / "ckpt.pt", model_entries(model, mel_mean=-6.0, mel_std=5.0, config={"variant": "fr"}))
     results = root / "results"
-    predicted = {
-        "kind": "multiclass",
-        "classes": ["dog", "<b>rain</b>"],
-        "labels": [0, 0, 0, 1],
-        "guesses": [0, 1, 0, 1],
-    }
     for model_name, mean in (("mono-ckpt", 0.5), ("fr-ckpt", 0.75), ("random-seed0", 0.25)):
-        write_result(results, "esc50", model_name, mean, std=0.01, variant=model_name.split("-")[0], **predicted)
+        right = np.arange(80) < round(80 * mean)
+        write_result(results, "esc50", model_name, mean, std=0.01, variant=model_name.split("-")[0], right=right,
+                     interval=[mean - 0.1, mean + 0.1])  # fmt: skip
     for epoch, mean in ((2, 0.6), (4, 0.7)):
         write_result(results, "esc50", f"fr-epoch-{epoch:02d}", mean, std=0.02, variant="fr")
     write_result(results, "fluent-speech-commands", "fr-ckpt", 0.4, variant="fr")

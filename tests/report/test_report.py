@@ -11,10 +11,12 @@ import torch
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
 from dubcli.report import ReportConfig, report
+from dubcli.report.belief import Predictions
 from dubcli.report.collect import collect
 from dubcli.report.paper import KINDS_1, KINDS_2, TABLE_1, TABLE_2, VARIANTS
 from dubcli.report.plots import confusion
-from dubcli.report.tables import mark, score_tables, table_b4
+from dubcli.report.scores import score_tables
+from dubcli.report.tables import table_b4
 from helpers.caches import TAGS, make_cache
 from report.conftest import write_result
 
@@ -25,9 +27,9 @@ def cells(table, task):
 
 
 def test_table_1_has_means_spreads_marks_and_the_papers_values(project):
-    tables = {table.key: table for table in score_tables(collect([project]).results, with_paper=True)}
+    tables = {table.key: table for table in score_tables(collect([project]).results, Predictions(), with_paper=True)}
     esc50 = cells(tables["table1"], "esc50")
-    assert [name for name in tables["table1"].columns if name not in ("task", "type", "metric")] == [
+    assert [name for name in tables["table1"].columns if name not in ("task", "type", "M", "metric", "chance")] == [
         "random", "mono", "fr",
     ]  # fmt: skip
     assert (esc50["fr"].text, esc50["fr"].mark, esc50["fr"].paper) == ("0.750±0.010", "best", "0.575±0.031")
@@ -40,9 +42,9 @@ def test_table_1_has_means_spreads_marks_and_the_papers_values(project):
 def test_seeds_of_one_run_stand_in_one_column(tmp_path):
     for seed, mean in enumerate((0.2, 0.4, 0.6)):
         write_result(tmp_path, "esc50", f"efj-seed{seed}-ckpt", mean, variant="efj")
-    (table,) = score_tables(collect([tmp_path]).results, with_paper=False)
+    (table,) = score_tables(collect([tmp_path]).results, Predictions(), with_paper=False)
     assert cells(table, "esc50")["efj"].text == "0.400±0.200"
-    assert "3 seeds" in table.note
+    assert "(efj: 0, 1, 2, by their names alone)" in table.note
 
 
 def test_protocols_stand_in_rows_of_their_own_and_nothing_counts_twice(tmp_path):
@@ -50,7 +52,7 @@ def test_protocols_stand_in_rows_of_their_own_and_nothing_counts_twice(tmp_path)
     write_result(tmp_path / "knn", "esc50", "efj-ckpt", 0.6, variant="efj", protocol={"name": "knn"})
     (tmp_path / "again").symlink_to(tmp_path / "knn")
     found = collect([tmp_path, tmp_path / "knn" / "esc50", tmp_path / "again"])
-    (table,) = score_tables(found.results, with_paper=False)
+    (table,) = score_tables(found.results, Predictions(), with_paper=False)
     assert [[row[0].text, row[-1].text] for row in table.rows] == [["esc50 (hear)", "0.200"], ["esc50 (knn)", "0.600"]]
 
 
@@ -71,12 +73,6 @@ def test_the_papers_task_names_are_those_of_probe():
     assert {*KINDS_1, *KINDS_2} <= set(TASKS)
 
 
-def test_marks():
-    assert mark({"a": 1.0, "b": 2.0, "c": 2.0}) == {"a": "worst", "b": "best", "c": "best"}
-    assert mark({"a": 1.0}) == {}
-    assert mark({"a": 1.0, "b": 1.0}) == {}
-
-
 def test_language_subsets(project):
     table = table_b4(collect([project / "cache"]).caches, with_paper=True)
     assert [[cell.text for cell in row] for row in table.rows] == [["EN+FR", "1", "0.00"]]
@@ -95,8 +91,8 @@ def test_language_subsets_of_25_languages(tmp_path):
 
 def test_confusion_counts_predictions(project):
     result = next(result for result in collect([project]).results if result.model == "mono-ckpt")
-    matrix, classes = confusion(result)
-    assert matrix.tolist() == [[2, 1], [0, 1]]
+    matrix, classes = confusion(result, Predictions())
+    assert matrix.tolist() == [[20, 20], [20, 20]]
     assert classes == ["dog", "<b>rain</b>"]
 
 
@@ -114,10 +110,10 @@ def test_all_files_are_written(project, tmp_path):
         assert len({len(row) for row in rows}) == 1
     assert len(list((tmp_path / "out").glob("*.png"))) == len(summary.plots)
     text = (tmp_path / "out" / "report.md").read_text()
-    assert "**0.750±0.010** (0.575±0.031)" in text
-    assert "| fluent-speech-commands | fr | 0.400 (0.402) | 0.300 (0.284) |" in text
+    assert "**0.750±0.010** [0.650 to 0.850] (0.575±0.031)" in text
+    assert "| fluent-speech-commands |  | fr | 0.400 (0.402) | 0.300 (0.284) |" in text
     d6 = (tmp_path / "out" / "tableD6.csv").read_text()
-    assert d6.splitlines()[0] == "task,model,+Speech,+Speech (paper),-Speech,-Speech (paper)"
+    assert d6.splitlines()[0] == "task,M,model,+Speech,+Speech (paper),-Speech,-Speech (paper)"
 
 
 def test_the_page_needs_no_network_and_escapes_names(project, tmp_path):

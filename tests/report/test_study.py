@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from dubcli.report import plots
+from dubcli.report.belief import Predictions
 from dubcli.report.collect import collect
-from dubcli.report.film_sets import flagged
-from dubcli.report.tables import score_tables
+from dubcli.report.scores import score_tables
 
 
 def result(folder, model, mean, *, epochs=None, film_set="", variant="mono"):
@@ -58,7 +58,7 @@ def test_columns_of_different_films_are_flagged(tmp_path, other):
     result(tmp_path, "mono-ckpt", 0.5, film_set="aaa")
     result(tmp_path, "es-ckpt", 0.6, film_set=other, variant="es")
     results = collect([tmp_path]).results
-    (table,) = flagged(score_tables(results, with_paper=False), results)
+    (table,) = score_tables(results, Predictions(), with_paper=False)
     assert ("NOT TRAINED ON THE SAME FILMS" in table.note) == (other == "bbb")
     if other == "bbb":
-        assert table.note.endswith("(es: bbb; mono: aaa).")
+        assert table.note.endswith("(mono: aaa; es: bbb).")

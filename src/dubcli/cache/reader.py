@@ -136,16 +136,17 @@ class Cache:
 
     Args:
         path: the folder.
+        damaged: takes a line for each movie that cannot be read, which is then left out.
 
     Raises:
-        UserError: it is no cache, or one of another format version.
+        UserError: it is no cache, or one of another format version; a movie cannot be read and ``damaged`` is None.
 
     >>> movie = Cache("cache").movies[0]
     >>> movie.n_clips, movie.languages, movie.mel("es").shape
     (7, ('en', 'es'), (7, 2, 96, 280))
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, damaged: list[str] | None = None) -> None:
         self.path = Path(path)
         file = self.path / layout.CACHE_FILE
         if not file.is_file():
@@ -157,7 +158,14 @@ class Cache:
                 f"{file} is of format {version}, this dubav reads format {layout.FORMAT_VERSION}; "
                 "prepare the films again into another folder with --cache"
             )
-        self.movies = [Movie(folder) for folder in self._folders()]
+        self.movies: list[Movie] = []
+        for folder in self._folders():
+            try:
+                self.movies.append(Movie(folder))
+            except UserError as error:
+                if damaged is None:
+                    raise
+                damaged.append(str(error))
 
     def _folders(self) -> list[Path]:
         root = self.path / layout.MOVIES_FOLDER

@@ -209,7 +209,7 @@ def _compare(paths: list[Path], json: bool) -> int:
     from dataclasses import asdict
 
     from dubcli.cli.console import print_json
-    from dubcli.probe.compare import compare_all
+    from dubcli.core.compare import compare_all
 
     found = compare_all(paths)
     if json:

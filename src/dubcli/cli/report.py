@@ -35,6 +35,9 @@ SourcesOption = Annotated[
     Optional[list[Path]],
     typer.Option("--sources", help="Folder of the films, for players, if they were moved. May be repeated."),
 ]
+AgainstOption = Annotated[
+    str, typer.Option("--against", help="The column that each row's highest is held against, class by class.")
+]
 TitleOption = Annotated[str, typer.Option("--title", help="Of the page.")]
 
 
@@ -47,6 +50,7 @@ def report(
     gallery_clips: GalleryClipsOption = 60,
     sources: SourcesOption = None,
     title: TitleOption = "dubav report",
+    against: AgainstOption = "mono",
     device: DeviceOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -54,8 +58,9 @@ def report(
     """Make tables, plots and one HTML page from runs and results.
 
     Writes OUT/index.html (one file, no network), report.md, a CSV per table and a PNG per plot: the paper's tables 1
-    and 2 with best and worst marked, D6, curves over training, scores by epoch, confusion matrices; from a clip cache
-    the language subsets (B4) and durations (B1), and with a run a gallery of what is near to what.
+    and 2 with intervals, chance and what paired tests tell apart, D6, differences by class, curves over training,
+    scores by epoch, confusion matrices; from a clip cache the language subsets (B4) and durations (B1), and with a run
+    a gallery of what is near to what.
     """
     from dubcli.cli.console import make_progress, print_json, warn
     from dubcli.report import ReportConfig
@@ -68,11 +73,14 @@ def report(
         gallery_clips=gallery_clips,
         sources=tuple(sources or ()),
         title=title,
+        against=against,
         device=device,
     )
     summary = make_report(paths, out, config, make_progress(quiet=quiet or json))
     for reason in summary.ignored:
         warn(f"left out: {reason}")
+    for note in summary.notes:
+        warn(note)
     if json:
         print_json(
             {
@@ -83,6 +91,7 @@ def report(
                 "runs": summary.runs,
                 "caches": summary.caches,
                 "ignored": summary.ignored,
+                "notes": summary.notes,
             }
         )
     else:

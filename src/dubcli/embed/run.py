@@ -26,7 +26,7 @@ from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.inputs import BlockPlan, Ignored, MediaItem, check_inputs, file_item, list_items, write_plan
 from dubcli.embed.store import Features, load_features, open_work_folder, read_table, write_features
-from dubcli.embed.summary import EmbedSummary, tell
+from dubcli.embed.summary import EmbedSummary, tell, tell_repeated
 from dubcli.errors import UserError
 from dubcli.jobs.call import NO_ROOM
 from dubcli.jobs.options import JobOptions
@@ -152,6 +152,7 @@ def _embed_items(
         if error.errno not in NO_ROOM:
             raise
         raise UserError(f"cannot write to {out}: {NO_ROOM[error.errno]}; make room and run it again") from None
+    tell_repeated(summary, progress)
     summary.elapsed_seconds = time.monotonic() - begun
     return summary
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from dubcli.errors import UserError
@@ -20,6 +21,7 @@ class EmbedSummary(JobSummary):
     ok_inputs: int = 0
     skipped_inputs: int = 0
     failed_inputs: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
 
     @property
     def ok(self) -> int:
@@ -58,11 +60,15 @@ class EmbedSummary(JobSummary):
 
 
 def tell(outcome: Outcome, summary: EmbedSummary, options: JobOptions, progress: Progress) -> None:
-    """Show a failure or a warning. Raises UserError when more inputs failed than ``options`` bear."""
-    if outcome.status == FAILED:
-        progress.message(f"failed: {outcome.key}: {outcome.reason}")
-    elif outcome.warning:
-        progress.message(f"warning: {outcome.key}: {outcome.warning}")
+    """Show a failure or a warning, of those with the same reason the first; ``tell_repeated`` counts the others.
+
+    Raises UserError when more inputs failed than ``options`` bear.
+    """
+    what, why = ("failed", outcome.reason) if outcome.status == FAILED else ("warning", outcome.warning)
+    if why:
+        summary.reasons[f"{what}: {why}"] += 1
+        if summary.reasons[f"{what}: {why}"] == 1:
+            progress.message(f"{what}: {outcome.key}: {why}")
     limit = options.failure_limit
     if limit is None or summary.failed <= limit:
         return
@@ -71,3 +77,10 @@ def tell(outcome: Outcome, summary: EmbedSummary, options: JobOptions, progress:
     raise UserError(
         f"{summary.failed} inputs failed, more than --max-failures {limit}; the last: {outcome.key}: {outcome.reason}"
     )
+
+
+def tell_repeated(summary: EmbedSummary, progress: Progress) -> None:
+    """A line for each reason that several inputs had: what a dataset lacks is told once, not file by file."""
+    for reason, count in summary.reasons.items():
+        if count > 1:
+            progress.message(f"{reason}: {count} files in all; items.csv names them")

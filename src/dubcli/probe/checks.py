@@ -113,7 +113,7 @@ def check_modalities(data: TaskData, modalities: Collection[str]) -> None:
     Names tell which clips are sounds. Whether videos have sound and pictures is seen in some of them, spread over all.
     """
     films = [clip.path for clip in data.clips if kind_of(clip.path) != SOUND]
-    some_sound = len(films) < len(data.clips)
+    some_sound = len(films) < len(data.clips) or any(clip.sound is not None for clip in data.clips)
     for modality in modalities if films else ():
         if modality == "video" or not some_sound:
             _check_streams(data, films[:: -(-len(films) // _LOOKED_INTO)], modality)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,57 @@ def checkpoint_features(
     distinct = sorted(set(filter(None, paths)))
     if not distinct:
         return ClipFeatures(array=np.zeros((len(clips), 0), dtype=np.float32), failed=uncut)
-    features = embed_files(distinct, embedder, config, out=folder, options=options, progress=progress)
-    found = matched(features, paths, config.modalities)
+
+    def embed(files: Sequence[str], wanted: EmbedConfig, out: Path) -> Features:
+        return embed_files(files, embedder, wanted, out=out, options=options, progress=progress)
+
+    features = embed(distinct, config, folder)
+    sounds = _sounds_beside(clips, paths, features) if "audio" in config.modalities else {}
+    if sounds:
+        progress.message(f"{len(sounds)} videos have no sound; that of the sound files beside them is taken")
+        files = sorted({*map(str, sounds.values())})
+        beside = embed(files, replace(config, modalities=("audio",)), folder.with_name(f"{folder.name}-sounds"))
+        found = _matched_with_sounds(features, beside, paths, sounds, config.modalities)
+    else:
+        found = matched(features, paths, config.modalities)
     return replace(found, failed={**found.failed, **uncut})
+
+
+def _sounds_beside(clips: Sequence[Clip], paths: Sequence[str], features: Features) -> dict[int, Path]:
+    """The sounds beside those clips, by number, in whose own files none was found."""
+    row_of = {str(item["path"]): row for row, item in enumerate(features.items)}
+    there = features.has("audio")
+    return {
+        number: clip.sound
+        for number, (clip, path) in enumerate(zip(clips, paths, strict=True))
+        if clip.sound is not None and path and not (path in row_of and there[row_of[path]])
+    }
+
+
+def _matched_with_sounds(
+    features: Features, beside: Features, paths: Sequence[str], sounds: Mapping[int, Path], modalities: Sequence[str]
+) -> ClipFeatures:
+    """As ``matched``, with the audio of the clips in ``sounds`` from the features of these files."""
+    parts = []
+    for modality in modalities:
+        if modality == "video":
+            part = matched(features, paths, (modality,))
+        else:
+            others = matched(beside, [str(sounds.get(number, "")) for number in range(len(paths))], ("audio",))
+            none_own = features.audio is None  # no video has sound
+            part = others if none_own else matched(features, paths, ("audio",))
+            array = part.array.copy()
+            array[list(sounds)] = others.array[list(sounds)]
+            failed = {number: why for number, why in part.failed.items() if number not in sounds}
+            failed |= {number: why for number, why in others.failed.items() if number in sounds}
+            part = replace(part, array=array, failed=failed)
+        parts.append(part)
+    together: dict[int, str] = {}
+    for part in parts:
+        together |= {number: why for number, why in part.failed.items() if number not in together}
+    array = np.concatenate([part.array for part in parts], axis=1)
+    array[list(together)] = 0
+    return ClipFeatures(array=array, failed=together, widths=tuple(part.array.shape[1] for part in parts))
 
 
 def matched(features: Features, paths: Sequence[str], modalities: Sequence[str]) -> ClipFeatures:

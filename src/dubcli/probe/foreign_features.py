@@ -100,8 +100,7 @@ def _sound_batches(
     waiting: list[np.ndarray] = []
     for number, clip in enumerate(clips):
         try:
-            path = _at_rate(segment_file(clip, segments), model.sample_rate)
-            waveform = _mono(path, model.sample_rate)
+            waveform = _heard(clip, segments, model.sample_rate)
         except InputError as error:
             failed[number] = str(error)
             continue
@@ -113,6 +112,16 @@ def _sound_batches(
         waiting.append(waveform)
     if waiting:
         yield numbers, np.stack(waiting)
+
+
+def _heard(clip: Clip, segments: Path | None, sample_rate: int) -> np.ndarray:
+    """The clip's sound, else that beside a video without one. Raises InputError where there is neither."""
+    try:
+        return _mono(_at_rate(segment_file(clip, segments), sample_rate), sample_rate)
+    except InputError:
+        if clip.sound is None:
+            raise
+        return _mono(clip.sound, sample_rate)
 
 
 def _mono(path: Path, sample_rate: int) -> np.ndarray:

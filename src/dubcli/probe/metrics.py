@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dubcli.core.answers import mean_average_precision, right_answers
 from dubcli.probe.problem import Problem
 
 Array = np.ndarray[Any, Any]
@@ -41,14 +42,6 @@ def chroma(labels: Array, predictions: tuple[Array, ...], classes: Sequence[Any]
     return float((note[predictions[0].argmax(axis=1)] == note[labels]).mean())
 
 
-def right_answers(labels: Array, predictions: tuple[Array, ...], kind: str) -> Array:
-    """(rows,) bool: where ``top1`` counts."""
-    best = np.stack([part.argmax(axis=1) for part in predictions], axis=1)
-    if kind == "multilabel":
-        return np.asarray(labels[np.arange(len(labels)), best[:, 0]].astype(bool))
-    return np.asarray((best == labels.reshape(len(labels), -1)).all(axis=1))
-
-
 def per_class(problem: Problem, predictions: tuple[Array, ...], rows: Array) -> list[dict[str, Any]]:
     """Of each class its name, test clips and score: share found (multiclass), average precision (multilabel).
 
@@ -70,44 +63,6 @@ def per_class(problem: Problem, predictions: tuple[Array, ...], rows: Array) -> 
     return found
 
 
-class AveragePrecision:
-    """Average precision of the classes that occur, each clip counted as often as a weight says.
-
-    labels: (clips, classes) 0 and 1; scores: (clips, classes). Clips of equal score count together, as scikit-learn's
-    average_precision_score has it.
-    """
-
-    def __init__(self, labels: Array, scores: Array) -> None:
-        self._ranked = []
-        for number in np.flatnonzero(labels.any(axis=0)):
-            order = np.argsort(-scores[:, number], kind="stable")
-            ranked = scores[order, number]
-            ends = np.searchsorted(-ranked, -ranked, side="right") - 1
-            hits = np.flatnonzero(labels[order, number])
-            self._ranked.append((order, hits, ends[hits]))
-
-    def __call__(self, weights: Array) -> Array:
-        """(draws, clips) -> (classes that occur, draws); NaN for a class that a draw does not hold."""
-        found = np.full((len(self._ranked), len(weights)), np.nan)
-        for row, (order, hits, ends) in enumerate(self._ranked):
-            drawn = weights[:, order]
-            all_above = drawn.cumsum(axis=1)
-            mine = drawn[:, hits]
-            right_above = mine.cumsum(axis=1)
-            # the last hit at or above the end of each hit's group of equal scores
-            last = np.searchsorted(hits, ends, side="right") - 1
-            with np.errstate(invalid="ignore", divide="ignore"):
-                precision = np.where(all_above[:, ends] > 0, right_above[:, last] / all_above[:, ends], 0.0)
-                found[row] = (precision * mine).sum(axis=1) / mine.sum(axis=1)
-        return found
-
-
-def mean_average_precision(labels: Array, scores: Array) -> float:
-    """Macro mean over the classes that occur; NaN where none does. (clips, classes) both."""
-    found = AveragePrecision(labels, scores)(np.ones((1, len(labels))))
-    return float(found.mean()) if len(found) else math.nan
-
-
 def _aucs(labels: Array, scores: Array) -> Array | None:
     from sklearn.metrics import roc_auc_score
 
@@ -127,7 +82,10 @@ def d_prime(labels: Array, scores: Array) -> float:
     from scipy.stats import norm
 
     found = _aucs(labels, scores)
-    return math.nan if found is None else float(math.sqrt(2) * norm.ppf(found).mean())
+    if found is None:
+        return math.nan
+    with np.errstate(invalid="ignore"):  # one class separated perfectly, another one the wrong way round
+        return float(math.sqrt(2) * norm.ppf(found).mean())
 
 
 _MACRO = {"mAP": mean_average_precision, "d_prime": d_prime, "aucroc": auc}

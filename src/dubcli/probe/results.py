@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from dubcli.core.atomic import atomic_write, read_json, strict, write_json
+from dubcli.core.bootstrap import interval
 from dubcli.core.results import FORMAT, named, number
 from dubcli.core.same import require_same
-from dubcli.probe.bootstrap import interval
 from dubcli.probe.metrics import per_class
 from dubcli.probe.problem import Problem
 from dubcli.probe.protocols import ProbeScores

@@ -105,7 +105,7 @@ def _probe_all(
     for name, plugin in plugin_tasks():
         if isinstance(plugin, UserError):
             failures[name] = str(plugin)
-    places = _tasks_there(opened, config)
+    places = _tasks_there(opened, config, progress)
     if config.data is not None and (aside := left_aside([there for there, _ in places], config.data)):
         names = ", ".join(aside)
         progress.message(f"no task was recognised in {names} of {config.data}; see dubav probe --list for the layouts")
@@ -140,13 +140,16 @@ def _settings(config: ProbeConfig, devices: tuple[str, ...]) -> Settings:
     )
 
 
-def _tasks_there(models: Sequence[Model], config: ProbeConfig) -> list[tuple[Task, Path | None]]:
+def _tasks_there(models: Sequence[Model], config: ProbeConfig, progress: Progress) -> list[tuple[Task, Path | None]]:
+    """The tasks with the folder of each, which is told: one data set's own folder may hold what looks like others'."""
     found: list[tuple[Task, Path | None]] = []
     plugins = [task for _, task in plugin_tasks() if isinstance(task, Task)]
     for task in (*TASKS.values(), *plugins):
         places = places_under(task, config.data)
         if places:
             found.append((task, places[0]))
+            others = f"; not {', '.join(map(str, places[1:]))}" if places[1:] else ""
+            progress.message(f"{task.name}: in {places[0]}{others}")
         elif any(model.brings(task) for model in models):
             found.append((task, None))
     if not found:

@@ -14,7 +14,8 @@ class ReportConfig:
 
     ``gallery``: queries of the retrieval gallery, 0 for none; it needs a run and a cache among the paths.
     ``gallery_clips``: at most so many clips of the cache are searched. ``sources``: folders with the films, for the
-    gallery's players, where they are no longer where ``dubav prep`` read them. ``title``: of the page.
+    gallery's players, where they are no longer where ``dubav prep`` read them. ``title``: of the page. ``against``: the
+    column that the best of a row is held against, class by class.
     """
 
     paper: bool = False
@@ -23,6 +24,7 @@ class ReportConfig:
     gallery_clips: int = 60
     sources: tuple[Path, ...] = ()
     title: str = "dubav report"
+    against: str = "mono"
     device: str | None = None
 
     def __post_init__(self) -> None:

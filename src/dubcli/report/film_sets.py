@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from dubcli.report.collect import Result
-from dubcli.report.tables import Table
+from dubcli.report.columns import Column
 
 
 def film_set(result: Result) -> str:
     """The digits of the clips that a result's model was trained on, as its checkpoint says; "" where it says none."""
-    about = result.content.get("features")
-    return str(about.get("film_set") or "") if isinstance(about, dict) else ""
+    return str(result.features.get("film_set") or "")
 
 
-def flagged(tables: Sequence[Table], results: Sequence[Result]) -> list[Table]:
-    """The tables, with a line in the note of each that holds models of different films."""
-    return [replace(table, note=f"{table.note} {_flag(table, results)}".strip()) for table in tables]
-
-
-def _flag(table: Table, results: Sequence[Result]) -> str:
+def told_film_sets(columns: Sequence[Column]) -> str:
+    """A line where the columns' models were trained on different films; "" where they were not, or nothing says it."""
     sets: dict[str, list[str]] = {}
-    for result in results:
-        if (own := film_set(result)) and result.label in table.columns and result.label not in sets.get(own, ()):
-            sets.setdefault(own, []).append(result.label)
+    for column in columns:
+        for own in dict.fromkeys(filter(None, map(film_set, column.results))):
+            sets.setdefault(own, []).append(column.label)
     if len(sets) < 2:
         return ""
     told = "; ".join(f"{', '.join(labels)}: {own}" for own, labels in sets.items())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def page(
     title: str,
     summary: str,
+    notes: Sequence[str],
     tables: Sequence[Table],
     plots: Sequence[Plot],
     galleries: Sequence[tuple[str, Sequence[Query]]],
@@ -27,5 +28,5 @@ def page(
     template = environment.from_string((resources.files("dubcli.report") / "page.html").read_text(encoding="utf-8"))
     has_audio = any(shown.audio for _, queries in galleries for query in queries for shown in query.nearest)
     return template.render(
-        title=title, summary=summary, tables=tables, plots=plots, galleries=galleries, has_audio=has_audio
+        title=title, summary=summary, notes=notes, tables=tables, plots=plots, galleries=galleries, has_audio=has_audio
     )

@@ -49,6 +49,9 @@ def _read(text: str) -> tuple[dict[str, str], dict[str, dict[str, Score]]]:
 KINDS_1, TABLE_1 = _read(_TABLE_1)
 KINDS_2, TABLE_2 = _read(_TABLE_2)
 
+MODALITY = {"vggsound": "AV", "hmdb51": "V", "ucf101": "V"}
+"""Column M of tables 1 and 2 where it is not A."""
+
 TABLE_D6: dict[str, tuple[float, float]] = {
     "random": (0.321, 0.270),
     "mono": (0.379, 0.285),

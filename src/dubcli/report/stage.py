@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dubcli.core.atomic import atomic_write
 from dubcli.core.machine import choose_device
+from dubcli.errors import InputError, UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.report import plots as drawing
+from dubcli.report import scores as scoring
 from dubcli.report import tables as making
+from dubcli.report.belief import Predictions
 from dubcli.report.collect import Collected, Run, collect
+from dubcli.report.columns import without_copies
 from dubcli.report.config import ReportConfig
-from dubcli.report.film_sets import flagged
 from dubcli.report.page import page
 from dubcli.report.plots import Plot
 from dubcli.report.tables import Table
@@ -25,11 +29,12 @@ if TYPE_CHECKING:
     from dubcli.report.gallery import Query
 
 Galleries = list[tuple[str, "list[Query]"]]
+_Keyed = TypeVar("_Keyed", Table, Plot)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportSummary:
-    """What was found and written."""
+    """What was found and written. ``ignored``: what could not be read, and why; ``notes``: what else is to be known."""
 
     page: Path
     tables: tuple[str, ...]
@@ -38,6 +43,7 @@ class ReportSummary:
     runs: int
     caches: int
     ignored: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def report(
@@ -58,10 +64,10 @@ def report(
         more_tables: of the caller, after those of scores.
 
     Returns:
-        What was found and written. Files that look like results and cannot be read are left out and named in it.
+        What was found and written. What cannot be read is left out and named in it.
 
     Raises:
-        UserError: nothing is found.
+        UserError: nothing is found, or the folder cannot be written.
 
     >>> from dubcli.report import ReportConfig, report
     >>> report(["cache"], "page", ReportConfig(gallery=0)).tables
@@ -69,22 +75,32 @@ def report(
     """
     if config.device is not None:
         choose_device(config.device)  # refused at once, whether or not there is something to compute
+    folder = Path(out)
+    _require_folder(folder)
     found = collect(paths)
-    tables = _tables(found, config, more_tables)
+    found.results, copies = without_copies(found.results)
+    found.notes += copies
+    predictions = Predictions()
+    progress.start("tables", None, "tables")
+    tables = _distinct(_tables(found, config, predictions, more_tables))
+    progress.finish("tables")
     progress.start("plots", None, "plots")
-    plots = _plots(found)
+    plots = _distinct(_plots(found, predictions))
     progress.finish("plots")
     galleries = _galleries(found, config, progress)
-    folder = Path(out)
+    found.ignored += predictions.damaged
+    found.notes += predictions.notes
     for table in tables:
         _write(folder / f"{table.key}.csv", comma_separated(table))
     for plot in plots:
-        with atomic_write(folder / f"{_file_name(plot.key)}.png") as file:
+        with atomic_write(folder / f"{plot.key}.png") as file:
             file.write(plot.png)
     summary = _summary(found)
-    pictures = [f"![{plot.title}]({_file_name(plot.key)}.png)\n" for plot in plots]
-    _write(folder / "report.md", "\n".join([f"# {config.title}\n", f"{summary}\n", *map(markdown, tables), *pictures]))
-    _write(folder / "index.html", page(config.title, summary, tables, plots, galleries))
+    said = [*(f"Left out: {reason}" for reason in found.ignored), *found.notes]
+    lines = [f"# {config.title}\n", f"{summary}\n", *(f"* {line}" for line in said), *([""] if said else [])]
+    pictures = [f"![{plot.title}]({plot.key}.png)\n" for plot in plots]
+    _write(folder / "report.md", "\n".join([*lines, *map(markdown, tables), *pictures]))
+    _write(folder / "index.html", page(config.title, summary, said, tables, plots, galleries))
     return ReportSummary(
         page=folder / "index.html",
         tables=tuple(table.key for table in tables),
@@ -93,45 +109,66 @@ def report(
         runs=len(found.runs),
         caches=len(found.caches),
         ignored=tuple(found.ignored),
+        notes=tuple(found.notes),
     )
 
 
-def _tables(found: Collected, config: ReportConfig, more: Sequence[Table]) -> list[Table]:
+def _require_folder(folder: Path) -> None:
+    """Raises UserError at once where nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder} cannot be made: {error.strerror}; give another folder") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"--out {folder} cannot be written; give another folder")
+
+
+def _tables(found: Collected, config: ReportConfig, predictions: Predictions, more: Sequence[Table]) -> list[Table]:
     minutes = making.durations(movie for cache in found.caches for movie in cache.movies)
     tables: list[Table | None] = [
-        *flagged(making.score_tables(found.results, with_paper=config.paper), found.results),
-        making.table_d6(found.results, with_paper=config.paper),
+        *scoring.score_tables(found.results, predictions, with_paper=config.paper),
+        scoring.table_d6(found.results, predictions, with_paper=config.paper),
         *more,
         making.table_b4(found.caches, with_paper=config.paper),
         making.table_b1(minutes, with_paper=config.paper),
         *(making.outside_tables() if config.outside else []),
-        making.all_results(found.results),
+        *scoring.class_tables(found.results, predictions, config.against),
+        scoring.all_results(found.results),
     ]
     return [table for table in tables if table is not None]
 
 
-def _plots(found: Collected) -> list[Plot]:
+def _plots(found: Collected, predictions: Predictions) -> list[Plot]:
     minutes = making.durations(movie for cache in found.caches for movie in cache.movies)
     return [
         *drawing.training_plots(found.runs),
         *drawing.epoch_plots(found.results),
         *([drawing.duration_plot(minutes)] if minutes else []),
-        *drawing.confusion_plots(found.results),
+        *drawing.confusion_plots(found.results, predictions),
     ]
 
 
 def _galleries(found: Collected, config: ReportConfig, progress: Progress) -> Galleries:
     """One gallery per run that was trained on a cache at hand; none where there are several caches to choose from."""
-    if not config.gallery or len(found.caches) != 1:
+    if not config.gallery or not found.caches or not found.runs:
+        return []
+    if len(found.caches) > 1:
+        found.notes.append(f"no retrieval gallery: {len(found.caches)} caches are among the paths; give one of them")
         return []
     from dubcli.report.gallery import gallery
 
     galleries: Galleries = []
     for run in found.runs:
-        if _has_model(run):
+        if not _has_model(run):
+            found.notes.append(f"no retrieval gallery of {run.path}: it has no ckpt.pt")
+            continue
+        try:
             queries = gallery(run, found.caches[0], config, progress)
-            if queries:
-                galleries.append((run.name, queries))
+        except (UserError, InputError) as error:
+            found.ignored.append(f"the retrieval gallery of {run.path}: {error}")
+            continue
+        if queries:
+            galleries.append((run.name, queries))
     return galleries
 
 
@@ -145,8 +182,19 @@ def _summary(found: Collected) -> str:
     return text + (f" {len(found.ignored)} files could not be read." if found.ignored else "")
 
 
-def _file_name(key: str) -> str:
-    return re.sub(r"[^\w.+-]+", "-", key)
+def _distinct(found: Sequence[_Keyed]) -> list[_Keyed]:
+    """The same under keys that are names of files, none like another's, on disks too that do not tell case."""
+    taken: set[str] = set()
+    named = []
+    for one in found:
+        key = base = re.sub(r"[^\w.+-]+", "-", one.key).strip("-")
+        number = 1
+        while key.casefold() in taken:
+            number += 1
+            key = f"{base}-{number}"
+        taken.add(key.casefold())
+        named.append(replace(one, key=key))
+    return named
 
 
 def _write(path: Path, text: str) -> None:

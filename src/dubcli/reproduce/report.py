@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dubcli.cache.layout import is_cache
 from dubcli.core.atomic import read_json
+from dubcli.core.compare import Comparison, compare, corrected
 from dubcli.core.results import modality_of
 from dubcli.errors import UserError
 from dubcli.jobs.progress import Progress
-from dubcli.probe.compare import Comparison, compare, corrected
 from dubcli.report import ReportConfig, report
 from dubcli.report.tables import Cell, Table
 from dubcli.reproduce.marks import Marks, digest, plain

@@ -34,7 +34,8 @@ class Clip:
     """One sound or video, or ``seconds`` of it from ``start_seconds`` on.
 
     ``labels``: exactly one for multiclass, any number for multilabel, one per output for multioutput. ``part``: what
-    ``splits.by_part`` and ``splits.by_fold`` divide by: train, valid or test, or the name of a fold.
+    ``splits.by_part`` and ``splits.by_fold`` divide by: train, valid or test, or the name of a fold. ``sound``: a file
+    beside a video with its sound, which counts where the video itself has none.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Clip:
     start_seconds: float = 0.0
     seconds: float | None = None
     part: str = ""
+    sound: Path | None = None
 
     @property
     def whole(self) -> bool:

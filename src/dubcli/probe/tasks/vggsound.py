@@ -25,10 +25,10 @@ def read(folder: Path, *, table: str) -> TaskData:
     """The published train and test sets. The clips may lie in any folder below; many have left YouTube since 2020."""
     rows = _rows(located(folder, table))
     where = _files(folder, list(rows))
-    clips = [
-        Clip(path=where.get(key, folder / "video" / f"{key[0]}_{key[1]:06d}.mp4"), labels=(label,), part=part)
-        for key, (label, part) in rows.items()
-    ]
+    clips = []
+    for key, (label, part) in rows.items():
+        path, sound = where.get(key, (folder / "video" / f"{key[0]}_{key[1]:06d}.mp4", None))
+        clips.append(Clip(path=path, labels=(label,), part=part, sound=sound))
     return labelled_task(folder, clips, by_part, may_lack_files=True)
 
 
@@ -47,11 +47,11 @@ def _rows(path: Path) -> dict[Key, tuple[str, str]]:
     return found
 
 
-def _files(folder: Path, keys: list[Key]) -> dict[Key, Path]:
-    """Where the clips are: a video before the sound taken out of it, then by name, then the least deep."""
+def _files(folder: Path, keys: list[Key]) -> dict[Key, tuple[Path, Path | None]]:
+    """Where the clips are, and of a video the sound taken out of it, if that is there: by name, then the least deep."""
     known, starts = set(keys), Counter(video for video, _ in keys)
     only = {video: start for video, start in keys if starts[video] == 1}
-    found: dict[Key, tuple[tuple[object, ...], Path]] = {}
+    found: dict[str, dict[Key, tuple[tuple[object, ...], Path]]] = {FILM: {}, SOUND: {}}
     for one in walk(folder):
         if one.kind not in (FILM, SOUND):
             continue
@@ -59,10 +59,13 @@ def _files(folder: Path, keys: list[Key]) -> dict[Key, Path]:
         named = _meant(path.stem, known, only)
         if named is not None:
             key, form = named
-            rating = (one.kind != FILM, form, len(path.parts), one.path)
-            if key not in found or rating < found[key][0]:
-                found[key] = (rating, path)
-    return {key: path for key, (_, path) in found.items()}
+            rating = (form, len(path.parts), one.path)
+            of_kind = found[one.kind]
+            if key not in of_kind or rating < of_kind[key][0]:
+                of_kind[key] = (rating, path)
+    films, sounds = ({key: path for key, (_, path) in found[kind].items()} for kind in (FILM, SOUND))
+    return {**{key: (path, None) for key, path in sounds.items()},
+            **{key: (path, sounds.get(key)) for key, path in films.items()}}  # fmt: skip
 
 
 def _meant(stem: str, known: set[Key], only: dict[str, int]) -> tuple[Key, int] | None:

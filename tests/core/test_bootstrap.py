@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score
 
-from dubcli.probe.bootstrap import _mean_average_precision, _top1, difference, interval
+from dubcli.core.bootstrap import _mean_average_precision, _top1, difference, interval
 from dubcli.probe.metrics import per_class, score
 from dubcli.probe.problem import Problem, Split
 from dubcli.probe.protocols import ProbeScores, SplitScores
@@ -214,7 +214,7 @@ def test_top1_of_several_outputs_needs_all():
 def test_average_precision_is_scikit_learns_with_ties_and_absent_classes():
     from sklearn.metrics import average_precision_score
 
-    from dubcli.probe.metrics import mean_average_precision
+    from dubcli.core.answers import mean_average_precision
 
     random = np.random.default_rng(0)
     for levels in (3, 1000):

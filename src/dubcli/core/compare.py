@@ -1,4 +1,4 @@
-"""``dubav probe compare``: whether results differ by more than noise, on the clips that both were tested on."""
+"""Whether results of ``dubav probe`` differ by more than noise, on the clips that both were tested on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from dubcli.core.atomic import read_json
+from dubcli.core.bootstrap import LEVEL, METRICS, class_differences, difference, outputs, tested
 from dubcli.core.results import lacking, modality_of, read_predictions
 from dubcli.errors import UserError
-from dubcli.probe.bootstrap import LEVEL, METRICS, difference, outputs, tested
 
 Array = np.ndarray[Any, Any]
 
@@ -41,8 +41,8 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _File:
-    """A results file and the arrays beside it."""
+class ResultFile:
+    """A results file and the arrays beside it (``core.results``)."""
 
     path: Path
     content: Mapping[str, Any]
@@ -50,6 +50,7 @@ class _File:
 
     @property
     def splits(self) -> list[str]:
+        """Their names."""
         return [str(split["name"]) for split in self.content["splits"]]
 
     def named(self, split: str) -> list[str]:
@@ -60,7 +61,7 @@ class _File:
 
 def compare(first: Path, second: Path) -> Comparison:
     """Compare two results files of one task. Raises UserError where they have no test clip or no metric in common."""
-    return _compare(_read(first), _read(second))
+    return compare_files(read_result_file(first), read_result_file(second))
 
 
 def compare_all(paths: Sequence[Path]) -> list[Comparison]:
@@ -71,45 +72,151 @@ def compare_all(paths: Sequence[Path]) -> list[Comparison]:
     """
     if len(paths) < 2:
         raise UserError("give two results files or more, as in: dubav probe compare results/esc50/{mono,efj}-ckpt.json")
-    files = [_read(path) for path in paths]
+    files = [read_result_file(path) for path in paths]
     if len(files) == 2:
-        return [_compare(*files)]
-    groups: dict[tuple[str, str], list[_File]] = {}
+        return [compare_files(*files)]
+    groups: dict[tuple[str, str], list[ResultFile]] = {}
     for file in files:
         groups.setdefault((str(file.content["task"]), modality_of(file.content)), []).append(file)
     alone = [str(group[0].path) for group in groups.values() if len(group) == 1]
     if alone:
         raise UserError(f"{alone[0]} is the only file of its task and modality; give another to compare it with")
-    return corrected([_compare(group[0], other) for group in groups.values() for other in group[1:]])
+    return corrected([compare_files(group[0], other) for group in groups.values() for other in group[1:]])
 
 
 def corrected(found: Sequence[Comparison]) -> list[Comparison]:
     """The same with ``p_holm`` for as many tests: the chance that any at all of equally good models would be told apart
     stays at 5 %, however many are looked at."""
-    adjusted = [0.0] * len(found)
-    least = 0.0
-    for rank, place in enumerate(sorted(range(len(found)), key=lambda number: found[number].p_value)):
-        least = max(least, min(1.0, (len(found) - rank) * found[place].p_value))
-        adjusted[place] = least
+    adjusted = holm([one.p_value for one in found])
     return [
-        replace(one, p_holm=p_holm, more_than_noise=p_holm <= 1 - LEVEL + 1e-12)
-        for one, p_holm in zip(found, adjusted, strict=True)
+        replace(one, p_holm=p_holm, more_than_noise=_told(p_holm)) for one, p_holm in zip(found, adjusted, strict=True)
     ]
 
 
-def _read(path: Path) -> _File:
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted = [0.0] * len(values)
+    least = 0.0
+    for rank, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        least = max(least, min(1.0, (len(values) - rank) * values[place]))
+        adjusted[place] = least
+    return adjusted
+
+
+def _told(p_value: float) -> bool:
+    return p_value <= 1 - LEVEL + 1e-12
+
+
+def read_result_file(path: Path) -> ResultFile:
+    """Raises UserError for what is no results file, and where the arrays beside it are damaged or of other splits."""
     content = read_json(path)
     if not isinstance(content, dict) or not {"task", "metric", "splits", "identity"} <= set(content):
         raise UserError(f"{path} is no results file; give two of results/TASK/MODEL.json")
-    file = _File(path, content, read_predictions(path))
-    for split in file.splits:
+    file = ResultFile(path, content, read_predictions(path))
+    for split in _splits_of(file):
         parts = [file.arrays.get(f"{split}.{name}") for name in ("rows", "labels", "scores.0")]
         if any(part is None or len(part) != len(parts[0]) for part in parts):  # type: ignore[arg-type]
             raise UserError(f"the predictions beside {path} are not those of {split}; probe it again with --again")
     return file
 
 
-def _compare(first: _File, second: _File) -> Comparison:
+def _splits_of(file: ResultFile) -> list[str]:
+    """Raises UserError where the names of splits or clips are not as they are written."""
+    try:
+        splits = file.splits
+        if not splits:
+            raise ValueError("no splits")
+        for split in splits:
+            if f"{split}.rows" in file.arrays:
+                file.named(split)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise UserError(f"{file.path} is damaged ({error}); probe it again with --again") from None
+    return splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassDifference:
+    """Of one class the second result's score minus the first's, as ``Comparison`` has them.
+
+    Its score is, of top-1, the share of its clips whose answer is right, of mAP its average precision.
+    """
+
+    name: str
+    clips: int
+    scores: tuple[float, float]
+    difference: float
+    interval: tuple[float, float]
+    p_holm: float
+    more_than_noise: bool
+
+
+def compare_classes(first: ResultFile, second: ResultFile) -> list[ClassDifference]:
+    """Every class that was tested, p corrected for their number. Empty where the answer has several outputs.
+
+    Raises UserError as ``compare`` does.
+    """
+    classes, metric, kind = first.content.get("classes"), str(first.content["metric"]), str(first.content["kind"])
+    if metric not in METRICS or kind == "multioutput" or not isinstance(classes, list):
+        return []
+    splits = [split for split in first.splits if split in second.splits]
+    both, _, _ = _on_the_same_clips(first, second, splits)
+    found = class_differences(metric, kind, both, splits, len(classes))
+    there = [(number, one) for number, one in enumerate(found) if one is not None]
+    adjusted = holm([one.p_value for _, (_, one) in there])
+    return [
+        ClassDifference(
+            name=str(classes[number]),
+            clips=_clips_of(both[0], splits, number),
+            scores=scores,
+            difference=one.value,
+            interval=one.interval,
+            p_holm=p_holm,
+            more_than_noise=_told(p_holm),
+        )
+        for (number, (scores, one)), p_holm in zip(there, adjusted, strict=True)
+    ]
+
+
+def _clips_of(arrays: Mapping[str, Array], splits: Sequence[str], number: int) -> int:
+    """How many distinct test clips are of a class."""
+    rows = []
+    for split in splits:
+        labels = arrays[f"{split}.labels"]
+        rows.append(arrays[f"{split}.rows"][(labels == number) if labels.ndim == 1 else labels[:, number].astype(bool)])
+    return len(np.unique(np.concatenate(rows)))
+
+
+def pooled(files: Sequence[ResultFile]) -> ResultFile:
+    """Results of models that differ in their seed alone as one, in which every seed has splits of its own.
+
+    Splits of the same test clips are compared as draws of one thing (``core.bootstrap``): the spread over seeds is then
+    a part of what is not known. Raises UserError where they were not tested on the same splits.
+    """
+    first = files[0]
+    if len(files) == 1:
+        return first
+    if any(file.splits != first.splits for file in files):
+        raise UserError(f"{first.path} and its other seeds have other splits; probe them on the same data")
+    names = sorted({name for file in files for split in file.splits for name in file.named(split)})
+    number = {name: row for row, name in enumerate(names)}
+    arrays: dict[str, Array] = {"clips": np.array(names, dtype=np.str_)}
+    splits = []
+    for seed, file in enumerate(files):
+        for split in file.splits:
+            own = f"seed {seed} {split}"
+            splits.append({"name": own})
+            arrays[f"{own}.rows"] = np.array([number[name] for name in file.named(split)], dtype=np.int64)
+            for name in ("labels", *(f"scores.{output}" for output in range(len(outputs(file.arrays, split))))):
+                arrays[f"{own}.{name}"] = file.arrays[f"{split}.{name}"]
+    return ResultFile(first.path, {**first.content, "splits": splits}, arrays)
+
+
+def compare_files(first: ResultFile, second: ResultFile) -> Comparison:
+    """As ``compare``."""
     one, other = first.content, second.content
     for name in ("task", "metric", "kind", "classes"):
         if one.get(name) != other.get(name):
@@ -137,14 +244,14 @@ def _compare(first: _File, second: _File) -> Comparison:
         p_value=found.p_value,
         p_holm=found.p_value,
         test=found.test,
-        more_than_noise=found.p_value <= 1 - LEVEL + 1e-12,
+        more_than_noise=_told(found.p_value),
         clips=clips,
         notices=(*_differences(one, other), *notices, *_old(first, second)),
     )
 
 
 def _on_the_same_clips(
-    first: _File, second: _File, splits: Sequence[str]
+    first: ResultFile, second: ResultFile, splits: Sequence[str]
 ) -> tuple[list[dict[str, Array]], int, list[str]]:
     """Both files' arrays of the clips that both were tested on, in one order; how many clips; what was left out.
 
@@ -212,5 +319,5 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return notices
 
 
-def _old(*files: _File) -> list[str]:
+def _old(*files: ResultFile) -> list[str]:
     return [f"{file.path} {lacks}" for file in files if (lacks := lacking(file.content)) is not None]

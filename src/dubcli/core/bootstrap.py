@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from dubcli.probe.metrics import AveragePrecision, right_answers
+from dubcli.core.answers import AveragePrecision, right_answers
 
 Array = np.ndarray[Any, Any]
 Score = Callable[[Array], Array]
-"""Weights (draws, clips), how often each clip was drawn -> score of each draw."""
+"""Weights (draws, clips), how often each clip was drawn -> score of each draw, (draws,) or (classes, draws)."""
 
 LEVEL = 0.95
 DRAWS = 1000
@@ -95,6 +95,79 @@ def difference(metric: str, kind: str, both: Sequence[Mapping[str, Array]], spli
         ]
     )
     return _sign_flips(value, per_clip, spread)
+
+
+def class_differences(
+    metric: str, kind: str, both: Sequence[Mapping[str, Array]], splits: Sequence[str], count: int
+) -> list[tuple[tuple[float, float], Difference] | None]:
+    """Of each of ``count`` classes both scores and their difference; None for one that no split tests.
+
+    Its score is, of top-1, the share of its clips whose answer is right, of mAP its average precision. ``both`` as for
+    ``difference``, of one output.
+    """
+    if metric == "mAP":
+        return _precisions_of_classes(kind, both, splits, count)
+    found: list[tuple[tuple[float, float], Difference] | None] = []
+    for number in range(count):
+        parts = [_clips_of_class(arrays, splits, number) for arrays in both]
+        there = [split for split in splits if len(parts[0][f"{split}.rows"])]
+        if not there:
+            found.append(None)
+            continue
+        one, other = (float(tested(metric, kind, part, there).scores.mean()) for part in parts)
+        found.append(((one, other), difference(metric, kind, parts, there)))
+    return found
+
+
+def _clips_of_class(arrays: Mapping[str, Array], splits: Sequence[str], number: int) -> dict[str, Array]:
+    kept = {}
+    for split in splits:
+        labels = arrays[f"{split}.labels"]
+        keep = labels == number if labels.ndim == 1 else labels[:, number].astype(bool)
+        for name in ("rows", "labels", *(f"scores.{output}" for output in range(len(outputs(arrays, split))))):
+            kept[f"{split}.{name}"] = arrays[f"{split}.{name}"][keep]
+    return kept
+
+
+def _precisions_of_classes(
+    kind: str, both: Sequence[Mapping[str, Array]], splits: Sequence[str], count: int
+) -> list[tuple[tuple[float, float], Difference] | None]:
+    sides = []
+    for arrays in both:
+        scorers = [_precisions(kind, arrays[f"{split}.labels"], outputs(arrays, split)[0], count) for split in splits]
+        sides.append(Tested(tested("mAP", kind, arrays, splits).rows, tuple(scorers)))
+    as_they_are = []
+    for side in sides:
+        by_split = np.stack([
+            score(np.ones((1, len(rows))))[:, 0] for rows, score in zip(side.rows, side.scorers, strict=True)
+        ])  # fmt: skip
+        tests = ~np.isnan(by_split)
+        as_they_are.append(_ratio(np.nansum(by_split, axis=0), tests.sum(axis=0)))
+    draws = _means(sides, ())
+    found: list[tuple[tuple[float, float], Difference] | None] = []
+    for number in range(count):
+        one, other = (float(side[number]) for side in as_they_are)
+        if np.isnan(one):
+            found.append(None)
+        else:
+            of_class = draws[1, number] - draws[0, number]
+            error = float(np.std(of_class[~np.isnan(of_class)]))
+            found.append(((one, other), _normal_difference(other - one, error)))
+    return found
+
+
+def _precisions(kind: str, labels: Array, scores: Array, count: int) -> Score:
+    """(classes, draws): each class's average precision; NaN where it does not occur."""
+    one_hot = labels if kind == "multilabel" else np.eye(count, dtype=np.uint8)[labels]
+    occur = np.flatnonzero(one_hot.any(axis=0))
+    by_class = AveragePrecision(one_hot, scores)
+
+    def score(weights: Array) -> Array:
+        found = np.full((count, len(weights)), np.nan)
+        found[occur] = by_class(weights)
+        return found
+
+    return score
 
 
 def tested(metric: str, kind: str, arrays: Mapping[str, Array], splits: Sequence[str]) -> Tested:
@@ -233,10 +306,14 @@ def _of_draws(one: Tested) -> tuple[float, float]:
 
 
 def _difference_of_draws(sides: Sequence[Tested], value: float, spread: Sequence[tuple[float, int]]) -> Difference:
-    from scipy.stats import norm
-
     draws = _means(sides, ())
     error = float((np.nanvar(draws[1] - draws[0]) + sum(own**2 for own, _ in spread)) ** 0.5)
+    return _normal_difference(value, error)
+
+
+def _normal_difference(value: float, error: float) -> Difference:
+    from scipy.stats import norm
+
     if error <= _EQUAL:  # no clip speaks against any other: nothing is known but what these few say
         return Difference(
             value=value, interval=_rounded(min(value, 0.0), max(value, 0.0)), p_value=1.0, test="paired bootstrap"
@@ -251,14 +328,16 @@ def _difference_of_draws(sides: Sequence[Tested], value: float, spread: Sequence
 
 
 def _means(sides: Sequence[Tested], spread: Sequence[tuple[float, int]]) -> Array:
-    """(sides, draws): means over splits of clips drawn with replacement, the same for all sides.
+    """(sides, draws), or (sides, classes, draws): means over splits of clips drawn with replacement, the same for all
+    sides.
 
     Clips are drawn among those of the splits that share any, so that folds keep their sizes.
     """
     random = np.random.default_rng(0)
     rows = sides[0].rows
-    total = np.zeros((len(sides), DRAWS))
-    found = np.zeros((len(sides), DRAWS))
+    shape = sides[0].scorers[0](np.ones((1, len(rows[0])))).shape[:-1]
+    total = np.zeros((len(sides), *shape, DRAWS))
+    found = np.zeros_like(total)
     for group in _sharing(rows):
         clips, number = np.unique(np.concatenate([rows[split] for split in group]), return_inverse=True)
         places = np.split(number, np.cumsum([len(rows[split]) for split in group])[:-1])
@@ -268,8 +347,8 @@ def _means(sides: Sequence[Tested], spread: Sequence[tuple[float, int]]) -> Arra
             for split, own in zip(group, places, strict=True):
                 for side, answers in enumerate(sides):
                     scores = answers.scorers[split](weights[:, own].astype(np.float64))
-                    total[side, part] += np.nan_to_num(scores)
-                    found[side, part] += ~np.isnan(scores)
+                    total[side, ..., part] += np.nan_to_num(scores)
+                    found[side, ..., part] += ~np.isnan(scores)
     for error, freedom in spread:
         total += len(rows) * error * random.standard_t(freedom, DRAWS)
     return np.divide(total, found, out=np.full_like(total, np.nan), where=found > 0)

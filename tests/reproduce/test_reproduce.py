@@ -3,7 +3,9 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -359,3 +361,66 @@ def test_the_example_is_a_plan_of_the_paper():
     assert plan.probe.epochs == (2, 4, 6, 8)
     assert plan.nospeech == NospeechPlan()
     assert plan.training == {"epochs": 10, "val_fraction": 0.0}
+
+
+def test_several_processes_are_refused_but_for_one_training(study, monkeypatch, capsys):
+    folder, _, _, _ = study
+    plan = write(folder)
+    assert run(plan, "--nnodes", "2", "--rdzv-endpoint", "localhost:1") == 2
+    assert "--nnodes is for trainings: give --only pretrain/NAME" in capsys.readouterr().err
+    assert run(plan, "--only", "pretrain/mono", "--only", "report", "--nnodes", "2") == 2
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
+                        "TORCHELASTIC_RUN_ID": "x", "GROUP_RANK": "0"}.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    assert run(plan) == 2
+    assert "torchrun started 2 processes, which would all do the whole plan" in capsys.readouterr().err
+
+
+def test_a_training_on_several_nodes_is_one_job(tmp_path):
+    """The script itself, with an srun that starts a dubav for each node."""
+    from dubcli.reproduce.slurm import _script
+
+    plan = read_plan(write(tmp_path, more="[slurm]\nnodes = 2\ngpus = 4"))
+    (tmp_path / "pretrain.txt").write_text("pretrain/mono\npretrain/es\n")
+    script = _script(plan, "pretrain", tmp_path)
+    assert "#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\n" in script
+    assert "#SBATCH --gpus-per-node=4" in script
+    assert "#SBATCH --nodes=1" in _script(plan, "probe", tmp_path)
+    (tmp_path / "pretrain.sbatch").write_text(script)
+    for name, text in {
+        "dubav": f'echo "$@" >> {tmp_path}/called',
+        "srun": 'shift; for node in 0 1; do SLURM_NODEID=$node SLURM_NNODES=2 "$@" & done; wait',
+        "scontrol": "echo n1; echo n2",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_ARRAY_TASK_ID": "2", "SLURM_JOB_ID": "20007",
+                 "SLURM_JOB_NODELIST": "n[1-2]"}  # fmt: skip
+    subprocess.run(["bash", tmp_path / "pretrain.sbatch"], env=variables, check=True)
+    called = sorted((tmp_path / "called").read_text().splitlines())
+    same = f"reproduce {plan.path} --only pretrain/es --gpus 4 --quiet --nnodes 2"
+    assert called == [f"{same} --node-rank {rank} --rdzv-endpoint n1:20007" for rank in (0, 1)]
+
+
+@pytest.mark.slow
+def test_two_machines_do_one_training_and_write_one_mark(study, tmp_path):
+    folder, _, _, _ = study
+    (tmp_path / "cache").symlink_to(folder / "cache")
+    (tmp_path / "sets").symlink_to(folder / "sets")
+    plan = write(tmp_path, epochs=1)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "import helpers.runs; helpers.runs.app()", "reproduce", str(plan), "--quiet",
+               "--only", "pretrain/mono", "--nnodes", "2", "--rdzv-endpoint", f"localhost:{port}"]  # fmt: skip
+    both = [
+        subprocess.Popen([*command, "--node-rank", str(rank)], env=runs.environment(), stderr=subprocess.PIPE)
+        for rank in (0, 1)
+    ]
+    for process in both:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    config = json.loads((tmp_path / "study" / "runs" / "mono" / "config.json").read_text())
+    assert config["world_size"] == 2
+    (mark,) = (tmp_path / "study" / "steps").glob("*.json")
+    assert json.loads(mark.read_text())["seconds"] is not None

@@ -32,6 +32,14 @@ def reproduce(
         Optional[int],
         typer.Option("--gpus", metavar="N", help="GPUs of this machine, in place of the plan's; 0 is the CPU."),
     ] = None,
+    nnodes: Annotated[
+        int,
+        typer.Option("--nnodes", metavar="N", help="Machines that do one training together (--only pretrain/NAME)."),
+    ] = 1,
+    node_rank: Annotated[int, typer.Option("--node-rank", help="This machine's number among them, from 0.")] = 0,
+    rdzv_endpoint: Annotated[
+        Optional[str], typer.Option("--rdzv-endpoint", metavar="HOST:PORT", help="Where the first of them listens.")
+    ] = None,
     emit: Annotated[
         tuple[str, Path],
         typer.Option(
@@ -52,6 +60,7 @@ def reproduce(
     from dubcli.reproduce import read_plan
     from dubcli.reproduce.stage import outline
     from dubcli.reproduce.stage import reproduce as run
+    from dubcli.reproduce.work import Nodes
 
     read = read_plan(plan)
     wanted, folder = emit
@@ -66,7 +75,8 @@ def reproduce(
         return 0
     if list_steps:
         return _list(read, outline(read), gpus, json)
-    summary = run(read, make_progress(quiet=quiet or json), only=only or (), gpus=gpus)
+    nodes = Nodes(count=nnodes, rank=node_rank, endpoint=rdzv_endpoint)
+    summary = run(read, make_progress(quiet=quiet or json), only=only or (), gpus=gpus, nodes=nodes)
     _show(summary, json)
     if summary.stopped_by == 2:
         return 130

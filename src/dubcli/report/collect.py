@@ -165,8 +165,8 @@ def _said_of_old(results: Sequence[Result]) -> list[str]:
     if not old:
         return []
     first = old[0]
-    more = f" and {len(old) - 1} more" if len(old) > 1 else ""
-    return [f"{first.path}{more} {lacking(first.content)}; probe again with --again"]
+    many = f"{len(old)} results are of an earlier version, such as " if len(old) > 1 else ""
+    return [f"{many}{first.path}{', which' if many else ''} {lacking(first.content)}; probe again with --again"]
 
 
 def _search(path: Path, found: Collected) -> None:

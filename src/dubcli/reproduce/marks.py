@@ -27,10 +27,14 @@ class Mark:
 
 
 class Marks:
-    """The marks of a plan, in ``OUT/steps``. Every process writes those of its own steps only."""
+    """The marks of a plan, in ``OUT/steps``. Every process writes those of its own steps only.
 
-    def __init__(self, folder: Path) -> None:
+    ``writes`` False: of the machines that train together, all but the first read them alone.
+    """
+
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
         self.folder = folder
+        self.writes = writes
 
     def read(self, name: str) -> Mark | None:
         """None where the step was never begun, or its mark is damaged: then it is done again."""
@@ -66,6 +70,8 @@ class Marks:
     def _write(
         self, name: str, recipe: Mapping[str, Any], outputs: Iterable[Path], seconds: float | None, spent: float
     ) -> None:
+        if not self.writes:
+            return
         content = {
             "step": name,
             "recipe": plain(recipe),

@@ -91,13 +91,15 @@ class ReportPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmPlan:
-    """What the jobs ask for. ``gpus``: of a pretraining; ``lines``: more of ``#SBATCH``; ``setup``: shell before."""
+    """What the jobs ask for. ``nodes``: of a pretraining, with ``gpus`` on each; ``lines``: more of ``#SBATCH``;
+    ``setup``: shell before."""
 
     partition: str = ""
     account: str = ""
     time: str = "24:00:00"
     cpus: int = 8
     memory: str = "64G"
+    nodes: int = 1
     gpus: int = 4
     probe_gpus: int = 1
     lines: tuple[str, ...] = ()

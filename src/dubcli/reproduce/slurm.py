@@ -58,10 +58,12 @@ def _script(plan: Plan, kind: str, folder: Path) -> str:
         "output": f"{folder.absolute()}/%x-%A-%a.out",
         "gpus-per-node": str(getattr(slurm, _GPUS[kind])) if kind in _GPUS and getattr(slurm, _GPUS[kind]) else "",
     }
+    nodes = slurm.nodes if kind == "pretrain" else 1
     lines = [f"#SBATCH --{name}={value}" for name, value in wanted.items() if value]
-    lines += ["#SBATCH --nodes=1", "#SBATCH --ntasks=1", "#SBATCH --requeue", "#SBATCH --signal=B:USR1@180"]
-    lines += [f"#SBATCH {line}" for line in slurm.lines]
+    lines += [f"#SBATCH --nodes={nodes}", "#SBATCH --ntasks-per-node=1", "#SBATCH --requeue"]
+    lines += ["#SBATCH --signal=B:USR1@180", *(f"#SBATCH {line}" for line in slurm.lines)]
     gpus = f" --gpus {getattr(slurm, _GPUS[kind])}" if kind in _GPUS else ""
+    command = f'dubav reproduce {shlex.quote(str(plan.path))} --only "$step"{gpus} --quiet'
     return "\n".join(
         [
             "#!/bin/bash",
@@ -73,7 +75,7 @@ def _script(plan: Plan, kind: str, folder: Path) -> str:
             "# shortly before the job's time is over the step is told to save, and the job waits in the queue again",
             "stopped=0",
             "trap 'stopped=1; kill -USR1 \"$child\" 2>/dev/null' USR1",
-            f'dubav reproduce {shlex.quote(str(plan.path))} --only "$step"{gpus} --quiet &',
+            *(_on_all_nodes(command) if nodes > 1 else [f"{command} &"]),
             "child=$!",
             'wait "$child"; status=$?',
             'while kill -0 "$child" 2>/dev/null; do wait "$child"; status=$?; done',
@@ -85,6 +87,17 @@ def _script(plan: Plan, kind: str, folder: Path) -> str:
             "",
         ]
     )
+
+
+def _on_all_nodes(command: str) -> list[str]:
+    """The command on every node of the job, as one training. srun passes USR1 on to all of them."""
+    world = '--nnodes "$SLURM_NNODES" --node-rank "$SLURM_NODEID" --rdzv-endpoint "$first:$port"'
+    return [
+        'first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
+        "port=$((20000 + SLURM_JOB_ID % 20000))  # jobs may share a node",
+        "export step first port",
+        f"srun --kill-on-bad-exit=1 bash -c {shlex.quote(f'exec {command} {world}')} &",
+    ]
 
 
 def _submit(counts: dict[str, int]) -> str:

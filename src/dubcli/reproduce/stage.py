@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dubcli.core.atomic import atomic_write
+from dubcli.core.machine import ranks_of
 from dubcli.errors import UserError, did_you_mean, first_line
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.reproduce.marks import Marks
 from dubcli.reproduce.plan import Plan
 from dubcli.reproduce.report import draw_report
 from dubcli.reproduce.steps import CHANGED, DONE, MISSING, TO_DO, State, Step, StepList, state_of
-from dubcli.reproduce.work import Doing, Stopped, do
+from dubcli.reproduce.work import Doing, Nodes, Stopped, do
 
 REPORT = "report"
 _OTHERS_STEPS = ("prep", "separate")  # after these the recipes of the later steps are known
@@ -53,7 +54,12 @@ class ReproduceSummary:
 
 
 def reproduce(
-    plan: Plan, progress: Progress = SILENT, *, only: Sequence[str] = (), gpus: int | None = None
+    plan: Plan,
+    progress: Progress = SILENT,
+    *,
+    only: Sequence[str] = (),
+    gpus: int | None = None,
+    nodes: Nodes = Nodes(),  # noqa: B008 - frozen
 ) -> ReproduceSummary:
     """Go through a plan from where it stands to its tables. Killed at any moment, the same call goes on.
 
@@ -62,6 +68,7 @@ def reproduce(
         progress: takes bars and lines.
         only: names of steps; the others are left alone (a cluster's jobs). ``report`` is one of them.
         gpus: of this machine, in place of the plan's; 0 is the CPU.
+        nodes: this machine's place among several that train together; then ``only`` names trainings.
 
     A step that cannot be done is named with its reason, and those that do not need it go on. Raises UserError for a
     plan or names that make no sense, KeyboardInterrupt after Ctrl-C.
@@ -69,13 +76,27 @@ def reproduce(
     >>> from dubcli.reproduce import read_plan, reproduce
     >>> reproduce(read_plan("study.toml"), gpus=0)  # doctest: +SKIP
     """
-    return _Study(plan, progress, plan.pretrain.gpus if gpus is None else gpus).run(only)
+    _check_nodes(nodes, only)
+    return _Study(plan, progress, plan.pretrain.gpus if gpus is None else gpus, nodes).run(only)
+
+
+def _check_nodes(nodes: Nodes, only: Sequence[str]) -> None:
+    """Raises UserError where several processes would do the same step beside each other."""
+    trainings = bool(only) and all(name.startswith("pretrain/") for name in only)
+    if nodes.count > 1 and not trainings:
+        raise UserError("--nnodes is for trainings: give --only pretrain/NAME, and everything else on one machine")
+    ranks = ranks_of()
+    if ranks is not None and ranks.world_size > 1 and nodes.count == 1:
+        raise UserError(
+            f"{ranks.started_by} started {ranks.world_size} processes, which would all do the whole plan; start one: "
+            "it trains on all GPUs of its machine (--gpus), and on several machines with --only pretrain/NAME --nnodes"
+        )
 
 
 class _Study:
-    def __init__(self, plan: Plan, progress: Progress, gpus: int) -> None:
-        self.plan, self.progress, self.gpus = plan, progress, gpus
-        self.marks = Marks(plan.out / "steps")
+    def __init__(self, plan: Plan, progress: Progress, gpus: int, nodes: Nodes = Nodes()) -> None:  # noqa: B008
+        self.plan, self.progress, self.gpus, self.nodes = plan, progress, gpus, nodes
+        self.marks = Marks(plan.out / "steps", writes=nodes.rank == 0)
         self.summary = ReproduceSummary([])
 
     def run(self, only: Sequence[str]) -> ReproduceSummary:
@@ -113,7 +134,14 @@ class _Study:
         recipe = step.recipe or {}
         spent = self.marks.begin(step.name, recipe)
         began = time.monotonic()
-        doing = Doing(plan=self.plan, step=step, changed=state.state == CHANGED, gpus=self.gpus, progress=self.progress)
+        doing = Doing(
+            plan=self.plan,
+            step=step,
+            changed=state.state == CHANGED,
+            gpus=self.gpus,
+            nodes=self.nodes,
+            progress=self.progress,
+        )
         try:
             outputs = do(doing)
         except UserError as error:

@@ -25,6 +25,15 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Nodes:
+    """Machines that train together: ``rank`` is this one of ``count``; ``endpoint``: HOST:PORT of the first."""
+
+    count: int = 1
+    rank: int = 0
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Doing:
     """A step to be done. ``changed``: it was made of something else before. ``gpus``: -1 is all there are."""
 
@@ -33,6 +42,7 @@ class Doing:
     changed: bool
     gpus: int
     progress: Progress
+    nodes: Nodes = Nodes()
 
 
 def do(doing: Doing) -> list[Path]:
@@ -89,9 +99,15 @@ def _pretrain(doing: Doing) -> list[Path]:
     plan, model = doing.plan, doing.step.model
     assert model is not None
     folder = run_folder(plan, model)
-    if doing.changed and folder.exists():
+    if doing.changed and folder.exists() and doing.nodes.rank == 0:
         _set_aside(plan, folder, doing.progress)
-    where = LaunchConfig(gpus=None if doing.gpus < 0 else doing.gpus, procs=plan.pretrain.procs)
+    where = LaunchConfig(
+        gpus=None if doing.gpus < 0 else doing.gpus,
+        procs=plan.pretrain.procs,
+        nnodes=doing.nodes.count,
+        node_rank=doing.nodes.rank,
+        rdzv_endpoint=doing.nodes.endpoint,
+    )
     summary = launch(training_config(plan, model), where, doing.progress)
     if summary.stopped_by is not None:
         raise Stopped(summary.stopped_by)

@@ -26,9 +26,9 @@ class Estimate:
     unknown: Mapping[str, int]
 
     def __str__(self) -> str:
-        text = _time(self.seconds)
+        text = f"{_time(self.seconds)} by what was measured here" if self.seconds or not self.unknown else ""
         rest = ", ".join(f"{count} of {kind}" for kind, count in self.unknown.items())
-        return f"{text} by what was measured here{f'; not measured yet: {rest}' if rest else ''}"
+        return "; ".join(filter(None, (text, f"not measured yet: {rest}" if rest else "")))
 
 
 def estimate(plan: Plan, states: Sequence[State], measure: Callable[[Model], float | None]) -> Estimate:

@@ -99,16 +99,19 @@ def pretrain(
 
 
 def _readings(as_json: bool) -> int:
-    from dubcli.core.readings import READINGS
+    from dubcli.core.readings import FIXED, READINGS
 
     if as_json:
-        console.print_json({"readings": [asdict(reading) for reading in READINGS]})
+        console.print_json({"readings": [*map(asdict, READINGS)], "without_an_option": [*map(asdict, FIXED)]})
         return 0
     for reading in READINGS:
         print(f"{reading.title} ({reading.command}). The paper: {reading.paper}.")
         print(f"  default: {reading.default.meaning} ({reading.told(reading.default)}): {reading.why}")
         for choice in reading.others:
             print(f"  or {reading.flags(choice)}: {choice.meaning}")
+    for fixed in FIXED:
+        print(f"{fixed.title} (no option). The paper: {fixed.paper}.")
+        print(f"  here: {fixed.here}: {fixed.why}")
     return 0
 
 

@@ -201,3 +201,16 @@ def test_confusions_of_few_clips_and_long_names_draw_without_warnings(tmp_path):
         write_result(tmp_path, "mine", "efj-ckpt", 0.5, right=answers(2)[:4], features=trained(),
                      classes=["a very long name of a class, as in VGGSound's list of them", "b"])  # fmt: skip
         report([tmp_path], tmp_path / "out", ReportConfig(gallery=0))
+
+
+def test_own_results_stand_above_other_peoples(tmp_path):
+    models(tmp_path, mono=80, efj=180)
+    write_result(tmp_path, "vggsound", "efj-ckpt-a", 0.9, modality="A", features=trained(name="efj-ckpt"))
+    write_result(tmp_path, "vggsound", "efj-ckpt-av", 0.4, modality="AV", features=trained(name="efj-ckpt"))
+    report([tmp_path], tmp_path / "out", ReportConfig(gallery=0, outside=True))
+    lines = {
+        name: (tmp_path / "out" / f"{name}.csv").read_text().splitlines() for name in ("tableA1", "tableA2", "tableA3")
+    }
+    assert lines["tableA1"][1:3] == ["This report: efj,0.400,", "The paper,0.323,X3D-M + Acoustic ResNet50"]
+    assert lines["tableA2"][1].startswith("The paper,0.884")
+    assert lines["tableA3"][1] == "This report,-,0.900 efj,-,-,-,-,"

@@ -143,7 +143,7 @@ def verdicts(
     told = {label: test.more_than_noise for label, test in zip(others, corrected(found), strict=True)}
     tied = [label for label in others if not told[label]]
     marks = dict.fromkeys((best, *tied), TIED) if tied else {best: BEST}
-    return marks | ({worst: WORST} if told[worst] else {})
+    return marks | ({worst: WORST} if told.get(worst) else {})
 
 
 def _test(first: Sequence[Result], second: Sequence[Result], predictions: Predictions) -> Comparison | None:

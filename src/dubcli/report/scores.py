@@ -106,10 +106,10 @@ def _lines(columns: Sequence[Column], order: Sequence[str]) -> list[_Line]:
         for row in rows
     ]  # fmt: skip
     place = {task: number for number, task in enumerate(order)}
-    modalities = ("A", "V", "AV", "")
+    modalities = {name: number for number, name in enumerate(("A", "V", "AV"))}
     return sorted(
         lines, key=lambda line: (place.get(line.row.task, len(place)), line.row.task,
-                                 modalities.index(line.row.modality), line.name)
+                                 modalities.get(line.row.modality, len(modalities)), line.name)
     )  # fmt: skip
 
 
@@ -256,6 +256,17 @@ def _class_rows(first: ResultFile, second: ResultFile) -> list[tuple[Cell, ...]]
         )
         for one in found
     ]
+
+
+def highest(results: Sequence[Result]) -> dict[str, tuple[str, float]]:
+    """Of each task, on the modality that the paper has it in, the highest column of any row and its mean."""
+    found: dict[str, tuple[str, float]] = {}
+    for line in _lines(columns_of([result for result in results if result.epoch is None and not result.nospeech]), ()):
+        if line.row.modality in (paper.MODALITY.get(line.row.task, "A"), ""):
+            for label, mean in line.means.items():
+                if math.isfinite(mean) and mean > found.get(line.row.task, ("", -math.inf))[1]:
+                    found[line.row.task] = (label, mean)
+    return found
 
 
 def all_results(results: Sequence[Result]) -> Table | None:

@@ -131,7 +131,7 @@ def _tables(found: Collected, config: ReportConfig, predictions: Predictions, mo
         *more,
         making.table_b4(found.caches, with_paper=config.paper),
         making.table_b1(minutes, with_paper=config.paper),
-        *(making.outside_tables() if config.outside else []),
+        *(making.outside_tables(scoring.highest(found.results)) if config.outside else []),
         *scoring.class_tables(found.results, predictions, config.against),
         scoring.all_results(found.results),
     ]

@@ -152,7 +152,7 @@ class _Study:
             self.summary.stopped_by = stopped.number
             return False
         except Exception as error:  # a bug in one step is no reason to lose a night's others
-            self._failed(step, self._kept(step, error))
+            self._failed(step, self._kept(step.name, error))
             return False
         except KeyboardInterrupt:
             self.marks.pause(step.name, recipe, spent + time.monotonic() - began)
@@ -171,8 +171,8 @@ class _Study:
         self.summary.failed[step.name] = reason
         self.progress.message(f"failed: {step.name}: {reason}")
 
-    def _kept(self, step: Step, error: Exception) -> str:
-        path = self.marks.folder / f"{step.name.replace('/', '--')}.traceback.txt"
+    def _kept(self, name: str, error: Exception) -> str:
+        path = self.marks.folder / f"{name.replace('/', '--')}.traceback.txt"
         with atomic_write(path, "w") as file:
             file.write("".join(traceback.format_exception(error)))
         return f"unexpected {type(error).__name__}: {first_line(error)} (its traceback is in {path}; please report it)"
@@ -183,6 +183,8 @@ class _Study:
             self.summary.page = draw_report(self.plan, done, self.marks, self.progress)
         except UserError as error:
             self.summary.failed[REPORT] = str(error)
+        except Exception as error:
+            self.summary.failed[REPORT] = self._kept(REPORT, error)
 
 
 def _check_names(only: Collection[str], known: Collection[str]) -> None:

@@ -116,9 +116,7 @@ def _lines(columns: Sequence[Column], order: Sequence[str]) -> list[_Line]:
 def _score_table(part: _Part, columns: Sequence[Column], predictions: Predictions, *, with_paper: bool) -> Table:
     rows = []
     for line in _lines(columns, list(part.kinds)):
-        printed = (
-            part.printed.get(line.row.task, {}) if with_paper and line.row.modality in _paper_modality(line) else {}
-        )
+        printed = part.printed.get(line.row.task, {}) if with_paper and _as_printed(line.row) else {}
         rows.append(_score_row(line, part.kinds.get(line.row.task, ""), columns, predictions, printed))
     labels = [column.label for column in columns]
     notes = [MARKS, _seeds(columns), told_film_sets(columns), *(["In brackets: the paper's."] * with_paper)]
@@ -128,9 +126,9 @@ def _score_table(part: _Part, columns: Sequence[Column], predictions: Prediction
     )  # fmt: skip
 
 
-def _paper_modality(line: _Line) -> tuple[str, ...]:
-    """The modalities that the paper's number of a task may stand beside."""
-    return (paper.MODALITY.get(line.row.task, line.row.modality), "")
+def _as_printed(row: Row) -> bool:
+    """Whether a row is of the modality that the paper has its task in; older results do not say theirs."""
+    return row.modality in (paper.MODALITY.get(row.task, "A"), "")
 
 
 def _score_row(
@@ -262,7 +260,7 @@ def highest(results: Sequence[Result]) -> dict[str, tuple[str, float]]:
     """Of each task, on the modality that the paper has it in, the highest column of any row and its mean."""
     found: dict[str, tuple[str, float]] = {}
     for line in _lines(columns_of([result for result in results if result.epoch is None and not result.nospeech]), ()):
-        if line.row.modality in (paper.MODALITY.get(line.row.task, "A"), ""):
+        if _as_printed(line.row):
             for label, mean in line.means.items():
                 if math.isfinite(mean) and mean > found.get(line.row.task, ("", -math.inf))[1]:
                     found[line.row.task] = (label, mean)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from probe.test_bootstrap import problem, result
 
+from core.test_bootstrap import problem, result
 from dubcli.cli.app import app
 from dubcli.core.compare import compare, compare_all, corrected
 from dubcli.errors import UserError

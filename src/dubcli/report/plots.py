@@ -56,7 +56,7 @@ def draw(key: str, title: str, paint: Callable[[Axes], None], size: tuple[float,
     from matplotlib.figure import Figure
 
     # names of runs and tasks are anybody's: a $ in them is no formula
-    style = {"svg.hashsalt": key, "svg.fonttype": "none", "font.size": 9, "text.parse_math": False}
+    style: dict[str, Any] = {"svg.hashsalt": key, "svg.fonttype": "none", "font.size": 9, "text.parse_math": False}
     with matplotlib.rc_context(style | {"font.family": _families()}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's text is the browser's
         figure = Figure(figsize=size, layout="constrained")

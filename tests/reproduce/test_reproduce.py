@@ -279,6 +279,7 @@ def test_interrupted_it_goes_on(study, tmp_path, monkeypatch, capsys, interrupte
         (('"esc50", "tut18"', '"esc5", "tut18"'), r"there is no task .esc5. \(did you mean esc50"),
         (("epochs = 2", 'epochs = "2"'), r"\[pretrain\]: epochs is '2'; give a value such as 10"),
         (('"mono", "es"]', '"mono", "mono"]'), r"variants is \['mono', 'mono'\]; name some, each once"),
+        (('preset = "minute"', 'preset = "minit"'), r"minit"),
         (('out = "study"', 'out = "study'), "cannot be read as TOML"),
         (("[films]", '[report]\nagainst = ["ess"]\n[films]'), "against names ess, no variant of the plan"),
     ],

@@ -220,9 +220,12 @@ def _defaults(kind: type[Any]) -> dict[str, Any]:
 
 def _check(plan: Plan) -> None:
     """Values that would be found wrong only when their step is reached, days later."""
+    from dubcli.core.presets import preset_sizes
     from dubcli.probe.tasks.registry import find_task
 
     where = f"{plan.path}: "
+    for options in (plan.training, plan.probing):
+        preset_sizes(str(options.get("preset", "paper")))
     for name in (*plan.probe.tasks, *plan.probe.epoch_tasks, *plan.probe.protocols, *_by_task(plan.probe.data)):
         find_task(name)
     models = (*plan.pretrain.variants, RANDOM)

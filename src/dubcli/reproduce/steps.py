@@ -255,7 +255,10 @@ class StepList:
     def _lacking(self, task: str) -> str:
         if self.places[task] is not None:
             return ""
-        return f"the data of {find_task(task).title}: {find_task(task).where}"
+        data = self.plan.probe.data
+        absent = isinstance(data, str) and not self.plan.place(data).is_dir()
+        looked = f" ([probe] data, {self.plan.place(str(data))}, is not there)" if absent else ""
+        return f"the data of {find_task(task).title}{looked}: {find_task(task).where}"
 
 
 def _lasting(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,17 +90,7 @@ def report(
     galleries = _galleries(found, config, progress)
     found.ignored += predictions.damaged
     found.notes += predictions.notes
-    for table in tables:
-        _write(folder / f"{table.key}.csv", comma_separated(table))
-    for plot in plots:
-        with atomic_write(folder / f"{plot.key}.png") as file:
-            file.write(plot.png)
-    summary = _summary(found)
-    said = [*(f"Left out: {reason}" for reason in found.ignored), *found.notes]
-    lines = [f"# {config.title}\n", f"{summary}\n", *(f"* {line}" for line in said), *([""] if said else [])]
-    pictures = [f"![{plot.title}]({plot.key}.png)\n" for plot in plots]
-    _write(folder / "report.md", "\n".join([*lines, *map(markdown, tables), *pictures]))
-    _write(folder / "index.html", page(config.title, summary, said, tables, plots, galleries))
+    _write_all(folder, config.title, found, tables, plots, galleries)
     return ReportSummary(
         page=folder / "index.html",
         tables=tuple(table.key for table in tables),
@@ -111,6 +101,27 @@ def report(
         ignored=tuple(found.ignored),
         notes=tuple(found.notes),
     )
+
+
+def _write_all(
+    folder: Path,
+    title: str,
+    found: Collected,
+    tables: Sequence[Table],
+    plots: Sequence[Plot],
+    galleries: Galleries,
+) -> None:
+    for table in tables:
+        _write(folder / f"{table.key}.csv", comma_separated(table))
+    for plot in plots:
+        with atomic_write(folder / f"{plot.key}.png") as file:
+            file.write(plot.png)
+    summary = _summary(found)
+    said = [*(f"Left out: {reason}" for reason in found.ignored), *found.notes]
+    lines = [f"# {title}\n", f"{summary}\n", *(f"* {line}" for line in said), *([""] if said else [])]
+    pictures = [f"![{plot.title}]({plot.key}.png)\n" for plot in plots]
+    _write(folder / "report.md", "\n".join([*lines, *map(markdown, tables), *pictures]))
+    _write(folder / "index.html", page(title, summary, said, tables, plots, galleries))
 
 
 def _require_folder(folder: Path) -> None:

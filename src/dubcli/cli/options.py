@@ -61,6 +61,11 @@ GpusOption = Annotated[
     Optional[int],
     typer.Option("--gpus", metavar="N", help="At most so many GPUs, a process on each; 0: the CPU. [default: all]"),
 ]
+NodesOption = Annotated[int, typer.Option("--nnodes", help="Machines that do one training together.")]
+NodeRankOption = Annotated[int, typer.Option("--node-rank", help="This machine's number among them, from 0.")]
+RendezvousOption = Annotated[
+    Optional[str], typer.Option("--rdzv-endpoint", metavar="HOST:PORT", help="Where the machines meet.")
+]
 ChunksOption = Annotated[str, typer.Option("--chunks", metavar="half|padded|whole", help=CHUNKS_HELP)]
 PrecisionOption = Annotated[str, typer.Option("--precision", metavar=PRECISION_METAVAR, help=PRECISION_HELP)]
 RandomPresetOption = Annotated[

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from dubcli.cli import console
-from dubcli.cli.options import GpusOption, JsonOption, QuietOption
+from dubcli.cli.options import GpusOption, JsonOption, NodeRankOption, NodesOption, QuietOption, RendezvousOption
 from dubcli.pretrain.config import OPTIONS, LaunchConfig, PretrainConfig, resolve
 
 EPILOG = (
@@ -43,11 +43,9 @@ def pretrain(
     *,
     gpus: GpusOption = None,
     procs: Annotated[int, typer.Option("--procs", help="Processes on the CPU (with --gpus 0).")] = 1,
-    nnodes: Annotated[int, typer.Option("--nnodes", help="Machines.")] = 1,
-    node_rank: Annotated[int, typer.Option("--node-rank", help="This machine's number, from 0.")] = 0,
-    rdzv_endpoint: Annotated[
-        Optional[str], typer.Option("--rdzv-endpoint", metavar="HOST:PORT", help="Where the machines meet.")
-    ] = None,
+    nnodes: NodesOption = 1,
+    node_rank: NodeRankOption = 0,
+    rdzv_endpoint: RendezvousOption = None,
     max_restarts: Annotated[
         int, typer.Option("--max-restarts", help="How often the processes are started again when one dies.")
     ] = 3,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from dubcli.cli.options import JsonOption, QuietOption
+from dubcli.cli.options import JsonOption, NodeRankOption, NodesOption, QuietOption, RendezvousOption
 
 if TYPE_CHECKING:
     from dubcli.reproduce.stage import ReproduceSummary
@@ -32,14 +32,9 @@ def reproduce(
         Optional[int],
         typer.Option("--gpus", metavar="N", help="GPUs of this machine, in place of the plan's; 0 is the CPU."),
     ] = None,
-    nnodes: Annotated[
-        int,
-        typer.Option("--nnodes", metavar="N", help="Machines that do one training together (--only pretrain/NAME)."),
-    ] = 1,
-    node_rank: Annotated[int, typer.Option("--node-rank", help="This machine's number among them, from 0.")] = 0,
-    rdzv_endpoint: Annotated[
-        Optional[str], typer.Option("--rdzv-endpoint", metavar="HOST:PORT", help="Where the first of them listens.")
-    ] = None,
+    nnodes: NodesOption = 1,
+    node_rank: NodeRankOption = 0,
+    rdzv_endpoint: RendezvousOption = None,
     emit: Annotated[
         tuple[str, Path],
         typer.Option(

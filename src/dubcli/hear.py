@@ -18,6 +18,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +28,13 @@ from dubcli.core.features import log_mel
 from dubcli.core.layout import Layout
 from dubcli.core.machine import autocast, choose_precision, parse_precision
 from dubcli.core.memory import keep_freed_memory, out_of_memory
+from dubcli.core.outputs import Output
 from dubcli.core.samples import LOUDEST, usable
 from dubcli.core.trained import TrainedModel
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed.chunks import CHUNK_SECONDS, chunk_count, padded_length
 from dubcli.embed.embedder import load_trained_or_random
-from dubcli.embed.engine import fold, fold_example
-from dubcli.errors import UserError
+from dubcli.errors import UserError, one_of
 
 HOP_MS = 50.0
 """Milliseconds between timestamp embeddings: the largest that HEAR recommends (its transcription tolerance)."""
@@ -53,9 +54,11 @@ class HearModel(nn.Module):
         hop_ms: milliseconds between timestamp embeddings, 1 to 3000.
         precision: auto, bf16, fp16 or fp32.
         batch_size: windows that go through the backbone at once; None chooses by the device.
+        pool: how a sound's chunks become its scene embedding, mean or max.
+        output: the backbone's output, that of a layer inside, or the projection head's.
 
     Raises:
-        UserError: values out of range.
+        UserError: values out of range, a layer that is not there.
 
     >>> model = load_model("random:tiny", hop_ms=100)
     >>> model.sample_rate, model.scene_embedding_size
@@ -69,21 +72,24 @@ class HearModel(nn.Module):
         *,
         precision: str = "fp32",
         batch_size: int | None = None,
+        pool: str = "mean",
+        output: Output = Output(),
     ) -> None:
         super().__init__()
         if not 1.0 <= hop_ms <= 1000.0 * CHUNK_SECONDS:
             raise UserError(f"hop_ms is {hop_ms}; give 1 to {1000 * CHUNK_SECONDS}")
         self.sample_rate: int = trained.sample_rate
-        self.scene_embedding_size: int = trained.model.feature_sizes["audio"]
+        self.scene_embedding_size: int = output.size(trained.model, "audio")
         self.timestamp_embedding_size: int = self.scene_embedding_size
         if batch_size is not None and batch_size < 1:
             raise UserError(f"batch_size is {batch_size}; give 1 or more")
         self.hop_ms = hop_ms
+        self.pool = one_of("pool", pool, ("mean", "max"))
         self.precision = parse_precision(precision)
         self._batch_size = batch_size
         self.mel_mean = trained.mel_mean
         self.mel_std = trained.mel_std
-        self.backbone = fold(trained.model.audio, fold_example(trained.model, "audio"), warnings.warn)
+        self.backbone = output.module(trained.model, "audio", warnings.warn)
         Layout.of(self.backbone, torch.device("cpu")).module(self.backbone)
 
     @torch.no_grad()
@@ -120,18 +126,19 @@ class HearModel(nn.Module):
 def load_model(
     model_file_path: str | os.PathLike[str] = "",
     *,
-    hop_ms: float = HOP_MS,
     seed: int = 0,
-    precision: str = "fp32",
-    batch_size: int | None = None,
+    layer: str = "",
+    projected: bool = False,
+    **options: Any,
 ) -> HearModel:
     """A checkpoint of any variant as a HEAR model.
 
     Args:
         model_file_path: a checkpoint; ``""`` or ``"random"`` is the seeded random model (RP baseline),
             ``"random:tiny"`` and ``"random:small"`` those of the smaller presets.
-        hop_ms, precision, batch_size: see HearModel.
         seed: of the random model.
+        layer, projected: features of a layer inside the backbone, or the space of the contrastive loss.
+        options: hop_ms, precision, batch_size, pool: see HearModel.
 
     Raises:
         UserError: the file is no checkpoint.
@@ -140,11 +147,11 @@ def load_model(
     1024
     """
     trained = load_trained_or_random(os.fspath(model_file_path) or "random", seed=seed)
-    return HearModel(trained, hop_ms, precision=precision, batch_size=batch_size)
+    return HearModel(trained, output=Output(layer, projected), **options)
 
 
 def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
-    """One embedding per sound: the mean over its 3-second chunks, which are those of ``dubcli.embed.chunks``.
+    """One embedding per sound: the mean (or ``model.pool``) over its chunks, those of ``dubcli.embed.chunks``.
 
     Args:
         audio: floating point (sounds, samples), mono at ``model.sample_rate``.
@@ -167,7 +174,8 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
     filled = pad(audio, (0, max(0, count * length - samples)))[:, : count * length]
     chunks = filled.reshape(-1, length)
     features = torch.cat([model(part) for part in torch.split(chunks, model.batch_size)])
-    return features.reshape(audio.shape[0], count, -1).mean(dim=1)
+    of_sounds = features.reshape(audio.shape[0], count, -1)
+    return of_sounds.amax(dim=1) if model.pool == "max" else of_sounds.mean(dim=1)
 
 
 def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, Tensor]:

@@ -105,3 +105,21 @@ def test_the_rule_is_a_part_of_what_features_are(tmp_path):
               EmbedConfig(per_chunk=True, preset="tiny", device="cpu"))  # fmt: skip
     with pytest.raises(UserError, match=r"--chunks is 'pad' .did you mean padded"):
         EmbedConfig(chunks="pad")
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.integers(0, 400), max_size=8), st.integers(20, 500), st.sampled_from(["half", "padded", "whole"]))
+def test_a_chunk_every_hop(sizes, hop, rule):
+    """Against the rule read plainly: chunk i is [i hop, i hop + 300), and counts by how much of it is there."""
+    length = sum(sizes)
+    sound = torch.arange(1, 2 * length + 1, dtype=torch.float32).reshape(2, -1)
+    chunks = list(cut(torch.split(sound, sizes, dim=1), 100, rule, hop / 100))
+    least = {"half": 150, "padded": 1, "whole": 300}[rule]
+    starts = [start for start in range(0, length, hop) if length - start >= least] if length >= 300 else [0][:length]
+    assert [round(100 * chunk.start_seconds) for chunk in chunks] == starts
+    assert len(chunks) == chunk_count(length, 300, rule, hop)
+    for chunk, start in zip(chunks, starts, strict=True):
+        there = sound[:, start : start + 300]
+        assert torch.equal(chunk.data[:, : there.shape[1]], there)
+        assert not chunk.data[:, there.shape[1] :].any()
+        assert round(100 * chunk.padded_seconds) == chunk.data.shape[1] - there.shape[1]

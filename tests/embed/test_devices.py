@@ -220,7 +220,7 @@ def test_next_batch_is_started_before_the_last_ones_features_are_asked_for(tiny,
     assert events == in_turn
     np.testing.assert_array_equal(features[:, 0], [0] * 8 + [1] * 8 + [2] * 4)
     events.clear()
-    pipeline = Pipeline(embedder, blocks_module.wanted_of(embedder, TINY), per_chunk=False, threads=1)
+    pipeline = Pipeline(embedder, blocks_module.wanted_of(embedder, TINY), threads=1)
     items = [_Open(MediaItem(f"{number}.wav", "file", 1, 1)) for number in range(3)]
     for number, opened in enumerate(items):
         opened.waiting, opened.ended = 1, True

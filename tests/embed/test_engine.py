@@ -1,13 +1,18 @@
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
 from dubcli.core.features import log_mel
+from dubcli.core.folding import fold, fold_backbone
 from dubcli.core.models import PRESETS, freeze, normalise_pixels
 from dubcli.core.trained import random_trained
 from dubcli.core.transforms import eval_video, normalise_mels
 from dubcli.embed import Embedder
-from dubcli.embed.engine import Compiling, Engine, fold
+from dubcli.embed.engine import Compiling, Engine
 from dubcli.errors import UserError
 from helpers.sounds import noise
 
@@ -51,17 +56,17 @@ def close(found, expected):
 @pytest.mark.parametrize("modality", ["audio", "video"])
 def test_folded_backbone_gives_the_same(trained, modality):
     module = getattr(trained.model, modality)
-    folded = fold(module)
+    folded = fold_backbone(trained.model, modality, pytest.fail)
     assert not any(isinstance(part, torch.nn.BatchNorm3d) and "bn" in name and modality == "audio"
                    for name, part in folded.named_modules())  # fmt: skip
     close(plain(folded, inputs(modality)), plain(module, inputs(modality)))
-    close(Engine(module, torch.device("cpu"), "fp32")(inputs(modality)), plain(module, inputs(modality)))
+    close(Engine(folded, torch.device("cpu"), "fp32")(inputs(modality)), plain(module, inputs(modality)))
 
 
 @pytest.mark.slow
 def test_compiled_backbone_gives_the_same_for_full_and_smaller_batches(trained, compile_cache):
     told = []
-    engine = Engine(trained.model.audio, torch.device("cpu"), "fp32", Compiling(True, told.append))
+    engine = Engine(copy.deepcopy(trained.model.audio), torch.device("cpu"), "fp32", Compiling(True, told.append))
     close(engine(inputs("audio", 4)), plain(trained.model.audio, inputs("audio", 4)))
     if told[1:]:
         pytest.skip(f"nothing to compile with here: {told[1]}")
@@ -77,7 +82,7 @@ def test_without_a_compiler_it_says_so_once_and_goes_on(trained, compile_cache, 
     told = []
     compiling = Compiling(True, told.append)
     engines = {
-        modality: Engine(getattr(trained.model, modality), torch.device("cpu"), "fp32", compiling)
+        modality: Engine(copy.deepcopy(getattr(trained.model, modality)), torch.device("cpu"), "fp32", compiling)
         for modality in ("audio", "video")
     }
     for modality in ("audio", "video", "audio"):
@@ -88,7 +93,7 @@ def test_without_a_compiler_it_says_so_once_and_goes_on(trained, compile_cache, 
 
 
 def test_compiles_when_the_work_left_pays(trained, monkeypatch):
-    engine = Engine(trained.model.audio, torch.device("cpu"), "fp32", Compiling(None), "pays")
+    engine = Engine(copy.deepcopy(trained.model.audio), torch.device("cpu"), "fp32", Compiling(None), "pays")
     asked = []
     monkeypatch.setattr(engine, "_try_to_compile", lambda batch: asked.append(tuple(batch.shape)))
     engine(inputs("audio"), left=1e9)  # the first batch tells what a clip costs
@@ -97,7 +102,7 @@ def test_compiles_when_the_work_left_pays(trained, monkeypatch):
     assert asked == []
     engine(inputs("audio"), left=1e9)
     assert asked == [(3, 2, 96, 280)]
-    never = Engine(trained.model.audio, torch.device("cpu"), "fp32", Compiling(False))
+    never = Engine(copy.deepcopy(trained.model.audio), torch.device("cpu"), "fp32", Compiling(False))
     monkeypatch.setattr(never, "_try_to_compile", lambda batch: pytest.fail("compiled"))
     never(inputs("audio"))
     never(inputs("audio"), left=1e9)
@@ -106,7 +111,7 @@ def test_compiles_when_the_work_left_pays(trained, monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 @pytest.mark.parametrize("modality", ["audio", "video"])
 def test_bfloat16_on_cuda_is_near(trained, modality):
-    engine = Engine(getattr(trained.model, modality), torch.device("cuda"), "bf16")
+    engine = Engine(copy.deepcopy(getattr(trained.model, modality)), torch.device("cuda"), "bf16")
     found, expected = engine(inputs(modality).cuda()), plain(getattr(trained.model.cpu(), modality), inputs(modality))
     cosine = torch.nn.functional.cosine_similarity(found, expected)
     assert cosine.min() > 0.999
@@ -168,8 +173,8 @@ def test_devices_that_are_not_there():
         Embedder("random:tiny", device="abacus")
 
 
-class AsksForSizes(torch.nn.Module):
-    """What torch.fx cannot trace."""
+class Small(torch.nn.Module):
+    """A convolution with its norm, whose forward asks for sizes and types."""
 
     def __init__(self):
         super().__init__()
@@ -177,34 +182,99 @@ class AsksForSizes(torch.nn.Module):
 
     def forward(self, mels):
         maps = self.norm(self.conv(mels))
-        return maps.mean(dim=(2, 3)) if mels.shape[3] > 100 else maps.amax(dim=(2, 3))
+        wide = isinstance(mels, torch.Tensor) and mels.shape[3] > 100
+        return maps.mean(dim=(2, 3)) if wide else maps.amax(dim=(2, 3))
 
 
-class AsksForTypes(AsksForSizes):
-    """What torch.fx traces into another function."""
+class AsksForValues(Small):
+    """What cannot be run without numbers."""
 
     def forward(self, mels):
         maps = self.norm(self.conv(mels))
-        return maps.mean(dim=(2, 3)) if isinstance(mels, torch.Tensor) else maps.amax(dim=(2, 3))
+        return maps.mean(dim=(2, 3)) if mels.mean() > -100 else maps.amax(dim=(2, 3))
 
 
-class TwiceTheSame(AsksForSizes):
+class TakesTheRawToo(Small):
+    """Folded, the convolution's own output is not there any more."""
+
+    def forward(self, mels):
+        maps = self.conv(mels)
+        return (self.norm(maps) + maps).mean(dim=(2, 3))
+
+
+class TwiceTheSame(Small):
     """Folding the shared convolution's batch norm twice would scale twice."""
 
     def forward(self, mels):
         return self.norm(self.conv(mels)).mean(dim=(2, 3)) + self.norm(self.conv(-mels)).mean(dim=(2, 3))
 
 
-@pytest.mark.parametrize("kind", [AsksForSizes, AsksForTypes, TwiceTheSame])
-def test_what_cannot_be_folded_runs_as_it_is_and_says_so_once(kind):
+class SharedWeights(Small):
+    """Another module convolves with the same weights, unfolded ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.other = torch.nn.Conv2d(2, 5, 3)
+        self.other.weight = self.conv.weight
+
+    def forward(self, mels):
+        return (self.norm(self.conv(mels)) + self.other(mels)).mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "folds", "says"),
+    [(Small, True, False), (AsksForValues, False, True), (TakesTheRawToo, False, True), (TwiceTheSame, False, False),
+     (SharedWeights, True, False)],
+)  # fmt: skip
+def test_only_what_computes_the_same_is_folded(kind, folds, says):
     torch.manual_seed(0)
     module = kind()
     module.norm.running_var.fill_(4.0)
     module.norm.running_mean.fill_(0.3)
     freeze(module)
-    told, example = [], torch.randn(1, 2, 96, 280)
-    engine = Engine(module, torch.device("cpu"), "fp32", Compiling(False, told.append), example=example)
+    told = []
+    folded = fold(module, torch.randn(1, 2, 96, 280), told.append)
+    assert isinstance(folded.norm, torch.nn.Identity) is folds
+    assert isinstance(module.norm, torch.nn.BatchNorm2d)
     for batch in (inputs("audio"), inputs("audio", 2)):
-        close(engine(batch), plain(module, batch))
-    assert len(told) == 1
-    assert told[0].startswith(f"{kind.__name__} runs as it is, its batch norms not folded: ")
+        close(plain(folded, batch), plain(module, batch))
+    assert len(told) == says
+    assert all(line.startswith(f"{kind.__name__} runs as it is, its batch norms not folded: ") for line in told)
+
+
+def test_while_one_thread_opens_embedders_another_trains_as_if_alone(trained):
+    """Tracing put its own call in place of every module's, in all threads."""
+
+    def train(steps, go_on=lambda: False):
+        torch.manual_seed(0)
+        generator, done = torch.Generator().manual_seed(0), 0
+        network = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU())
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+        states = []
+        while done < steps or go_on():
+            optimizer.zero_grad()
+            network(torch.randn(4, 8, generator=generator)).square().mean().backward()
+            optimizer.step()
+            done += 1
+            if done <= steps:
+                states.append([tensor.clone() for tensor in network.state_dict().values()])
+        return states
+
+    alone, sound = train(50), noise(1)[:, 0].astype(np.float32)
+    expected = Embedder(trained).audio(sound, 48000)
+    with ThreadPoolExecutor(5) as pool:
+        embedder = Embedder(trained)
+        found = [pool.submit(embedder.audio, sound, 48000) for _ in range(4)]  # its first calls, all at once
+        beside = pool.submit(train, 50, lambda: not all(future.done() for future in found))
+        for future in found:
+            np.testing.assert_array_equal(future.result(), expected)
+        for mine, yours in zip(beside.result(), alone, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(mine, yours, strict=True))
+
+
+def test_an_embedder_is_pickled_with_its_model(trained):
+    embedder, sound = Embedder(trained, precision="bf16"), noise(1)[:, 0]
+    before = embedder.audio(sound, 48000)
+    again = pickle.loads(pickle.dumps(embedder))
+    np.testing.assert_array_equal(again.audio(sound, 48000), before)
+    assert again.identity() == embedder.identity()

@@ -117,3 +117,28 @@ def test_the_aspect_of_most_of_the_film_is_its_own(monkeypatch, tmp_path, parts)
     assert len(clips) == 2
     assert set(sizes) == {Fraction(16, 9) / Fraction(72, 58)}  # MPEG-2 says the whole picture's aspect
     assert ("its aspect changes" in (reading.warning or "")) == (len(parts) == 2)
+
+
+def test_what_is_missing_is_the_last_frame_of_all(tmp_path):
+    """Not the last that was looked at: frame 30 of 33 is at 1.03 s, and those after it are shown, too."""
+    make_film(tmp_path / "f.mkv", 1.1, rate=30, tracks=())
+    _, (clip,), _ = chunks_of(tmp_path / "f.mkv", ("video",))
+    levels = clip.data.float().mean(dim=(0, 2, 3))
+    assert float(levels[5]) == pytest.approx(16 + 200 * 30 // 33, abs=3)
+    np.testing.assert_allclose(levels[6:], 16 + 200 * 32 // 33, atol=3)
+
+
+@pytest.mark.parametrize("hop", [1.0, 0.7, 4.0])
+def test_chunks_of_pictures_and_sound_every_hop(tmp_path, hop):
+    make_film(tmp_path / "f.mkv", 6, rate=25, tracks=("eng",))
+    wanted = Wanted(modalities=("audio", "video"), sample_rate=48000, sizes=TINY, hop_seconds=hop)
+    found = list(decode(file_item(str(tmp_path / "f.mkv")), wanted, Reading()))
+    starts = [index * hop for index in range(20) if index * hop + 1.5 <= 6]  # half of a chunk is there
+    for kind in ("wave", "frames"):
+        own = [chunk for chunk in found if chunk.kind == kind]
+        assert [chunk.start_seconds for chunk in own] == pytest.approx(starts)
+        assert [chunk.padded_seconds for chunk in own] == pytest.approx([max(0, s + 3 - 6) for s in starts], abs=0.05)
+    for clip in (chunk for chunk in found if chunk.kind == "frames"):
+        instants = np.minimum(clip.start_seconds + (np.arange(16) + 0.5) * 3 / 16, 5.99)
+        expected = 16 + (200 * np.floor(instants * 25 + 1e-9) / 150).astype(int)
+        np.testing.assert_allclose(clip.data.float().mean(dim=(0, 2, 3)), expected, atol=3)

@@ -61,8 +61,8 @@ def test_batch_is_computed_and_sent_back_without_a_wait(kind):
     event = mock.Mock()
     with (
         fake_cuda(),
-        # the backbone stays as it is: fake tensors cannot be copied by torch.fx, nor moved
-        mock.patch("dubcli.embed.engine.fold", lambda module, *_: module),
+        # the backbone stays as it is: fake tensors cannot be moved
+        mock.patch("dubcli.core.outputs.fold_backbone", lambda model, modality, _: getattr(model, modality)),
         mock.patch.object(torch.nn.Module, "to", lambda module, *_: module),
         mock.patch.object(Layout, "module", lambda layout, module: module),
         mock.patch.object(torch.cuda, "current_stream", return_value=Stream()),

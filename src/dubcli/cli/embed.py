@@ -20,6 +20,7 @@ from dubcli.cli.options import (
     ShardOption,
     StrictOption,
 )
+from dubcli.embed.config import HOP_HELP, LAYER_HELP, POOL_HELP, POOLS, PROJECTED_HELP
 
 EPILOG = (
     "Examples: [bold]dubav embed sounds/ runs/efj/ckpt.pt --out features[/bold]; "
@@ -45,6 +46,10 @@ PerChunkOption = Annotated[
         "--per-chunk", help="A row for each 3-second chunk (chunks.csv has their times); always so for a cache."
     ),
 ]
+PoolOption = Annotated[str, typer.Option("--pool", metavar="|".join(POOLS), help=POOL_HELP)]
+HopOption = Annotated[float, typer.Option("--hop-seconds", help=HOP_HELP)]
+LayerOption = Annotated[str, typer.Option("--layer", metavar="NAME", help=LAYER_HELP, show_default=False)]
+ProjectedOption = Annotated[bool, typer.Option("--projected", help=PROJECTED_HELP)]
 ModalityOption = Annotated[
     Optional[str], typer.Option("--modality", metavar="audio|video", help="Only these features. [default: both]")
 ]
@@ -76,6 +81,10 @@ def embed(
     out: OutOption,
     per_chunk: PerChunkOption = False,
     chunks: ChunksOption = "half",
+    pool: PoolOption = "mean",
+    hop_seconds: HopOption = 3.0,
+    layer: LayerOption = "",
+    projected: ProjectedOption = False,
     modality: ModalityOption = None,
     file_format: FileFormatOption = "npy",
     lang: LangOption = None,
@@ -114,6 +123,10 @@ def embed(
         modalities=("audio", "video") if modality is None else tuple(modality.split(",")),
         chunks=chunks,
         per_chunk=per_chunk,
+        pool=pool,
+        hop_seconds=hop_seconds,
+        layer=layer,
+        projected=projected,
         format=file_format,
         device=device,
         gpus=gpus,

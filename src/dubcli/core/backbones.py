@@ -13,25 +13,24 @@ parameters of these names.
 from __future__ import annotations
 
 import inspect
+import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-import torch.fx
-import torchvision
 from torch import Tensor, nn
 
 from dubcli.core import plugins
 from dubcli.core.presets import FRAMES, preset_sizes
+from dubcli.core.recipes import Named, Recipe
 from dubcli.errors import UserError
 
 with warnings.catch_warnings():
     # pytorchvideo scripts a function when it is imported, and torch warns of that in every process
     warnings.simplefilter("ignore")
-    from pytorchvideo.models.resnet import create_acoustic_resnet
-    from pytorchvideo.models.x3d import create_x3d
+    import pytorchvideo.models.resnet
+    import pytorchvideo.models.x3d  # noqa: F401
 
 MODALITIES = ("audio", "video")
 PAPER_FEATURES = 1024
@@ -76,14 +75,28 @@ class WindowPool(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(batch, channels, frames, 1, mels) -> the same axes, shorter."""
-        return window_means(maps, self.kernel_size, self.stride, self.padding)
+        window = [min(size, there) for size, there in zip(self.kernel_size, maps.shape[2:], strict=True)]
+        return nn.functional.avg_pool3d(maps, window, stride=list(self.stride), padding=list(self.padding))
 
 
-@torch.fx.wrap  # asks for shapes, which tracing has none of
-def window_means(maps: Tensor, kernel_size: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> Tensor:
-    """``WindowPool``'s: maps of (batch, channels, frames, 1, mels)."""
-    window = [min(size, there) for size, there in zip(kernel_size, maps.shape[2:], strict=True)]
-    return nn.functional.avg_pool3d(maps, window, stride=list(stride), padding=list(padding))
+def acoustic_resnet50_recipe(preset: str = "paper", dropout: float = 0.0, pool: str = "global") -> Recipe:
+    """pytorchvideo's Acoustic ResNet-50 (Xiao et al. 2020). Raises UserError where there is no such ``pool``."""
+    if pool not in AUDIO_POOLS:
+        raise UserError(f"pool is {pool!r}; give {' or '.join(AUDIO_POOLS)}")
+    sizes = preset_sizes(preset)
+    return Recipe(
+        builder="pytorchvideo.models.resnet.create_acoustic_resnet",
+        arguments={
+            "input_channel": 2,
+            "model_depth": 50,
+            "model_num_class": PAPER_FEATURES,
+            "dropout_rate": dropout,
+            "stem_dim_out": sizes.audio_stem,
+            "stem_conv_stride": (sizes.audio_stride[0], 1, sizes.audio_stride[1]),
+            "head_pool": Named(f"torch.nn.{'AdaptiveAvgPool3d' if pool == 'global' else 'AvgPool3d'}"),
+        },
+        takes="mels of (batch, 2, frames, 1, 96)",
+    )
 
 
 class AcousticResNet50(nn.Module):
@@ -98,19 +111,9 @@ class AcousticResNet50(nn.Module):
 
     def __init__(self, preset: str = "paper", dropout: float = 0.0, pool: str = "global") -> None:
         super().__init__()
-        if pool not in AUDIO_POOLS:
-            raise UserError(f"pool is {pool!r}; give {' or '.join(AUDIO_POOLS)}")
-        sizes = preset_sizes(preset)
-        network: nn.Module = create_acoustic_resnet(
-            input_channel=2,
-            model_depth=50,
-            model_num_class=PAPER_FEATURES,
-            dropout_rate=dropout,
-            stem_dim_out=sizes.audio_stem,
-            stem_conv_stride=(sizes.audio_stride[0], 1, sizes.audio_stride[1]),
-            head_pool=nn.AdaptiveAvgPool3d if pool == "global" else WindowPool,
-        )
-        self.blocks: nn.ModuleList = with_plain_integers(network).blocks  # type: ignore[assignment]
+        recipe = acoustic_resnet50_recipe(preset, dropout, pool)
+        network = recipe.make(**({} if pool == "global" else {"head_pool": WindowPool}))
+        self.blocks: nn.ModuleList = plain(network).blocks  # type: ignore[assignment]
 
     def forward(self, mels: Tensor) -> Tensor:
         """The network itself takes (batch, 2, frames, 1, mels): time is its first axis."""
@@ -120,35 +123,60 @@ class AcousticResNet50(nn.Module):
         return maps
 
 
+def x3d_m_recipe(preset: str = "paper", dropout: float = 0.0) -> Recipe:
+    """pytorchvideo's X3D-M (Feichtenhofer 2020)."""
+    sizes = preset_sizes(preset)
+    return Recipe(
+        builder="pytorchvideo.models.x3d.create_x3d",
+        arguments={
+            "input_clip_length": FRAMES,
+            "input_crop_size": sizes.crop,
+            "model_num_class": PAPER_FEATURES,
+            "dropout_rate": dropout,
+            "width_factor": sizes.video_width,
+            "depth_factor": sizes.video_depth,
+            "stem_conv_stride": (sizes.video_frame_stride, 2, 2),
+            "head_dim_out": sizes.video_head,
+            "head_activation": None,
+            # the builder's Swish is the same function in three passes, which torch.compile cannot trace
+            "inner_act": Named("torch.nn.SiLU"),
+        },
+        takes=_pixels(preset),
+    )
+
+
 def x3d_m(preset: str = "paper", dropout: float = 0.0) -> nn.Module:
     """pytorchvideo's X3D-M (Feichtenhofer 2020): (batch, 3, 16, 224, 224) -> (batch, 1024).
 
     Its last linear layer is part of the backbone. Other numbers of frames and other sizes from 32 pixels are taken too.
     """
-    sizes = preset_sizes(preset)
-    backbone: nn.Module = create_x3d(
-        input_clip_length=FRAMES,
-        input_crop_size=sizes.crop,
-        model_num_class=PAPER_FEATURES,
-        dropout_rate=dropout,
-        width_factor=sizes.video_width,
-        depth_factor=sizes.video_depth,
-        stem_conv_stride=(sizes.video_frame_stride, 2, 2),
-        head_dim_out=sizes.video_head,
-        head_activation=None,
-        inner_act=nn.SiLU,  # the builder's Swish is the same function in three passes, which torch.compile cannot trace
-    )
+    backbone = x3d_m_recipe(preset, dropout).make()
     # The builder's pool takes one size only. At the preset's crop the adaptive pool gives the same output.
     backbone.blocks[-1].pool.pool = nn.AdaptiveAvgPool3d(1)  # type: ignore[index, union-attr]
-    return _sized(with_plain_integers(backbone), PAPER_FEATURES)
+    return _sized(plain(backbone), PAPER_FEATURES)
+
+
+def r2plus1d_18_recipe(preset: str = "paper", dropout: float = 0.0) -> Recipe:
+    """torchvision's R(2+1)D-18 (Tran et al. 2018), no classifier."""
+    return Recipe(
+        builder="torchvision.models.video.r2plus1d_18", parts={"fc": _dropout(dropout)}, takes=_pixels(preset)
+    )
 
 
 def r2plus1d_18(dropout: float = 0.0) -> nn.Module:
     """torchvision's R(2+1)D-18 (Tran et al. 2018), no classifier: (batch, 3, 16, crop, crop) -> (batch, 512)."""
-    network = torchvision.models.video.r2plus1d_18(weights=None)
-    size: int = network.fc.in_features
-    network.fc = nn.Dropout(dropout)
-    return _sized(network, size)
+    return _sized(r2plus1d_18_recipe(dropout=dropout).make(), 512)
+
+
+def mvit_v2_s_recipe(preset: str = "paper", dropout: float = 0.0) -> Recipe:
+    """torchvision's MViTv2-S (Li et al. 2022) without its classifier."""
+    patches = preset_sizes(preset).crop // 4
+    return Recipe(
+        builder="torchvision.models.video.mvit_v2_s",
+        parts={"head": _dropout(dropout)},
+        settings={"pos_encoding.spatial_size": (patches, patches)},
+        takes=_pixels(preset),
+    )
 
 
 def mvit_v2_s(preset: str = "paper", dropout: float = 0.0) -> nn.Module:
@@ -156,38 +184,85 @@ def mvit_v2_s(preset: str = "paper", dropout: float = 0.0) -> nn.Module:
 
     It takes clips of the preset's crop only; its relative positions are those of 224 pixels, interpolated.
     """
-    network = torchvision.models.video.mvit_v2_s(weights=None)
-    patches = preset_sizes(preset).crop // 4
-    network.pos_encoding.spatial_size = (patches, patches)
-    size: int = network.head[-1].in_features
-    network.head = nn.Dropout(dropout)
-    return _sized(network, size)
+    return _sized(mvit_v2_s_recipe(preset, dropout).make(), 768)
+
+
+def resnet18_recipe(dropout: float = 0.0) -> Recipe:
+    """torchvision's ResNet-18 (He et al. 2016) on mels as a picture of two channels, no classifier."""
+    return _on_mels("resnet18", "conv1", {"out_channels": 64, "kernel_size": 7, "padding": 3}, "fc", dropout)
 
 
 def resnet18(dropout: float = 0.0) -> nn.Module:
     """torchvision's ResNet-18 (He et al. 2016) on mels as a picture of two channels: -> (batch, 512)."""
-    network = torchvision.models.resnet18(weights=None)
-    network.conv1 = nn.Conv2d(2, 64, kernel_size=7, stride=2, padding=3, bias=False)
-    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    size: int = network.fc.in_features
-    network.fc = nn.Dropout(dropout)
-    return _sized(network, size)
+    network = resnet18_recipe(dropout).make()
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")  # type: ignore[union-attr, arg-type]
+    return _sized(network, 512)
+
+
+def efficientnet_b0_recipe(dropout: float = 0.0) -> Recipe:
+    """torchvision's EfficientNet-B0 (Tan and Le 2019) on mels as a picture of two channels, no classifier."""
+    first = {"out_channels": 32, "kernel_size": 3, "padding": 1}
+    return _on_mels("efficientnet_b0", "features.0.0", first, "classifier", dropout)
 
 
 def efficientnet_b0(dropout: float = 0.0) -> nn.Module:
     """torchvision's EfficientNet-B0 (Tan and Le 2019) on mels as a picture of two channels: -> (batch, 1280)."""
-    network = torchvision.models.efficientnet_b0(weights=None)
-    network.features[0][0] = nn.Conv2d(2, 32, kernel_size=3, stride=2, padding=1, bias=False)
-    nn.init.kaiming_normal_(network.features[0][0].weight, mode="fan_out")
-    size: int = network.classifier[-1].in_features
-    network.classifier = nn.Dropout(dropout)
-    return _sized(network, size)
+    network = efficientnet_b0_recipe(dropout).make()
+    nn.init.kaiming_normal_(network.get_submodule("features.0.0").weight, mode="fan_out")  # type: ignore[arg-type]
+    return _sized(network, 1280)
+
+
+def _on_mels(name: str, first: str, convolution: Mapping[str, int], last: str, dropout: float) -> Recipe:
+    """A network of torchvision for pictures, whose ``first`` layer takes two channels and ``last`` is left out."""
+    arguments = {"in_channels": 2, **convolution, "stride": 2, "bias": False}
+    layer = Recipe(builder="torch.nn.Conv2d", arguments=arguments)
+    return Recipe(
+        builder=f"torchvision.models.{name}",
+        parts={first: layer, last: _dropout(dropout)},
+        takes="mels of (batch, 2, 96, frames)",
+    )
+
+
+def _dropout(rate: float) -> Recipe:
+    return Recipe(builder="torch.nn.Dropout", arguments={"p": rate})
+
+
+def _pixels(preset: str) -> str:
+    crop = preset_sizes(preset).crop
+    return f"pixels of (batch, 3, {FRAMES}, {crop}, {crop})"
 
 
 BUILT_IN: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "audio": {"acoustic_resnet50": AcousticResNet50, "resnet18": resnet18, "efficientnet_b0": efficientnet_b0},
     "video": {"x3d_m": x3d_m, "r2plus1d_18": r2plus1d_18, "mvit_v2_s": mvit_v2_s},
 }
+
+RECIPES: dict[str, Callable[..., Recipe]] = {
+    "acoustic_resnet50": acoustic_resnet50_recipe,
+    "resnet18": resnet18_recipe,
+    "efficientnet_b0": efficientnet_b0_recipe,
+    "x3d_m": x3d_m_recipe,
+    "r2plus1d_18": r2plus1d_18_recipe,
+    "mvit_v2_s": mvit_v2_s_recipe,
+}
+"""Of those built in."""
+TITLES = {
+    "acoustic_resnet50": "Acoustic ResNet-50",
+    "resnet18": "ResNet-18",
+    "efficientnet_b0": "EfficientNet-B0",
+    "x3d_m": "X3D",
+    "r2plus1d_18": "R(2+1)D-18",
+    "mvit_v2_s": "MViTv2-S",
+}
+
+
+def recipe_of(spec: BackboneSpec, preset: str) -> Recipe | None:
+    """How others build this backbone without dropout; None for those that are not built in."""
+    maker = RECIPES.get(spec.name)
+    if spec.given or maker is None:
+        return None
+    known = {"preset": preset} if "preset" in inspect.signature(maker).parameters else {}
+    return maker(**{**known, **spec.options, "dropout": 0.0})
 
 
 def build_backbone(
@@ -253,9 +328,15 @@ def _sized(module: nn.Module, size: int) -> nn.Module:
     return module
 
 
-def with_plain_integers(module: nn.Module) -> nn.Module:
-    """pytorchvideo's builders leave numpy integers in strides, which torch.compile cannot trace. Returns the module."""
+def plain(module: nn.Module) -> nn.Module:
+    """A network of pytorchvideo's builders without what cannot be traced or pickled. Returns the module.
+
+    They leave numpy integers in strides, which torch.compile cannot trace, and sums as local functions, which no other
+    process can be sent.
+    """
     for part in module.modules():
+        if hasattr(part, "branch_fusion"):
+            part.branch_fusion = operator.add  # type: ignore[assignment]
         for name in ("stride", "padding", "dilation", "kernel_size", "output_padding"):
             setting = getattr(part, name, None)
             if isinstance(setting, (tuple, list)):

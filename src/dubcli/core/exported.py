@@ -11,6 +11,8 @@ from typing import Any
 from torch import nn
 
 from dubcli.core.atomic import read_json, write_json
+from dubcli.core.backbones import RECIPES, recipe_of
+from dubcli.core.recipes import Recipe, loader_code
 from dubcli.core.trained import TrainedModel, mismatch, trained_of
 from dubcli.errors import UserError
 
@@ -30,7 +32,12 @@ def save_exported(trained: TrainedModel, folder: Path) -> None:
 
 
 def describe(trained: TrainedModel) -> dict[str, Any]:
-    """What ``config.json`` holds: all it takes to build the model and to feed it."""
+    """What ``config.json`` holds: all it takes to build the model and to feed it, here and without this package.
+
+    ``builders``: the library's call that makes each built-in backbone, with its arguments. ``loader``: the same as
+    Python, which fills them. Neither is read here. Folders of this machine are left out of ``training``.
+    """
+    recipes = recipes_of(trained)
     return {
         "format": FORMAT,
         "name": trained.name,
@@ -45,13 +52,44 @@ def describe(trained: TrainedModel) -> dict[str, Any]:
         "epochs": trained.epochs,
         "film_set": trained.film_set,
         "frame_rule": trained.frame_rule,
-        "training": trained.config,
+        "training": without_folders(trained.config),
+        "facts": trained.facts,
+        "builders": {modality: recipe.to_dict() for modality, recipe in recipes.items()},
+        "loader": loader_code(recipes, WEIGHTS_FILE).splitlines() if recipes else [],
+    }
+
+
+def recipes_of(trained: TrainedModel) -> dict[str, Recipe]:
+    """How others build the backbones, by modality; without those that are not built in."""
+    found = {name: recipe_of(spec, trained.preset) for name, spec in trained.model.backbones.items()}
+    return {name: recipe for name, recipe in found.items() if recipe is not None}
+
+
+def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a run; of paths the last name alone."""
+    folders = ("cache", "out")
+    return {
+        name: Path(value).name if isinstance(value, str) and (name in folders or Path(value).is_absolute()) else value
+        for name, value in config.items()
     }
 
 
 def is_exported(folder: str | os.PathLike[str]) -> bool:
     """Whether ``folder`` is one that ``dubav export`` wrote."""
     return (Path(folder) / WEIGHTS_FILE).is_file()
+
+
+def foreign_code(folder: str | os.PathLike[str]) -> list[str]:
+    """Names of the Python code, from outside this package, that makes the backbones of an exported folder.
+
+    Raises UserError where the folder does not say.
+    """
+    config = read_json(Path(folder) / CONFIG_FILE)
+    try:
+        named = [str(spec["name"]) for spec in config.get("backbones", {}).values() if not spec["given"]]
+    except (AttributeError, KeyError, TypeError):
+        raise UserError(f"{Path(folder) / CONFIG_FILE} does not say its backbones") from None
+    return [name for name in named if name not in RECIPES]
 
 
 def load_exported(folder: str | os.PathLike[str], backbones: Mapping[str, nn.Module] | None = None) -> TrainedModel:

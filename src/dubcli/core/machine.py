@@ -34,7 +34,7 @@ def parse_precision(text: str) -> str:
 
     Raises UserError that names the words near it.
     """
-    word = text.strip().lower()
+    word = str(text).strip().lower().removeprefix("torch.")
     return one_of("--precision", _LONG_NAMES.get(word, word), PRECISIONS, _LONG_NAMES)
 
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from dubcli.core.backbones import DEFAULT_BACKBONES, BackboneSpec, build_backbone, check_backbone, feature_size
 from dubcli.core.presets import FRAMES, PRESETS, PROJECTION_NORMS, ModelSizes, preset_sizes
 from dubcli.core.variants import Variant
-from dubcli.errors import UserError
+from dubcli.errors import UserError, did_you_mean
 
 __all__ = [
-    "FRAMES", "PRESETS", "DubModel", "ModelSizes", "Projection", "count_parameters", "freeze", "normalise_pixels",
-    "preset_sizes", "unfreeze",
+    "FRAMES", "PRESETS", "DubModel", "ModelSizes", "Projection", "count_parameters", "freeze", "named_part",
+    "normalise_pixels", "preset_sizes", "unfreeze",
 ]  # fmt: skip
 
 PIXEL_MEAN = 0.45
@@ -168,7 +168,17 @@ def freeze(module: M) -> M:
     """Make a module a fixed function: no gradients, eval mode, and ``train()`` on it or a parent changes nothing.
 
     Eval mode matters as much as the gradients: a BatchNorm in training mode moves its statistics and mixes the
-    items of a batch. Returns the module itself.
+    items of a batch.
+
+    Args:
+        module: any; it is changed.
+
+    Returns:
+        The module itself.
+
+    >>> frozen = freeze(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    >>> frozen.train().training, any(parameter.requires_grad for parameter in frozen.parameters())
+    (False, False)
     """
     module.requires_grad_(False)
     module.eval()
@@ -177,13 +187,37 @@ def freeze(module: M) -> M:
     return module
 
 
-def unfreeze(module: M) -> M:
-    """Undo ``freeze``: gradients, training mode, and ``train()`` means what it says again. Returns the module."""
-    for part in module.modules():
-        part.__dict__.pop("train", None)
-    module.requires_grad_(True)
-    module.train()
+def unfreeze(module: M, *names: str) -> M:
+    """Undo ``freeze``: gradients, training mode, and ``train()`` means what it says again.
+
+    Args:
+        module: any; it is changed.
+        names: dotted names of the parts that shall learn, all that is in them included; none is the whole module.
+
+    Returns:
+        The module itself.
+
+    Raises:
+        UserError: there is no part of that name.
+
+    >>> network = unfreeze(freeze(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))), "1")
+    >>> [parameter.requires_grad for parameter in network.parameters()]
+    [False, False, True, True]
+    """
+    for name in names or ("",):
+        for part in named_part(module, name).modules():
+            part.__dict__.pop("train", None)
+        named_part(module, name).requires_grad_(True).train()
     return module
+
+
+def named_part(module: nn.Module, name: str) -> nn.Module:
+    """The submodule of a dotted name; of "" the module itself. Raises UserError that names those near it."""
+    parts: dict[str, nn.Module] = dict(module.named_modules())
+    if name not in parts:
+        there = ", ".join(part for part, _ in module.named_children())
+        raise UserError(f"there is no layer {name!r}{did_you_mean(name, parts)}; the first names are {there}")
+    return parts[name]
 
 
 def _stay_frozen(module: nn.Module, mode: bool = True) -> nn.Module:

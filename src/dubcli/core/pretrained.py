@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from dubcli.core import exported
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.features import log_mel
+from dubcli.core.hub import fetch, is_hub_id
 from dubcli.core.models import normalise_pixels, unfreeze
+from dubcli.core.taps import Taps
 from dubcli.core.trained import TrainedModel
 from dubcli.core.transforms import normalise_mels
 from dubcli.errors import UserError
@@ -52,11 +56,70 @@ class PretrainedBackbone(nn.Module):
         if sound.dim() != 3 or sound.shape[1] > 2 or not sound.is_floating_point():
             raise UserError(f"sound is {inputs.dtype} {tuple(inputs.shape)}; give float (batch, 1 or 2, samples)")
         mels = normalise_mels(log_mel(sound.expand(-1, 2, -1), self.sample_rate), self.mel_mean, self.mel_std)
-        return self._features(mels)
+        pooled: Tensor = self.backbone(mels)
+        return pooled
 
-    def _features(self, inputs: Tensor) -> Tensor:
-        features: Tensor = self.backbone(inputs)
-        return features
+    def maps(self, inputs: Tensor, *layers: str) -> dict[str, Tensor]:
+        """What the layers of these names give for ``inputs``, with gradients: (batch, channels, ...) by name.
+
+        Args:
+            inputs: as of ``forward``.
+            layers: dotted names among ``backbone.named_modules()``, such as ``blocks.3``.
+
+        Raises:
+            UserError: there is no such layer; else as ``forward``.
+
+        >>> import torch, dubcli
+        >>> backbone = dubcli.load_backbone("runs/es", frozen=True)
+        >>> backbone.maps(torch.zeros(1, 144000), "blocks.2", "blocks.4")["blocks.2"].dim()
+        5
+        """
+        taps = Taps(self.backbone, layers)
+        try:
+            self(inputs)
+            return taps.take()
+        finally:
+            taps.remove()
+
+
+def from_pretrained(
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    backbones: Mapping[str, nn.Module] | None = None,
+    trust_code: bool = False,
+) -> TrainedModel:
+    """The frozen model of a folder of ``dubav export``, of a checkpoint, or of the hub's OWNER/NAME.
+
+    Args:
+        name: a folder or file; else OWNER/NAME, which is downloaded once into the hub's cache.
+        revision: of the hub's: a branch, a tag or a commit; None is the newest.
+        backbones: as of ``load_trained``.
+        trust_code: let a model of the hub name Python code that makes its backbones (MODULE:NAME), which is run.
+
+    Returns:
+        The model, which ``Embedder``, ``load_backbone`` and the others take in place of a file.
+
+    Raises:
+        UserError: as ``load_trained``; no such model on the hub, or no connection.
+
+    >>> import dubcli
+    >>> trained = dubcli.from_pretrained("runs/es")
+    >>> trained.sample_rate
+    48000
+    """
+    if os.path.exists(name) or not is_hub_id(os.fspath(name)):
+        return load_trained(name, backbones)
+    folder = fetch(os.fspath(name), revision)
+    if not exported.is_exported(folder):
+        raise UserError(f"{name} on the hub is no model of dubav export; it has no {exported.WEIGHTS_FILE}")
+    foreign = [] if trust_code else exported.foreign_code(folder)
+    if foreign and not backbones:
+        raise UserError(
+            f"{name} on the hub runs the code {' and '.join(foreign)} when it is loaded; look at it, then give "
+            "trust_code=True"
+        )
+    return load_trained(folder, backbones)
 
 
 def load_backbone(
@@ -69,10 +132,11 @@ def load_backbone(
     """The backbone of a checkpoint, to build upon.
 
     Args:
-        ckpt: a checkpoint file, a run folder, an exported folder, or what ``load_trained`` returned.
+        ckpt: a checkpoint file, a run folder, an exported folder, OWNER/NAME on the hub, or what ``load_trained`` and
+            ``from_pretrained`` returned, of which a copy is taken.
         modality: ``audio`` or ``video``.
-        frozen: keep it as it is, in eval mode and without gradients, whatever ``train()`` is called on. Otherwise it
-            is in training mode and its weights learn.
+        frozen: keep it as it is, in eval mode and without gradients, whatever ``train()`` is called on, until
+            ``dubcli.unfreeze`` undoes it. Otherwise it is in training mode and its weights learn.
         backbones: as of ``load_trained``, for backbones that were made in Python.
 
     Returns:
@@ -80,18 +144,20 @@ def load_backbone(
         (batch, frames, 3, height, width), and gives (batch, ``feature_size``).
 
     Raises:
-        UserError: as ``load_trained``, or the checkpoint has no backbone of that modality.
+        UserError: as ``from_pretrained``, or the checkpoint has no backbone of that modality.
 
     >>> import torch, dubcli
     >>> backbone = dubcli.load_backbone("runs/es", frozen=True)
     >>> backbone(torch.zeros(4, 2, 3 * backbone.sample_rate)).shape
     torch.Size([4, 1024])
     """
-    trained = ckpt if isinstance(ckpt, TrainedModel) else load_trained(ckpt, backbones)
+    trained = ckpt if isinstance(ckpt, TrainedModel) else from_pretrained(ckpt, backbones=backbones)
     there = {"audio": trained.model.audio, "video": trained.model.video}
     module = there.get(modality)
     if module is None:
         raise UserError(
             f"{trained.name} has no {modality} backbone; it has {' and '.join(trained.model.feature_sizes)}"
         )
+    if isinstance(ckpt, TrainedModel):
+        module = copy.deepcopy(module)  # what learns is not what others embed with
     return PretrainedBackbone(module if frozen else unfreeze(module), modality, trained)

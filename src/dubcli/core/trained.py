@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ class TrainedModel:
 
     epochs: so many it was trained for; None where it stopped within one, or nothing says it. film_set: digits of the
     clips that it was trained on and not, "" where nothing says them. frame_rule: which frames of a clip it was shown.
+    facts: what else is known of its training, as ``dubcli.export`` records it: steps, films, hours, losses.
     """
 
     model: DubModel
@@ -42,6 +43,7 @@ class TrainedModel:
     epochs: int | None = None
     film_set: str = ""
     frame_rule: str = "centres"
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def trained_of(
@@ -83,6 +85,7 @@ def trained_of(
         epochs=_whole_epochs(fields),
         film_set=str(fields.get("film_set", "")),
         frame_rule=str(fields.get("frame_rule", "centres")),
+        facts=dict(fields.get("facts") or ({"steps": int(fields["step"])} if "step" in fields else {})),
     )
 
 

@@ -16,6 +16,7 @@ import torch
 from dubcli.core.checkpoint import model_entries, save_checkpoint
 from dubcli.core.machine import choose_device, choose_devices
 from dubcli.core.models import preset_sizes
+from dubcli.core.outputs import Output
 from dubcli.core.trained import TrainedModel
 from dubcli.embed.chunks import Wanted
 from dubcli.embed.config import EmbedConfig
@@ -69,6 +70,9 @@ def devices_of(ckpt: Model, config: EmbedConfig, options: JobOptions) -> list[to
 def open_embedder(ckpt: Model, config: EmbedConfig, say: Callable[[str], None]) -> Embedder:
     """The Embedder of a checkpoint with the options of ``config``."""
     if isinstance(ckpt, Embedder):
+        asked = Output(config.layer, config.projected)
+        if asked not in (Output(), ckpt.output):
+            raise UserError("the Embedder makes other features than are asked for; give it layer and projected itself")
         return ckpt
     return Embedder(ckpt, config, say=say)
 
@@ -77,13 +81,15 @@ def wanted_of(embedder: Embedder, config: EmbedConfig) -> Wanted:
     """What decoding has to deliver for this checkpoint and these options."""
     modalities = tuple(name for name in config.modalities if name in embedder.modalities)
     if not modalities:
-        raise UserError(f"{embedder.trained.name} is an audio-only checkpoint; it has no video features")
+        why = f"no layer {embedder.output.layer} there" if embedder.output.layer else "it is an audio-only checkpoint"
+        raise UserError(f"{embedder.trained.name} has no {' and no '.join(config.modalities)} features: {why}")
     return Wanted(
         modalities=modalities,
         sample_rate=embedder.sample_rate,
         sizes=preset_sizes(embedder.trained.preset),
         lang=config.lang,
         chunks=config.chunks,
+        hop_seconds=config.hop_seconds,
         frame_rule=embedder.trained.frame_rule,
         kind=embedder.trained.variant.primary.kind,
     )
@@ -196,7 +202,7 @@ class _Note:
 def pipeline_of(embedder: Embedder, config: EmbedConfig, threads: int, total_bytes: int, *, base: str = "") -> Pipeline:
     """What turns items into features; ``base``: the folder that relative paths are in, empty is the working folder."""
     wanted = replace(wanted_of(embedder, config), base=base)
-    return Pipeline(embedder, wanted, per_chunk=config.per_chunk, threads=threads, total_bytes=total_bytes)
+    return Pipeline(embedder, wanted, pool=config.pool, threads=threads, total_bytes=total_bytes)
 
 
 def make_blocks(todo: Iterable[PlannedBlock], pipeline: Pipeline, note: Callable[[dict[str, Any]], None]) -> None:
@@ -268,7 +274,12 @@ def _for_workers(work: Work, folder: Path) -> _WorkersModel:
             trained.model, mel_mean=trained.mel_mean, mel_std=trained.mel_std, config=trained.config
         )
         save_checkpoint(path, entries)
-    config = replace(work.config, precision=str(work.embedder.precision).removeprefix("torch."))
+    config = replace(
+        work.config,
+        precision=str(work.embedder.precision).removeprefix("torch."),
+        layer=work.embedder.output.layer,
+        projected=work.embedder.output.projected,
+    )
     return _WorkersModel(path, trained.content_hash, config)
 
 

@@ -14,12 +14,16 @@ What does not fit is left open by the paper; there are three rules. ``half``, th
 than 3 s is one chunk, filled up to 3 s.
 
 What was added is counted and reported (``padded_seconds``).
+
+With a hop of other than 3 seconds chunk i covers [i hop, i hop + 3), and each counts by the same rules: those of which
+all is there, and of the others as many as the rule lets, until nothing of one is there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -48,16 +52,19 @@ class Chunk:
     data: Tensor
 
 
-def chunk_count(length: int, full: int, rule: str = HALF) -> int:
-    """Number of chunks of ``full`` units in a file of ``length`` units."""
+def chunk_count(length: int, full: int, rule: str = HALF, hop: Fraction | int | None = None) -> int:
+    """Number of chunks of ``full`` units, one every ``hop`` (None: of ``full``), in a file of ``length`` units."""
     if length <= 0:
         return 0
-    whole, rest = divmod(length, full)
-    return max(1, whole + _counts(rest, full, rule))
+    hop = full if hop is None else hop
+    whole = int((length - full) // hop) + 1 if length >= full else 0
+    while whole and _counts(length - whole * hop, full, rule):
+        whole += 1
+    return max(1, whole)
 
 
-def _counts(rest: int, full: int, rule: str) -> bool:
-    """Whether the rest of a file that has whole chunks is one too."""
+def _counts(rest: Fraction | int, full: int, rule: str) -> bool:
+    """Whether a chunk of a file that has whole ones is one too, of which so much is there."""
     if rule == HALF:
         return 2 * rest >= full
     return rule == "padded" and rest > 0
@@ -71,38 +78,59 @@ def padded_length(samples: int, sample_rate: int, rule: str = HALF) -> int:
     return min(max(2, -(-samples // half)) * half, CHUNK_SECONDS * sample_rate)
 
 
-def cut(blocks: Iterable[Tensor], sample_rate: int, rule: str = HALF) -> Iterator[Chunk]:
+def exact_hop(hop_seconds: float) -> Fraction:
+    """Seconds between chunks' starts as they were meant: 0.1 is a tenth, so that nothing drifts in long files."""
+    return Fraction(hop_seconds).limit_denominator(1_000_000)
+
+
+def cut(
+    blocks: Iterable[Tensor], sample_rate: int, rule: str = HALF, hop_seconds: float = CHUNK_SECONDS
+) -> Iterator[Chunk]:
     """Cut a stream of (2, samples) blocks into chunks; only about a chunk and a block are in memory at a time."""
     full = CHUNK_SECONDS * sample_rate
-    held: Tensor | None = None
+    hop = exact_hop(hop_seconds)
+    window = _Window()
     index = 0
     for block in blocks:
-        held = block if held is None else torch.cat([held, block], dim=-1)
-        while held.shape[-1] >= full:
-            yield Chunk("wave", index, float(index * CHUNK_SECONDS), float(CHUNK_SECONDS), 0.0, held[:, :full])
-            held = held[:, full:]
+        window.add(block)
+        while window.end - (start := round(index * hop * sample_rate)) >= full:
+            yield Chunk("wave", index, float(index * hop), float(CHUNK_SECONDS), 0.0, window.part(start, full))
             index += 1
-    rest = 0 if held is None else held.shape[-1]
-    if held is None or rest == 0 or (index > 0 and not _counts(rest, full, rule)):
-        return
-    length = full if index else padded_length(rest, sample_rate, rule)
-    yield Chunk(
-        "wave",
-        index,
-        float(index * CHUNK_SECONDS),
-        length / sample_rate,
-        (length - rest) / sample_rate,
-        pad(held, (0, length - rest)),
-    )
+    while (rest := window.end - (start := round(index * hop * sample_rate))) > 0:
+        if index and (window.end < full or not _counts(rest, full, rule)):
+            return
+        length = full if index else padded_length(rest, sample_rate, rule)
+        filled = pad(window.part(start, rest), (0, length - rest))
+        yield Chunk("wave", index, float(index * hop), length / sample_rate, (length - rest) / sample_rate, filled)
+        index += 1
+
+
+class _Window:
+    """The samples of a stream from where they are still asked for. ``end``: how many have come in all."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self._held: Tensor | None = None
+
+    def add(self, block: Tensor) -> None:
+        """The next (2, samples)."""
+        self._held = block if self._held is None else torch.cat([self._held, block], dim=-1)
+        self.end += block.shape[-1]
+
+    def part(self, start: int, length: int) -> Tensor:
+        """(2, length) from the sample ``start`` on; what is before it is forgotten."""
+        assert self._held is not None
+        self._held = self._held[:, start - (self.end - self._held.shape[-1]) :]
+        return self._held[:, :length]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What the backbones take: modalities, sound at ``sample_rate``, frames of a preset's size, one sound track.
 
-    ``frames``: of a 3-second chunk of a video file; what a cache holds is 16.
-    ``frame_rule``: of ``media.picture.Instants``. ``chunks``: the rule. ``kind``: of the track in a
-    cache. ``base``: the folder that relative paths are in; empty is the working folder.
+    ``frames``: of a 3-second chunk of a video file; what a cache holds is 16. ``frame_rule``: of
+    ``media.picture.Instants``. ``chunks``: the rule. ``hop_seconds``: between the starts of chunks. ``kind``: of the
+    track in a cache. ``base``: the folder that relative paths are in; empty is the working folder.
     """
 
     modalities: tuple[str, ...]
@@ -113,7 +141,13 @@ class Wanted:
     frames: int = FRAMES
     chunks: str = HALF
     frame_rule: str = "centres"
+    hop_seconds: float = CHUNK_SECONDS
     base: str = ""
+
+    def count(self, seconds: Fraction | float) -> int:
+        """Chunks of a file of that length."""
+        hop = 1000 * exact_hop(self.hop_seconds)
+        return chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS, self.chunks, hop)
 
 
 @dataclass
@@ -123,10 +157,6 @@ class Reading:
     seconds: float = 0.0
     expected: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-
-    def expect(self, seconds: float, rule: str = HALF) -> None:
-        """The sound has that length, says its header."""
-        self.expected["wave"] = chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS, rule)
 
     @property
     def warning(self) -> str | None:

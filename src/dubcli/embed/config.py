@@ -6,11 +6,22 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from dubcli.core.machine import parse_precision
-from dubcli.errors import UserError, did_you_mean
+from dubcli.errors import UserError, did_you_mean, one_of
 from dubcli.media.languages import parse_language
 
 MODALITIES = ("audio", "video")
 FORMATS = ("npy", "parquet", "npz")
+POOLS = ("mean", "max", "none")
+POOL_HELP = "How a file's chunks become its row: their mean (the paper's), max, or none: a row for each."
+HOP_HELP = "Seconds from a chunk's start to the next one's; below 3 they overlap."
+LAYER_HELP = (
+    "Features of this layer inside the backbone, averaged over time and place (its dotted name, as blocks.3), in place "
+    "of the backbone's output."
+)
+PROJECTED_HELP = (
+    "The space of the contrastive loss: outputs of the projection heads (video, primary), each of length 1, in place "
+    "of the backbones'."
+)
 CHUNK_RULES = ("half", "padded", "whole")
 CHUNKS_HELP = (
     "What counts of a file beside its whole 3-second chunks (the paper does not say): half: a rest of 1.5 s or more; "
@@ -35,6 +46,15 @@ class ModelOptions(TypedDict, total=False):
     batch_size: int | None
     seed: int
     preset: str
+    layer: str
+    projected: bool
+
+
+def check_hop(hop_seconds: float) -> float:
+    """The hop itself. Raises UserError where it is out of range."""
+    if not 0.01 <= hop_seconds <= 3600:  # also where it is no number
+        raise UserError(f"--hop-seconds is {hop_seconds}; give 0.01 to 3600")
+    return float(hop_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +64,9 @@ class EmbedConfig:
     ``modalities``: which features to make, of those the file and the checkpoint have.
     ``chunks``: which parts of a file that are no whole chunk count, ``half``, ``padded`` or ``whole`` (see
     ``embed.chunks``).
-    ``per_chunk``: one row per 3-second chunk instead of their mean per file.
+    ``pool``: how a file's chunks become its row: ``mean``, ``max``, or ``none``: a row per chunk, which ``per_chunk``
+    says too. ``hop_seconds``: between the starts of chunks.
+    ``layer``: a layer inside the backbones in place of their output. ``projected``: the projection heads' outputs.
     ``format``: how the features are stored; ``items.csv`` and ``embed.json`` are always written.
     ``device``, ``gpus``: by default all GPUs, as far as the work pays for a process on each, else the CPU; ``gpus``
     takes at most so many of them (0: the CPU), ``device`` the one of torch's name.
@@ -59,6 +81,10 @@ class EmbedConfig:
     modalities: tuple[str, ...] = MODALITIES
     chunks: str = "half"
     per_chunk: bool = False
+    pool: str = "mean"
+    hop_seconds: float = 3.0
+    layer: str = ""
+    projected: bool = False
     format: str = "npy"
     device: str | None = None
     gpus: int | None = None
@@ -78,6 +104,14 @@ class EmbedConfig:
         if self.format not in FORMATS:
             raise UserError(f"--format is {self.format!r}; give one of {', '.join(FORMATS)}")
         check_chunk_rule(self.chunks)
+        one_of("--pool", self.pool, POOLS)
+        if self.per_chunk and self.pool == "max":
+            raise UserError("--per-chunk and --pool max contradict each other; give one of the two")
+        object.__setattr__(self, "per_chunk", self.per_chunk or self.pool == "none")
+        object.__setattr__(self, "pool", "none" if self.per_chunk else self.pool)
+        object.__setattr__(self, "hop_seconds", check_hop(self.hop_seconds))
+        if self.layer and self.projected:
+            raise UserError(f"--layer {self.layer} and --projected contradict each other; give one of the two")
         object.__setattr__(self, "precision", parse_precision(self.precision))
         if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"--batch-size is {self.batch_size}; give 1 or more")

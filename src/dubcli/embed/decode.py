@@ -5,6 +5,7 @@ Of a container the picture and one sound track are each decoded once, on the fil
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -20,13 +21,21 @@ from dubcli.cache.frames import decode_frames
 from dubcli.core.models import ModelSizes
 from dubcli.core.tracks import KINDS, Track
 from dubcli.core.transforms import eval_clip
-from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, Reading, Wanted, chunk_count, cut
+from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, Reading, Wanted, cut, exact_hop
 from dubcli.embed.inputs import MediaItem
 from dubcli.embed.sounds import SNDFILE_SUFFIXES, Heard, film_blocks, stereo_blocks
 from dubcli.errors import InputError, UserError
 from dubcli.media.clock import read_packets
 from dubcli.media.jpeg import colour_matrix
-from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
+from dubcli.media.picture import (
+    FrameSkipper,
+    Instants,
+    SlidingInstants,
+    decode_pictures,
+    on_screen,
+    shown_seconds,
+    usual_seconds,
+)
 from dubcli.media.shown import Cropper, PixelAspect, Shape, frame_size, orientation, usual_shape
 from dubcli.media.sound import summary
 from dubcli.media.sources import choose_track
@@ -47,8 +56,9 @@ def decode(item: MediaItem, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
 def _decode_sound(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
     if "audio" not in wanted.modalities:
         raise InputError("a sound, and only video features are made")
-    heard = Heard(expect=lambda seconds: reading.expect(seconds, wanted.chunks))
-    yield from cut(stereo_blocks(path, wanted.sample_rate, heard), wanted.sample_rate, wanted.chunks)
+    heard = Heard(expect=lambda seconds: reading.expected.update(wave=wanted.count(seconds)))
+    blocks = stereo_blocks(path, wanted.sample_rate, heard)
+    yield from cut(blocks, wanted.sample_rate, wanted.chunks, wanted.hop_seconds)
     reading.seconds = heard.seconds
     if heard.warning:
         reading.warnings.append(heard.warning)
@@ -93,7 +103,7 @@ def film_chunks(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
     """
     info = probe(path)
     if info.duration_seconds:
-        count = chunk_count(round(1000 * info.duration_seconds), 1000 * CHUNK_SECONDS, wanted.chunks)
+        count = wanted.count(info.duration_seconds)
         reading.expected.update({"wave": count} if info.audio else {}, **({"frames": count} if info.video else {}))
     problems = []
     given = 0
@@ -122,7 +132,7 @@ def _sound(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
     track = choose_track(info.audio, wanted.lang)
     heard = Heard()
     blocks = film_blocks(info.path, track.index, info.start_seconds, wanted.sample_rate, heard)
-    yield from cut(blocks, wanted.sample_rate, wanted.chunks)
+    yield from cut(blocks, wanted.sample_rate, wanted.chunks, wanted.hop_seconds)
     reading.seconds = max(reading.seconds, heard.seconds)
     if heard.warning:
         reading.warnings.append(heard.warning)
@@ -133,8 +143,8 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
         raise InputError(_NO_PICTURE)
     clock = _Clock(info)
     problems: list[str] = []
-    held: list[Tensor] = []
-    index = 0
+    held: dict[int, list[Tensor]] = defaultdict(list)  # frames of the chunks that are not whole yet
+    done = 0
     usual = usual_shape(info)
     if usual is not None:
         shown = Fraction(usual.width, usual.height) * usual.sample_aspect_ratio
@@ -144,29 +154,31 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
         stream.thread_type = "AUTO"
         cropper = _SquareCropper(info.video, stream, wanted.sizes, usual)
         instants = Instants.of(wanted.frame_rule, CHUNK_SECONDS, wanted.frames, usual_seconds(stream))
-        instants = replace(instants, start=info.start_seconds)
+        looked_at = SlidingInstants(replace(instants, start=info.start_seconds), exact_hop(wanted.hop_seconds))
         demuxed = read_packets(container, [stream], info.start_seconds, problems)
-        packets = FrameSkipper(stream, instants).packets(demuxed)
+        packets = FrameSkipper(stream, looked_at).packets(demuxed)
         pictures = decode_pictures(stream, packets, problems)
-        for _, frame in on_screen(clock.timed(pictures, stream), instants):
-            held.append(cropper(frame))
-            if len(held) == wanted.frames:
-                yield _clip(held, index, 0)
-                held, index = [], index + 1
-    seconds = clock.seconds
+        for number, frame in on_screen(clock.timed(pictures, stream), looked_at):
+            index = looked_at.clip(number)
+            held[index].append(cropper(frame))
+            if len(held[index]) == wanted.frames:
+                yield _clip(held.pop(index), index, wanted, 0)
+                done = index + 1
     if clock.last is None:
         raise InputError(f"no picture that decodes ({summary(problems)})" if problems else "no frames")
-    reading.seconds = max(reading.seconds, float(seconds))
+    reading.seconds = max(reading.seconds, float(clock.seconds))
     if problems:
         reading.warnings.append(f"not all of the picture decodes ({summary(problems)})")
-    if chunk_count(round(1000 * seconds), 1000 * CHUNK_SECONDS, wanted.chunks) > index:
-        held = held or [cropper(clock.last)]
-        yield _clip(held + [held[-1]] * (wanted.frames - len(held)), index, CHUNK_SECONDS * (index + 1) - seconds)
+    for index in range(done, wanted.count(clock.seconds)):  # filled up with the last frame of all
+        last = [cropper(clock.last)] * (wanted.frames - len(held[index]))
+        there = clock.seconds - index * exact_hop(wanted.hop_seconds)
+        yield _clip(held.pop(index) + last, index, wanted, CHUNK_SECONDS - there)
 
 
-def _clip(frames: list[Tensor], index: int, padded_seconds: Fraction | int) -> Chunk:
+def _clip(frames: list[Tensor], index: int, wanted: Wanted, padded_seconds: Fraction | int) -> Chunk:
     """A chunk's frames (3, size, size) as a chunk."""
-    times = (float(index * CHUNK_SECONDS), float(CHUNK_SECONDS), float(max(0, padded_seconds)))
+    start_seconds = float(index * exact_hop(wanted.hop_seconds))
+    times = (start_seconds, float(CHUNK_SECONDS), float(max(0, padded_seconds)))
     return Chunk("frames", index, *times, torch.stack(frames, dim=1))
 
 

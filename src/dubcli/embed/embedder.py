@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.features import log_mel
 from dubcli.core.machine import choose_device, choose_precision, torch_type
 from dubcli.core.memory import out_of_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
-from dubcli.core.samples import usable
+from dubcli.core.outputs import Output
 from dubcli.core.trained import TrainedModel, random_trained
 from dubcli.core.transforms import eval_clip, normalise_mels
-from dubcli.embed.chunks import Chunk, cut
-from dubcli.embed.config import EmbedConfig, ModelOptions
-from dubcli.embed.engine import Compiling, Engine, Pending, fold_example, say_nothing
-from dubcli.errors import UserError
+from dubcli.embed.arrays import Pooled, Waveforms, as_sounds, as_stereo, checked_rate
+from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, cut
+from dubcli.embed.config import POOLS, EmbedConfig, ModelOptions, check_hop
+from dubcli.embed.engine import Compiling, Engine, Pending, say_nothing
+from dubcli.errors import UserError, one_of
 from dubcli.media.resample import RESAMPLER, resample_blocks
 
 if TYPE_CHECKING:
@@ -30,24 +33,29 @@ if TYPE_CHECKING:
 
 RANDOM = "random"
 
-Waveforms = Tensor | np.ndarray | Sequence[Any]
+_BATCHES_HELD = 4
+"""Batches of chunks that are held at a time: sounds of other lengths have batches of their own."""
+_BLOCK_SECONDS = 30
 
 
 class Embedder:
     """A checkpoint's frozen backbones in eval mode, without projection heads (paper section 3.5).
 
+    Several threads may call one; it can be pickled. Beside the results its memory is that of a few batches.
+
     Args:
         ckpt: a checkpoint file, ``"random"`` (a seeded random model, the RP baseline of appendix D) or a TrainedModel.
-        config: of it ``device``, ``compile``, ``precision``, ``batch_size``, and the random model's ``seed`` and
-            ``preset`` count here.
+        config: of it ``device``, ``compile``, ``precision``, ``batch_size``, ``layer``, ``projected``, and the random
+            model's ``seed`` and ``preset`` count here.
         say: takes lines for the user.
         options: those of ``config`` by name, in its place or over it. ``device``: torch's name; None is CUDA when there
             is one. ``compile``: at the first batch (True), never (False, the default), or where the chunks of one call
             pay for it (None). ``precision``: ``"auto"`` (bf16 where the device computes it natively, else fp32),
-            ``"bf16"``, ``"fp16"``, ``"fp32"``. ``batch_size``: chunks at once; None chooses by device.
+            ``"bf16"``, ``"fp16"``, ``"fp32"``. ``batch_size``: chunks at once. ``layer``, ``projected``: features of a
+            layer inside the backbones, or of the projection heads, as ``core.outputs.Output`` has them.
 
     Raises:
-        UserError: a file that is no checkpoint, a device that is not there.
+        UserError: a file that is no checkpoint, a device or a layer that is not there.
         TypeError: an option of another name.
 
     >>> features = Embedder("random", preset="tiny").audio(np.zeros((2, 48000)), 48000)  # one second of two sounds
@@ -66,12 +74,17 @@ class Embedder:
         if unknown := options.keys() - ModelOptions.__annotations__.keys():
             raise TypeError(f"Embedder has no argument {', '.join(sorted(unknown))}")
         config = replace(config, **options)
+        self.output = Output(config.layer, config.projected)
         self.trained = load_trained_or_random(ckpt, seed=config.seed, preset=config.preset)
+        self.modalities = self.output.modalities(self.trained.model)
+        """Those that there are features of: the checkpoint has a backbone for them, and that has the layer."""
         self.device = choose_device(config.device)
         self._precision = choose_precision(config.precision, self.device)
         self._batch_size = config.batch_size
-        self._compiling = Compiling(config.compile, say)
+        # what hands a layer's output to its own thread cannot be compiled
+        self._compiling = Compiling(False if config.layer else config.compile, say)
         self._engines: dict[str, Engine] = {}
+        self._making = threading.Lock()
 
     @property
     def precision(self) -> torch.dtype:
@@ -83,46 +96,62 @@ class Embedder:
         """Hz, of the sound that the audio backbone was trained on."""
         return self.trained.sample_rate
 
-    @property
+    @cached_property
     def feature_sizes(self) -> dict[str, int]:
         """Widths of the features by modality, 1024 for the paper's backbones."""
-        return self.trained.model.feature_sizes
+        return {name: self.output.size(self.trained.model, name) for name in self.modalities}
 
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """The modalities that the checkpoint has a backbone for."""
-        return ("audio",) if self.trained.model.video is None else ("audio", "video")
-
-    def audio(self, waveforms: Waveforms, sample_rate: int, *, per_chunk: bool = False) -> np.ndarray:
+    def audio(
+        self,
+        waveforms: Waveforms,
+        sample_rate: int,
+        *,
+        per_chunk: bool = False,
+        pool: str = "mean",
+        hop_seconds: float = CHUNK_SECONDS,
+    ) -> np.ndarray:
         """Features of sounds: the mean over each sound's 3-second chunks, cut as ``dubcli.embed.chunks`` says.
 
         Args:
             waveforms: samples in [-1, 1] as (samples,), (n, samples) mono or (n, channels, samples) with one or two
                 channels (mono becomes dual mono), or a list of (samples,) and (channels, samples) of different lengths.
+                One or two channels may be the last axis too, as soundfile has it.
             sample_rate: in Hz; they are resampled to the checkpoint's.
-            per_chunk: give the chunks of all sounds one after another.
+            per_chunk: give the chunks of all sounds one after another; as ``pool="none"``.
+            pool: how a sound's chunks become its row: ``mean``, ``max`` or ``none``.
+            hop_seconds: from a chunk's start to the next one's.
 
         Returns:
             float32 (n, features), or (chunks, features).
 
         Raises:
-            UserError: an empty sound, samples that cannot be used (``core.samples``); what is mended is warned of.
+            UserError: an empty sound, other shapes, types or rates, samples that cannot be used (``core.samples``); what
+                is mended is warned of.
 
         >>> Embedder("random", preset="tiny").audio([np.zeros(8000), np.zeros((2, 40000))], 8000, per_chunk=True).shape
         (3, 1024)
         """
-        chunks: list[Chunk] = []
-        counts = []
-        for waveform in _as_list(waveforms):
-            own = list(cut(resample_blocks([_stereo(waveform)], sample_rate, self.sample_rate), self.sample_rate))
-            if not own:
+        rate, hop_seconds = checked_rate(sample_rate), check_hop(hop_seconds)
+        pooled = Pooled("none" if per_chunk else one_of("pool", pool, POOLS), self._width("audio"))
+        held: list[tuple[int, Chunk]] = []
+        for number, waveform in enumerate(as_sounds(waveforms)):
+            parts = torch.split(as_stereo(waveform), _BLOCK_SECONDS * rate, dim=1)
+            blocks = resample_blocks(parts, rate, self.sample_rate)
+            pooled.begin()
+            for chunk in cut(blocks, self.sample_rate, hop_seconds=hop_seconds):
+                held.append((number, chunk))
+                if len(held) == _BATCHES_HELD * self.batch_size("wave"):
+                    self._pool(held, pooled)
+                    held = []
+            if not pooled.has(number) and not any(owner == number for owner, _ in held[-1:]):
                 raise UserError("a sound without samples has no features; leave it out")
-            chunks.extend(own)
-            counts.append(len(own))
-        features = self._in_batches(chunks, "audio")
-        if per_chunk or not counts:
-            return features
-        return np.stack([part.mean(axis=0) for part in np.split(features, np.cumsum(counts)[:-1])])
+        self._pool(held, pooled)
+        return pooled.result()
+
+    def _pool(self, held: Sequence[tuple[int, Chunk]], pooled: Pooled) -> None:
+        features = self._in_batches([chunk for _, chunk in held], "audio")
+        for (number, _), row in zip(held, features, strict=True):
+            pooled.add(number, row)
 
     def video(self, frames: Tensor | np.ndarray) -> np.ndarray:
         """Features of clips: short side to 256, centre crop 224 (paper section 3.5).
@@ -143,11 +172,21 @@ class Embedder:
         clips = torch.as_tensor(frames)
         if clips.ndim == 4:
             clips = clips[None]
-        if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != torch.uint8:
+        if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != torch.uint8 or 0 in clips.shape[1:]:
             raise UserError(f"frames are {clips.dtype} {tuple(clips.shape)}; give uint8 (n, frames, height, width, 3)")
         sizes = preset_sizes(self.trained.preset)
-        chunks = [Chunk("frames", i, 0.0, 3.0, 0.0, eval_clip(clip, sizes)) for i, clip in enumerate(clips)]
-        return self._in_batches(chunks, "video")
+        out = np.zeros((len(clips), self._width("video")), dtype=np.float32)
+        for rows in batches(range(len(clips)), _BATCHES_HELD * self.batch_size("frames")):
+            chunks = [Chunk("frames", row, 0.0, 3.0, 0.0, eval_clip(clips[row], sizes)) for row in rows]
+            out[rows] = self._in_batches(chunks, "video")
+        return out
+
+    def _width(self, modality: str) -> int:
+        if modality not in self.modalities:
+            layer, name = self.output.layer, self.trained.name
+            what = f"has no layer {layer} for" if layer else "is an audio-only checkpoint; it has no"
+            raise UserError(f"{name} {what} {modality} features")
+        return self.feature_sizes[modality]
 
     def features(self, chunks: Sequence[Chunk], left: float = 0.0) -> np.ndarray:
         """Features of chunks of one kind and shape in one batch, float32 (chunks, features).
@@ -198,7 +237,7 @@ class Embedder:
         return 4 if kind == "frames" else 8
 
     def _in_batches(self, chunks: Sequence[Chunk], modality: str) -> np.ndarray:
-        out = np.zeros((len(chunks), self.feature_sizes.get(modality, 0)), dtype=np.float32)
+        out = np.zeros((len(chunks), self._width(modality)), dtype=np.float32)
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for number, chunk in enumerate(chunks):
             by_shape.setdefault(tuple(chunk.data.shape), []).append(number)
@@ -223,17 +262,28 @@ class Embedder:
             "backbones": {name: spec.to_dict() for name, spec in sorted(self.trained.model.backbones.items())},
             "mel": [self.sample_rate, self.trained.mel_mean, self.trained.mel_std],
             "precision": str(self.precision).removeprefix("torch."),
+            **self.output.identity(),
         }
 
     def _engine(self, modality: str) -> Engine:
-        if modality not in self._engines:
-            module: nn.Module | None = getattr(self.trained.model, modality)
-            if module is None:
-                raise UserError(f"{self.trained.name} is an audio-only checkpoint; it has no {modality} features")
-            name = f"{self.trained.content_hash}-{modality}"
-            example = fold_example(self.trained.model, modality)
-            self._engines[modality] = Engine(module, self.device, self._precision, self._compiling, name, example)
-        return self._engines[modality]
+        with self._making:
+            if modality not in self._engines:
+                self._engines[modality] = self._make_engine(modality)
+            return self._engines[modality]
+
+    def _make_engine(self, modality: str) -> Engine:
+        self._width(modality)
+        module = self.output.module(self.trained.model, modality, self._compiling.say)
+        name = "-".join([self.trained.content_hash, modality, *self.output.identity()])
+        return Engine(module, self.device, self._precision, self._compiling, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made again where it is unpickled: folded and compiled backbones."""
+        return {**self.__dict__, "_engines": {}, "_making": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._making = threading.Lock()
 
 
 def load_trained_or_random(
@@ -259,24 +309,3 @@ def batches(numbers: Sequence[int], size: int) -> Iterable[list[int]]:
 
 def _put(out: np.ndarray, rows: list[int], pending: Pending) -> None:
     out[rows] = pending.result()[: len(rows)].numpy()
-
-
-def _as_list(waveforms: Waveforms) -> list[Tensor]:
-    if isinstance(waveforms, (Tensor, np.ndarray)):
-        tensor = torch.as_tensor(waveforms)
-        if tensor.ndim not in (1, 2, 3):
-            raise UserError(f"waveforms are {tuple(tensor.shape)}; give (n, samples) or (n, channels, samples)")
-        return list(tensor[None] if tensor.ndim == 1 else tensor)
-    return [torch.as_tensor(waveform) for waveform in waveforms]
-
-
-def _stereo(waveform: Tensor) -> Tensor:
-    if waveform.ndim not in (1, 2) or (waveform.ndim == 2 and waveform.shape[0] > 2):
-        raise UserError(
-            f"a waveform is {tuple(waveform.shape)}; give (samples,), (1, samples) or (2, samples), and more channels "
-            "through dubcli.core.features.downmix"
-        )
-    if not waveform.dtype.is_floating_point:
-        raise UserError(f"a waveform is {waveform.dtype}; give floating point samples in [-1, 1]")
-    waveform = usable(waveform.detach().cpu().float())
-    return waveform.expand(2, -1) if waveform.ndim == 1 or waveform.shape[0] == 1 else waveform

@@ -8,9 +8,9 @@ seconds when it is cached, so it is done where the work that is left pays for it
 
 from __future__ import annotations
 
-import copy
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,13 +20,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
 
-from dubcli.core.backbones import DEFAULT_BACKBONES
 from dubcli.core.layout import Layout
 from dubcli.core.machine import autocast, torch_type
 from dubcli.core.memory import keep_freed_memory, room_for_model
-from dubcli.core.models import DubModel
 from dubcli.errors import first_line
 
 COLD_COMPILE_SECONDS = {"cpu": 25.0, "cuda": 60.0}
@@ -102,7 +99,8 @@ def _event() -> Any:
 class Engine:
     """Runs a frozen ``module`` on batches as it takes them; features are float32 (batch, feature_size) on the CPU.
 
-    ``name`` tells the model from others in the record of what the compiler's cache holds. ``example``: as of ``fold``.
+    ``module`` is the engine's own from now on (``core.folding`` gives a copy). ``name`` tells the model from others in
+    the record of what the compiler's cache holds. Several threads may call it at once.
     """
 
     def __init__(
@@ -112,7 +110,6 @@ class Engine:
         precision: str,
         compiling: Compiling | None = None,
         name: str = "",
-        example: Tensor | None = None,
     ) -> None:
         self._device = device
         self._precision = precision
@@ -122,10 +119,11 @@ class Engine:
             keep_freed_memory()
         self._layout = Layout.of(module, device)
         with room_for_model(device):
-            self._folded = self._layout.module(fold(module, example, self._compiling.say).to(device))
+            self._module = self._layout.module(module.to(device))
         self._compiled: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
         self._seconds_per_item: dict[tuple[int, ...], float] = {}
         self._timed: list[tuple[tuple[int, ...], Pending]] = []
+        self._deciding = threading.Lock()
 
     def __call__(self, batch: Tensor, left: float = 0.0) -> Tensor:
         """As ``start``, and wait for the features: (batch, feature_size)."""
@@ -140,13 +138,15 @@ class Engine:
         """
         batch = self._layout.tensor(batch)
         shape = tuple(batch.shape)
-        if self._pays(shape, left):
-            self._try_to_compile(batch)
-        full = self._compiled_size(shape)
+        with self._deciding:
+            if self._pays(shape, left):
+                self._try_to_compile(batch)
+            full = self._compiled_size(shape)
         if full is None:
-            pending = self._run(self._folded, batch)
+            pending = self._run(self._module, batch)
             if self._compiling.mode is None:
-                self._timed.append((shape, pending))
+                with self._deciding:
+                    self._timed.append((shape, pending))
             return pending
         if full != shape:
             filled = self._layout.tensor(torch.zeros(full, device=batch.device))
@@ -194,7 +194,7 @@ class Engine:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compile_cache()))
         seconds = self._compile_seconds(shape)
         self._compiling.say(f"compiling the backbone for batches of {shape[0]} (about {seconds:.0f} s)")
-        function = torch.compile(self._folded, fullgraph=True, dynamic=False, options={"freezing": True})
+        function = torch.compile(self._module, fullgraph=True, dynamic=False, options={"freezing": True})
         try:
             self._run(function, batch).result()
         except Exception as error:  # whatever the compiler or its tools raise, the work can go on without it
@@ -213,40 +213,6 @@ class Engine:
         processor = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else platform.processor()
         parts = (self._name, str(shape), str(torch_type(self._precision)), torch.__version__, processor)
         return compile_cache() / "marks" / blake2b("|".join(parts).encode(), digest_size=12).hexdigest()
-
-
-def fold(module: nn.Module, example: Tensor | None = None, say: Callable[[str], None] = say_nothing) -> nn.Module:
-    """A copy of a frozen module with BatchNorms folded into the convolutions before them, where torch can trace it.
-
-    ``torch.fx`` cannot trace a forward that asks for its input's values or sizes, and traces some modules (one that
-    tests its input's type, or uses a convolution twice) into another function. So what is traced is held against the
-    module itself on ``example``, an input, where one is given. Where it cannot be had, the copy is a plain one, and
-    ``say`` is told.
-    """
-    try:
-        folded: nn.Module = fuse(module)
-        differs = example is not None and not _same(module, folded, example)
-        reason = "it computes something else then" if differs else ""
-    except Exception as error:  # whatever the tracer raises, or code that is not ours when it is run by it
-        reason = first_line(error)
-    if reason:
-        say(f"{type(module).__name__} runs as it is, its batch norms not folded: {reason}")
-        folded = copy.deepcopy(module)
-    return folded.requires_grad_(False)
-
-
-def fold_example(model: DubModel, modality: str) -> Tensor | None:
-    """What to hold a folded backbone against: noise; None for the paper's own, which fold and are tested."""
-    if model.backbones[modality] == DEFAULT_BACKBONES[modality]:
-        return None
-    return model.example_input(modality)
-
-
-def _same(module: nn.Module, folded: nn.Module, example: Tensor) -> bool:
-    with torch.no_grad():
-        expected, found = module(example).float(), folded(example).float()
-    scale = float(expected.abs().max())
-    return found.shape == expected.shape and torch.allclose(found, expected, rtol=0, atol=1e-4 * scale)
 
 
 def compile_cache() -> Path:

@@ -56,11 +56,11 @@ class Pipeline:
     """Turns items into rows of features. ``run`` may be called once."""
 
     def __init__(
-        self, embedder: Embedder, wanted: Wanted, *, per_chunk: bool, threads: int, total_bytes: int = 0
+        self, embedder: Embedder, wanted: Wanted, *, pool: str = "mean", threads: int, total_bytes: int = 0
     ) -> None:
         self._embedder = embedder
         self._wanted = wanted
-        self._per_chunk = per_chunk
+        self._pool, self._per_chunk = pool, pool == "none"
         self._threads = threads
         self._queue: queue.Queue[_Message | BaseException | None] = queue.Queue(_QUEUED_CHUNKS)
         self._stop = threading.Event()
@@ -194,6 +194,8 @@ class Pipeline:
             opened.failure = opened.failure or "its features are not finite; are its samples within [-1, 1]?"
         elif self._per_chunk:
             _note_chunk(opened, chunk, modality, row)
+        elif self._pool == "max":
+            opened.sums[modality] = np.maximum(opened.sums.get(modality, row), row)
         else:
             opened.sums[modality] = opened.sums.get(modality, 0.0) + row.astype(np.float64)
 
@@ -210,7 +212,7 @@ class Pipeline:
                 for position, row in enumerate(rows):
                     array[position] = row["features"].get(modality, 0.0)
             elif counts[modality]:
-                array[0] = opened.sums[modality] / counts[modality]
+                array[0] = opened.sums[modality] / (1 if self._pool == "max" else counts[modality])
             features[modality] = array
         record = {
             "path": opened.item.path,

@@ -21,7 +21,7 @@ from dubcli.cache.layout import is_cache
 from dubcli.core.atomic import read_json, remove_leftovers, write_json
 from dubcli.core.same import require_same
 from dubcli.embed.blocks import Model, Work, devices_of, make_missing, open_embedder, wanted_of
-from dubcli.embed.chunks import HALF
+from dubcli.embed.chunks import CHUNK_SECONDS, HALF
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.inputs import BlockPlan, Ignored, MediaItem, check_inputs, file_item, list_items, write_plan
@@ -33,6 +33,7 @@ from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SILENT, Progress
 
 FORMAT = 1
+_BEFORE_CHOICES = {"chunks": HALF, "hop_seconds": 3.0, "pool": "mean", "layer": "", "projected": False}
 DONE_FILE = "embed.json"
 
 
@@ -75,6 +76,8 @@ def embed(
     check_inputs(given)  # before the checkpoint is loaded, which takes longer
     config = config or EmbedConfig()
     if any(is_cache(Path(path)) for path in given):
+        if config.hop_seconds != CHUNK_SECONDS:
+            raise UserError("--hop-seconds is for files; a cache holds clips of 3 seconds")
         config = replace(config, per_chunk=True)  # whoever embeds a cache wants its clips
     return _embed_items(list_items(given), ckpt, Path(out), config, options, progress)
 
@@ -168,7 +171,9 @@ def _identity(embedder: Embedder, config: EmbedConfig) -> dict[str, Any]:
         "lang": config.lang,
     }
     # not where it is the default: what was begun before there was a choice goes on
-    return identity if config.chunks == HALF else {**identity, "chunks": config.chunks}
+    chosen = {"chunks": config.chunks, "hop_seconds": config.hop_seconds}
+    chosen |= {"pool": config.pool} if config.pool == "max" else {}
+    return identity | {name: value for name, value in chosen.items() if value != _BEFORE_CHOICES[name]}
 
 
 def _refuse_other(out: Path, identity: dict[str, Any]) -> None:
@@ -177,7 +182,7 @@ def _refuse_other(out: Path, identity: dict[str, Any]) -> None:
     if not (out / DONE_FILE).exists():
         return
     there = read_json(out / DONE_FILE).get("identity", {})
-    rule = {"chunks": HALF, "resampler": "an earlier version's"}
+    rule = {**_BEFORE_CHOICES, "resampler": "an earlier version's"}
     require_same(
         {**rule, **there}, {**rule, **identity}, f"{out} holds features with", "choose another --out or delete it"
     )

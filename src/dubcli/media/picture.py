@@ -12,8 +12,9 @@ to them, and without them come out wrong by up to 20 grey levels.
 from __future__ import annotations
 
 import bisect
+import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -102,10 +103,46 @@ class Instants:
                 del self.moved[old]
 
 
+class SlidingInstants:
+    """The instants of clips that begin every ``hop`` seconds, in the order of time; they may overlap."""
+
+    def __init__(self, instants: Instants, hop: Fraction) -> None:
+        self._first_clip = [instants.at(place) for place in range(instants.per_clip)]
+        self._hop = hop
+        self._times: list[Fraction] = []
+        self._clips: list[int] = []
+        self._next = [(self._first_clip[0], 0, 0)]  # a heap of (time, clip, place): one of each clip that has begun
+
+    def at(self, number: int) -> Fraction:
+        """The time of an instant, in seconds."""
+        self._fill(lambda: len(self._times) <= number)
+        return self._times[number]
+
+    def clip(self, number: int) -> int:
+        """Which clip an instant is of."""
+        self.at(number)
+        return self._clips[number]
+
+    def before(self, seconds: Fraction) -> int:
+        """How many instants lie before a time."""
+        self._fill(lambda: not self._times or self._times[-1] < seconds)
+        return bisect.bisect_left(self._times, seconds)
+
+    def _fill(self, more: Callable[[], bool]) -> None:
+        while more():
+            time, clip, place = heapq.heappop(self._next)
+            self._times.append(time)
+            self._clips.append(clip)
+            if place == 0:
+                heapq.heappush(self._next, (self._first_clip[0] + (clip + 1) * self._hop, clip + 1, 0))
+            if place + 1 < len(self._first_clip):
+                heapq.heappush(self._next, (self._first_clip[place + 1] + clip * self._hop, clip, place + 1))
+
+
 class FrameSkipper:
     """Chooses ``skip_frame`` for every packet of a video stream; ``instants`` are on the stream's clock."""
 
-    def __init__(self, stream: Any, instants: Instants) -> None:
+    def __init__(self, stream: Any, instants: Instants | SlidingInstants) -> None:
         self._context = stream.codec_context
         self._instants, self._time_base = instants, Fraction(stream.time_base)
         self._waiting: deque[Any] = deque()
@@ -210,7 +247,9 @@ def shown_seconds(frame: Any, time_base: Fraction, usual: Fraction) -> Fraction:
     return seconds if 0 < seconds <= 1 / SLOWEST_RATE else usual
 
 
-def on_screen(frames: Iterable[tuple[Fraction, Fraction, Any]], instants: Instants) -> Iterator[tuple[int, Any]]:
+def on_screen(
+    frames: Iterable[tuple[Fraction, Fraction, Any]], instants: Instants | SlidingInstants
+) -> Iterator[tuple[int, Any]]:
     """(instant number, frame) of every instant up to the end of the last frame.
 
     ``frames``: (start_seconds, duration_seconds, frame) in presentation order. The frame of an instant is the one with

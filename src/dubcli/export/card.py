@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
 from dubcli import __version__
-from dubcli.core.backbones import BUILT_IN, BackboneSpec
+from dubcli.core.backbones import BUILT_IN, TITLES, BackboneSpec
+from dubcli.core.exported import WEIGHTS_FILE, recipes_of, without_folders
 from dubcli.core.models import count_parameters, preset_sizes
+from dubcli.core.recipes import loader_code
+from dubcli.core.results import modality_of, number, shown
 from dubcli.core.tracks import NOSPEECH
 from dubcli.core.trained import TrainedModel
+from dubcli.export.config import ExportConfig
+from dubcli.export.metadata import metadata
 
 _CARD = """---
-library_name: dubcli
-tags: [audio, video, self-supervised, contrastive, dubbing]
----
+{metadata}---
 
 # {name}
 
@@ -35,12 +40,16 @@ dubav probe esc50 THIS_FOLDER --data esc50
 ```
 
 ```python
+import dubcli
 from dubcli.embed import Embedder
-features = Embedder("THIS_FOLDER").audio(waveforms, sample_rate)   # float32 (n, {audio_features})
+
+trained = dubcli.from_pretrained("THIS_FOLDER")  # or OWNER/NAME on the hub
+features = Embedder(trained).audio(waveforms, sample_rate)  # float32 (n, {audio_features})
+backbone = dubcli.load_backbone("THIS_FOLDER", frozen=False)  # to train on
 ```
 
 {needs}`dubcli.hear` gives it the HEAR API. The features are the backbones' outputs, without the projection heads.
-
+{loader}
 ## Input
 
 * Sound: {sample_rate} Hz, stereo (mono is duplicated), 3-second chunks; ln(mel + 1e-6) of 96 HTK mels, 1024-point
@@ -49,12 +58,14 @@ features = Embedder("THIS_FOLDER").audio(waveforms, sample_rate)   # float32 (n,
 
 ## Training
 
+{facts}
+
 ```json
 {training}
 ```
 
 Content hash of the weights (sha256): `{content_hash}`
-
+{scores}
 ## Limits
 
 * It has learnt from the films it was trained on, with their casts, languages, stereotypes and licences; say which films
@@ -64,17 +75,24 @@ Content hash of the weights (sha256): `{content_hash}`
 """
 
 
-def model_card(trained: TrainedModel) -> str:
-    """Markdown with the metadata block that model hubs read."""
+def model_card(
+    trained: TrainedModel, config: ExportConfig = ExportConfig(), scores: Sequence[dict[str, Any]] = ()
+) -> str:
+    """Markdown with the metadata block that model hubs read.
+
+    ``scores``: contents of results files of ``dubav probe``.
+    """
     crop = preset_sizes(trained.preset).crop
     video = trained.model.video
     sizes = trained.model.feature_sizes
     nospeech = " Trained on sound without speech (`dubav separate`)."
     return _CARD.format(
+        metadata=metadata(trained, config, scores),
         name=trained.name,
         variant=trained.variant.name,
         audio_features=sizes["audio"],
         needs=_needs(trained),
+        loader=_loader(trained),
         preset=trained.preset,
         version=__version__,
         parts="\n".join(_parts(trained, crop)),
@@ -85,9 +103,54 @@ def model_card(trained: TrainedModel) -> str:
         video_input="* No video backbone."
         if video is None
         else f"* Video: 16 frames per 3 seconds, centre crop {crop} x {crop}, (x / 255 - 0.45) / 0.225.",
-        training=json.dumps(trained.config, indent=2, default=str),
+        facts=_facts(trained),
+        training=json.dumps(without_folders(trained.config), indent=2, default=str),
         content_hash=trained.content_hash,
+        scores=_scores(scores),
     )
+
+
+def _loader(trained: TrainedModel) -> str:
+    """The same networks without this package, in Python; nothing where they are not built in."""
+    recipes = recipes_of(trained)
+    if not recipes:
+        return ""
+    return f"""
+Without dubcli, in this folder:
+
+```python
+{loader_code(recipes, WEIGHTS_FILE)}
+```
+"""
+
+
+def _facts(trained: TrainedModel) -> str:
+    """What the run folder told of the training, in a sentence or two."""
+    facts = trained.facts
+    counts = {"films": "films", "hours": "hours", "steps": "steps", "processes": "processes"}
+    told = [f"{facts[name]:,} {word}" for name, word in counts.items() if facts.get(name)]
+    if trained.epochs:
+        told.append(f"{trained.epochs} epochs")
+    lines = [f"Trained on {', '.join(told)}."] if told else ["Nothing is known of its training but its options."]
+    if "loss" in facts:
+        lines.append(f"Last training loss: {facts['loss']:.4g}.")
+    recalls = {name: value for name, value in facts.get("validation", {}).items() if name.endswith("/r@1")}
+    if recalls:
+        lines.append("Validation: " + ", ".join(f"{name} {value:.3f}" for name, value in recalls.items()) + ".")
+    return " ".join(lines)
+
+
+def _scores(scores: Sequence[dict[str, Any]]) -> str:
+    if not scores:
+        return ""
+    rows = ["", "## Scores", "", "| task | M | metric | mean | 95 % interval | protocol |", "|---|---|---|---|---|---|"]
+    for content in scores:
+        interval = content.get("interval")
+        bounds = f"{shown(number(interval[0]))} to {shown(number(interval[1]))}" if interval else ""
+        cells = (content["task"], modality_of(content), content["metric"], shown(number(content["mean"])), bounds,
+                 content["protocol"]["name"])  # fmt: skip
+        rows.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join([*rows, ""])
 
 
 def _parts(trained: TrainedModel, crop: int) -> list[str]:
@@ -112,9 +175,6 @@ def _needs(trained: TrainedModel) -> str:
 
 
 def _described(spec: BackboneSpec) -> str:
-    title = _TITLES.get(spec.name, f"`{spec.name}`")
     options = ", ".join(f"{name}={value!r}" for name, value in spec.options.items())
+    title = TITLES.get(spec.name, f"`{spec.name}`")
     return f"{title} ({options})" if options else title
-
-
-_TITLES = {"acoustic_resnet50": "Acoustic ResNet-50", "x3d_m": "X3D"}

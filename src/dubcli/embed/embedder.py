@@ -125,8 +125,8 @@ class Embedder:
             float32 (n, features), or (chunks, features).
 
         Raises:
-            UserError: an empty sound, other shapes, types or rates, samples that cannot be used (``core.samples``); what
-                is mended is warned of.
+            UserError: an empty sound, other shapes, types or rates, samples that cannot be used (``core.samples``).
+                What is mended is warned of.
 
         >>> Embedder("random", preset="tiny").audio([np.zeros(8000), np.zeros((2, 40000))], 8000, per_chunk=True).shape
         (3, 1024)

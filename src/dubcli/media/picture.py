@@ -78,6 +78,10 @@ class Instants:
         clip, place = divmod(number, self.per_clip)
         return self.start + clip * self.clip_seconds + self._first + place * self._step
 
+    def clip(self, number: int) -> int:
+        """Which clip an instant is of."""
+        return number // self.per_clip
+
     def before(self, seconds: Fraction) -> int:
         """How many instants lie before a time, where none was moved."""
         clip, inside = divmod(seconds - self.start, self.clip_seconds)
@@ -104,7 +108,7 @@ class Instants:
 
 
 class SlidingInstants:
-    """The instants of clips that begin every ``hop`` seconds, in the order of time; they may overlap."""
+    """The instants of clips that begin every ``hop`` seconds, in the order of time; they may overlap. None is moved."""
 
     def __init__(self, instants: Instants, hop: Fraction) -> None:
         self._first_clip = [instants.at(place) for place in range(instants.per_clip)]
@@ -178,7 +182,7 @@ class FrameSkipper:
         if place >= len(self._pts):
             return False
         begin, end = pts * self._time_base, self._pts[place] * self._time_base
-        if self._instants.moved is None:
+        if isinstance(self._instants, SlidingInstants) or self._instants.moved is None:
             # instants in [pts, next): none where both lie between the same two instants
             return self._instants.before(begin) == self._instants.before(end)
         first, last = self._instants.slot_at(begin), self._instants.slot_at(end)
@@ -192,6 +196,7 @@ class FrameSkipper:
         """Move an instant to the frame of its part, among those in order, that is on screen nearest to its centre."""
         if number in self._decided:
             return
+        assert isinstance(self._instants, Instants)
         self._decided[number] = None
         if len(self._decided) > _SLOTS_REMEMBERED:
             del self._decided[next(iter(self._decided))]

@@ -81,7 +81,15 @@ def search(
     if build is None and query is None:
         raise UserError("give a QUERY, or --build SOURCE --model CKPT to make the index")
     if build is not None:
-        _build(index, build, model, lang, device, quiet=quiet, json=json and query is None)
+        from dubcli.cli.console import make_progress, print_json
+        from dubcli.search.build import build_index
+
+        progress = make_progress(quiet=quiet or json)
+        built = build_index(index, build, _model(model), lang=lang, device=device, progress=progress)
+        if json and query is None:
+            print_json({"index": index, "rows": len(built.rows), "model": built.info["model"]["name"]})
+        elif not (json or quiet):
+            print(f"{index}: {len(built.rows)} pictures and sounds of {len(built.titles)} films or files")
     if query is not None:
         _ask(index, query, config, play_page, sources or (), json=json)
     return 0
@@ -103,20 +111,12 @@ def _language(text: str | None) -> str | None:
     return f"{parse_language(language)}-{kind}" if known else parse_language(text)
 
 
-def _build(
-    index: Path, source: Path, model: Path | None, lang: str | None, device: str | None, *, quiet: bool, json: bool
-) -> None:
-    from dubcli.cli.console import make_progress, print_json
+def _model(path: Path | None) -> Path:
     from dubcli.errors import UserError
-    from dubcli.search.build import build_index
 
-    if model is None:
+    if path is None:
         raise UserError("--build needs a model; give --model, a checkpoint or a run folder")
-    built = build_index(index, source, model, lang=lang, device=device, progress=make_progress(quiet=quiet or json))
-    if json:
-        print_json({"index": index, "rows": len(built.rows), "model": built.info["model"]["name"]})
-    elif not quiet:
-        print(f"{index}: {len(built.rows)} pictures and sounds of {len(built.titles)} films or files")
+    return path
 
 
 def _ask(

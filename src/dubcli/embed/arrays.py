@@ -28,7 +28,7 @@ def checked_rate(sample_rate: Any) -> int:
     44100
     """
     low, high = RATES
-    known = isinstance(sample_rate, Real) and type(sample_rate) is not bool
+    known = isinstance(sample_rate, Real) and not isinstance(sample_rate, bool)
     rate = float(sample_rate) if known else math.nan
     if not low <= rate <= high or not rate.is_integer():  # also where it is no number
         raise UserError(f"the sample rate is {sample_rate!r}; give whole Hz from {low} to {high}")

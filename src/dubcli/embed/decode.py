@@ -154,9 +154,9 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
         stream.thread_type = "AUTO"
         cropper = _SquareCropper(info.video, stream, wanted.sizes, usual)
         instants = Instants.of(wanted.frame_rule, CHUNK_SECONDS, wanted.frames, usual_seconds(stream))
-        looked_at: Instants | SlidingInstants = replace(instants, start=info.start_seconds)
-        if wanted.hop_seconds != CHUNK_SECONDS:
-            looked_at = SlidingInstants(looked_at, exact_hop(wanted.hop_seconds))
+        instants = replace(instants, start=info.start_seconds)
+        sliding = wanted.hop_seconds != CHUNK_SECONDS
+        looked_at = SlidingInstants(instants, exact_hop(wanted.hop_seconds)) if sliding else instants
         demuxed = read_packets(container, [stream], info.start_seconds, problems)
         packets = FrameSkipper(stream, looked_at).packets(demuxed)
         pictures = decode_pictures(stream, packets, problems)

@@ -15,7 +15,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, cast, TypeGuard
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BASELINES = ("random", "mono", "sep", "a")
+_LONGEST_LABEL = 48
 _MOST_CLASSES_NAMED = 60
 _LONGEST_NAME = 36
 _WIDE_FONTS = (
@@ -57,7 +58,7 @@ def draw(key: str, title: str, paint: Callable[[Axes], None], size: tuple[float,
 
     # names of runs and tasks are anybody's: a $ in them is no formula
     style: dict[str, Any] = {"svg.hashsalt": key, "svg.fonttype": "none", "font.size": 9, "text.parse_math": False}
-    with matplotlib.rc_context(style | {"font.family": _families()}), warnings.catch_warnings():
+    with matplotlib.rc_context(cast("Any", style | {"font.family": _families()})), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's text is the browser's
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
@@ -135,7 +136,9 @@ def _finite(value: Any) -> TypeGuard[float]:
 
 
 def _in_legend(label: str) -> str:
-    """Matplotlib leaves labels out that begin with an underscore."""
+    """Matplotlib leaves labels out that begin with an underscore, and the axes where a label is as wide as they are."""
+    if len(label) > _LONGEST_LABEL:
+        label = f"{label[: _LONGEST_LABEL - 16]}…{label[-15:]}"
     return f" {label}" if label.startswith("_") else label
 
 

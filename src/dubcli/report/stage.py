@@ -198,7 +198,9 @@ def _distinct(found: Sequence[_Keyed]) -> list[_Keyed]:
     taken: set[str] = set()
     named = []
     for one in found:
-        key = base = re.sub(r"[^\w.+-]+", "-", one.key).strip("-")
+        name = re.sub(r"[^\w.+-]+", "-", one.key).strip("-")
+        # a disk's names have 255 bytes, of which a temporary one takes some sixty
+        key = base = name.encode()[:150].decode(errors="ignore")
         number = 1
         while key.casefold() in taken:
             number += 1

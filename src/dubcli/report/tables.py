@@ -108,14 +108,13 @@ def outside_tables(own: Mapping[str, tuple[str, float]]) -> list[Table]:
             for method, score, architecture in (*mine, *rows)
         )
         tables.append(Table(key, title, ("method", "accuracy", "architecture"), cells))
-    lines = [(method, [Cell(f"{score:.3f}", score) for score in scores], architecture)
-             for method, scores, architecture in paper.TABLE_A3]  # fmt: skip
+    lines = [(name, [Cell(f"{score:.3f}", score) for score in scores], kind) for name, scores, kind in paper.TABLE_A3]
     tasks = paper.A3_TASKS.values()
     if any(task in own for task in tasks):
-        mine = [
+        best = [
             Cell(f"{shown(own[task][1])} {own[task][0]}", own[task][1]) if task in own else Cell("-") for task in tasks
         ]
-        lines.insert(0, ("This report", mine, ""))
-    rows = tuple((Cell(method), *cells, Cell(architecture)) for method, cells, architecture in lines)
+        lines.insert(0, ("This report", best, ""))
+    every = tuple((Cell(name), *scores, Cell(kind)) for name, scores, kind in lines)
     title = "Table A3: HEAR tasks, beside what the paper prints"
-    return [*tables, Table("tableA3", title, ("method", *paper.A3_TASKS, "architecture"), rows)]
+    return [*tables, Table("tableA3", title, ("method", *paper.A3_TASKS, "architecture"), every)]

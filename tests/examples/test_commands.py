@@ -134,5 +134,6 @@ def test_batch_scripts_parse():
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").rglob("*.py")), ids=lambda path: path.name)
-def test_example_scripts_import(script):
+def test_example_scripts_import(script, monkeypatch):
+    monkeypatch.syspath_prepend(script.parent)  # as it is where Python starts it
     runpy.run_path(str(script), run_name="example")

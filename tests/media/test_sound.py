@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dubcli.core.samples import LOUDEST
+from dubcli.media.resample import resampled
 from dubcli.media.sound import StereoTrack
 
 RATE = 48000
@@ -31,8 +32,8 @@ def frame(samples, layout="stereo", at=0, rate=RATE):
     return out
 
 
-def decoded(*frames):
-    track = StereoTrack(Decoder(), Fraction(0))
+def decoded(*frames, rate=RATE):
+    track = StereoTrack(Decoder(), Fraction(0), rate)
     blocks = [block for packet in [[part] for part in frames] + [None] for block in track.decode(packet)]
     return track, np.concatenate(blocks, axis=1) if blocks else np.zeros((2, 0), np.float32)
 
@@ -65,3 +66,13 @@ def test_a_layout_that_cannot_be_placed_is_named_and_its_time_is_silence():
     assert heard[0, 100] == heard[0, 2 * RATE + 100] == 0.25
     assert track.layouts == ["stereo"]
     assert "unknown channel layout '25 channels'" in track.problems[0]
+
+
+@pytest.mark.parametrize("late", [1, 65504, 100003])
+def test_a_late_track_is_in_place_to_a_part_of_a_sample_at_another_rate(late):
+    """It was moved to the nearest sample of the other rate: up to 11 us, mels after a separation differed by 2.0."""
+    sound = 0.1 * np.random.default_rng(0).standard_normal((2, RATE)).astype(np.float32)
+    _, heard = decoded(frame(sound, at=late), rate=44100)
+    expected = resampled(np.pad(sound, ((0, 0), (late, 0))), RATE, 44100)
+    assert heard.shape == expected.shape
+    assert np.abs(heard - expected).max() < 1e-5

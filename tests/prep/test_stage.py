@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from dubcli.cache.check import check_movie
-from dubcli.cache.reader import Cache
+from dubcli.cache.reader import Cache, Movie
 from dubcli.core.features import downmix, log_mel
+from dubcli.media.identity import fingerprint
 from helpers.containers import RATE, Track, background, make_film
 from helpers.waiting import HOPELESS_SECONDS
 
@@ -209,6 +210,16 @@ def test_manifest_sidecar_and_commentary(dubav, tmp_path):
     (movie,) = Cache(tmp_path / "cache").movies
     assert movie.tracks["en"]["stream"] == 3
     assert movie.tracks["es"]["found_by"] == "sidecar"
+    assert movie.tracks["en"]["fingerprint"] == movie.meta["source"]["fingerprint"]
+    assert movie.tracks["es"]["fingerprint"] == fingerprint(tmp_path / "film.es-419.mka")
+    make_film(tmp_path / "film.es-419.mka", seconds=3.5, video_codec=None, tracks=[Track(None, seed=3)])
+    for _ in range(2):  # until it is done again
+        done = dubav("prep", tmp_path / "film.mkv", "--lang", "en", "--no-sync-check")
+        assert "film.es-419.mka changed since it was prepared; name it in --lang to do it again" in done.stderr
+    before = movie.mel("es").copy()
+    done = dubav("prep", tmp_path / "film.mkv", "--lang", "en,es", "--no-sync-check")
+    assert "the files of es changed since they were prepared; done again" in done.stdout
+    assert not np.array_equal(Movie(movie.folder).mel("es"), before)
     done = dubav("prep", tmp_path / "list.csv", "--lang", "en,fr", "--no-sync-check", "--cache", tmp_path / "other")
     assert done.returncode == 0
     (movie,) = Cache(tmp_path / "other").movies

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from demucs.api import Separator
 
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
+from dubcli.media.sound import track_blocks
 from dubcli.separate import SeparateConfig
 from dubcli.separate.files import plan_files, separate_file
 from dubcli.separate.sound import Shape, sound_file, stem_of
@@ -160,7 +162,8 @@ def test_one_folder_holds_the_work_of_one_model(model_repo, tmp_path):
 
 def test_what_is_asked_is_checked(tmp_path):
     (tmp_path / "one").mkdir()
-    for name in ("one/a.wav", "a.mp3", "a.wav"):
+    (tmp_path / "two").mkdir()
+    for name in ("one/a.wav", "a.mp3", "a.wav", "two/a.wav"):
         (tmp_path / name).touch()
     wrong = [
         ({"files": (tmp_path / "a.wav",)}, "no --out"),
@@ -172,10 +175,10 @@ def test_what_is_asked_is_checked(tmp_path):
         ({"files": (tmp_path / "a.wav",), "out": tmp_path, "file_format": "mp3"}, "--format"),
         ({"files": (tmp_path / "a.wav",), "out": tmp_path, "source_root": tmp_path}, "--source-root"),
         ({"files": (tmp_path / "absent.wav",), "out": tmp_path}, "is not there"),
-        ({"files": (tmp_path / "a.wav", tmp_path / "a.mp3"), "out": tmp_path}, "would both become"),
+        ({"files": (tmp_path / "a.wav", tmp_path / "two/a.wav"), "out": tmp_path}, "would both become"),
         ({"files": (tmp_path / "one", tmp_path / "a.mp3"), "out": tmp_path}, "give a folder alone"),
         ({"files": (tmp_path / "one",), "out": tmp_path / "one"}, "is the folder itself"),
-        ({"files": (tmp_path / "one",), "out": tmp_path / "two", "file_format": "wav"}, "keep name and format"),
+        ({"files": (tmp_path / "one",), "out": tmp_path / "out", "file_format": "wav"}, "keep name and format"),
     ]
     for options, message in wrong:
         with pytest.raises(UserError, match=message):
@@ -225,3 +228,80 @@ def test_a_copy_with_speech_from_an_earlier_version_is_named(model_repo, tmp_pat
     (tmp_path / "out" / "a.mka").write_bytes((tmp_path / "set" / "a.mka").read_bytes())
     with pytest.raises(InputError, match=r"out/a\.mka is there from before and may hold speech: remove it"):
         run(model_repo, tmp_path / "set", out=tmp_path / "out")
+
+
+def test_another_stem_of_a_data_set_is_not_taken_for_the_one_that_is_there(model_repo, tmp_path):
+    (tmp_path / "set").mkdir()
+    soundfile.write(tmp_path / "set" / "a.wav", noise(RATE // 2), RATE)
+    run(model_repo, tmp_path / "set", out=tmp_path / "out")
+    (again,) = run(model_repo, tmp_path / "set", out=tmp_path / "out", stems=("vocals",))
+    assert again["note"] == "a.wav was made with stem no_vocals, now it is vocals; done again"
+
+
+def test_what_is_written_is_as_long_as_what_decodes(model_repo, tmp_path, capfd):
+    soundfile.write(tmp_path / "a.mp3", noise(3 * RATE), RATE)
+    content = (tmp_path / "a.mp3").read_bytes()
+    (tmp_path / "a.mp3").write_bytes(content[: len(content) // 2])
+    soundfile.write(tmp_path / "b.flac", noise(RATE), RATE)
+    content = bytearray((tmp_path / "b.flac").read_bytes())
+    content[21:26] = bytes([content[21] & 0xF0, 0, 0, 0, 0])  # STREAMINFO's number of samples: unknown
+    (tmp_path / "b.flac").write_bytes(content)
+    soundfile.write(tmp_path / "c.wav", noise(20), RATE)
+    files = [tmp_path / name for name in ("a.mp3", "b.flac", "c.wav")]
+    cut, unknown, short = run(model_repo, *files, out=tmp_path / "out", stems=("vocals",))
+    frames = [soundfile.info(tmp_path / "out" / f"{name}.vocals.flac").frames for name in "abc"]
+    assert frames[1:] == [RATE, 20]
+    assert frames[0] == sum(block.shape[1] for block in track_blocks(files[0], None, None, RATE, [])) < 1.6 * RATE
+    assert cut["seconds"] == round(frames[0] / RATE, 3)
+    assert cut["warning"].startswith("cut, or its header is wrong: it says 3.00 s")
+    assert "warning" not in unknown | short
+    assert capfd.readouterr().err == ""
+
+
+def test_two_files_of_one_name_but_for_the_suffix_are_both_done(model_repo, tmp_path):
+    for name in ("a.wav", "a.flac", "b.wav"):
+        soundfile.write(tmp_path / name, noise(RATE // 2, seed=len(name)), RATE)
+    run(model_repo, *(tmp_path / name for name in ("a.wav", "a.flac", "b.wav")), out=tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").glob("*.vocals.flac"))
+    assert names == ["a.flac.vocals.flac", "a.wav.vocals.flac", "b.vocals.flac"]
+    soundfile.write(tmp_path / "b.flac", noise(RATE // 2), RATE)
+    with pytest.raises(InputError, match=r"b\.vocals\.flac is there and is of b\.wav; give another --out"):
+        run(model_repo, tmp_path / "b.flac", out=tmp_path / "out")
+
+
+def test_of_a_data_set_videos_without_sound_are_copied_and_others_refused_in_a_line(model_repo, tmp_path):
+    (tmp_path / "set").mkdir()
+    make_film(tmp_path / "set" / "mute.mp4", seconds=1, tracks=[])
+    assert run(model_repo, tmp_path / "set", out=tmp_path / "out") == [{"copied": True}]
+    assert (tmp_path / "out" / "mute.mp4").read_bytes() == (tmp_path / "set" / "mute.mp4").read_bytes()
+    make_film(tmp_path / "set" / "spoken.mp4", seconds=1, tracks=[Track("eng")])
+    with pytest.raises(InputError, match="cannot be written again in its own format"):
+        run(model_repo, tmp_path / "set", out=tmp_path / "out")
+
+
+def test_a_sound_too_large_for_wav_is_rf64(tmp_path, monkeypatch):
+    monkeypatch.setattr("dubcli.separate.sound._WAV_BYTES", 1000)
+    block = torch.rand(2, 500)
+    for suffix, kind in (("wav", "WAV"), ("w64", "W64")):
+        shape = Shape(sample_rate=RATE, channels=2, format=kind, subtype="FLOAT", samples=500)
+        with sound_file(tmp_path / f"a.{suffix}", RATE, shape) as writer:
+            writer.add(block)
+        assert np.allclose(soundfile.read(tmp_path / f"a.{suffix}")[0], block.T)
+    assert (tmp_path / "a.wav").read_bytes()[:4] == b"RF64"
+    shape = Shape(sample_rate=RATE, channels=2, format="AIFF", subtype="FLOAT", samples=500)
+    with (
+        pytest.raises(InputError, match="4000 bytes, more than AIFF holds"),
+        sound_file(tmp_path / "a.aiff", RATE, shape),
+    ):
+        pass
+
+
+def test_workers_in_another_folder_find_the_files(model_repo, tmp_path, monkeypatch):
+    (tmp_path / "set").mkdir()
+    soundfile.write(tmp_path / "set" / "a.wav", noise(10), RATE)
+    monkeypatch.chdir(tmp_path)
+    for files in ("set", "set/a.wav"):
+        (task,) = plan_files(SeparateConfig(files=(Path(files),), out=Path("out")))
+        assert task.name == "set/a.wav"  # as the user knows it
+        assert task.source == tmp_path / "set" / "a.wav"
+        assert all(path.is_absolute() for path in task.paths)

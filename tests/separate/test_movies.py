@@ -9,6 +9,7 @@ import pytest
 import torch
 from demucs.api import Separator
 
+import dubcli
 from dubcli.cache import layout
 from dubcli.cache.check import check_movie
 from dubcli.cache.reader import Cache, Movie
@@ -17,6 +18,7 @@ from dubcli.core.features import downmix, log_mel
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
 from dubcli.jobs.options import JobOptions
+from dubcli.media.identity import fingerprint
 from dubcli.separate import SeparateConfig, separate
 from dubcli.separate.movies import exactly, separate_movie
 from helpers.nospeech import CLIPS, RATE, add_movie, surround, write_film
@@ -182,3 +184,27 @@ def test_what_stops_the_stage_before_it_begins(cache, film, model_repo, tmp_path
         separate(SeparateConfig(cache=cache, lang="fr", model="faster", model_repo=model_repo))
     with pytest.raises(UserError, match="--device nonsense"):
         separate(SeparateConfig(cache=cache, device="nonsense", model="faster", model_repo=model_repo))
+
+
+def test_a_track_in_a_file_of_its_own_is_known_by_its_content(cache, film, tmp_path, model_repo):
+    dub = write_film(tmp_path / "dub.mka", surround(6.9, seed=1))
+    folder = add_movie(cache, film, "film", path=str(dub), fingerprint=fingerprint(dub))
+    assert "status" not in run(folder, cache, model_repo)
+    entry = Movie(folder).meta["nospeech"]["en"]
+    assert (entry["source"], entry["track"], entry["dubcli"]) == (fingerprint(dub), 0, dubcli.__version__)
+    moved = tmp_path / "disk"
+    moved.mkdir()
+    shutil.move(dub, moved / "dub.mka")
+    assert "status" not in run(folder, cache, model_repo, model="faster", source_root=moved)
+    shutil.move(write_film(dub, surround(6.9, seed=2)), moved / "dub.mka")
+    with pytest.raises(InputError, match="is another film"):
+        run(folder, cache, model_repo, source_root=moved)
+    shutil.move(moved / "dub.mka", dub)
+    with pytest.raises(InputError, match=r"dub\.mka has changed since it was prepared; prepare it again"):
+        run(folder, cache, model_repo)
+
+
+def test_damage_at_the_end_of_a_track_that_is_longer_than_the_film_is_told(cache, tmp_path, model_repo):
+    film = write_film(tmp_path / "film.mkv", surround(9))
+    film.write_bytes(film.read_bytes()[:-5000])
+    assert run(add_movie(cache, film, "film"), cache, model_repo)["warning"].startswith("cut: its header says")

@@ -21,6 +21,7 @@ from torch import Tensor
 from dubcli.core.features import downmix
 from dubcli.core.samples import SampleCheck
 from dubcli.errors import InputError
+from dubcli.media.length import what_is_cut
 from dubcli.media.resample import resample_blocks
 from dubcli.media.sound import track_blocks
 from dubcli.media.streams import probe
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 SNDFILE_SUFFIXES = frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf"})
 _BLOCK_SECONDS = 6
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile's length of a FLAC file that a pipe wrote is above it
 
 
 @dataclass
@@ -84,8 +86,8 @@ def stereo_blocks(path: str | Path, sample_rate: int, heard: Heard) -> Iterator[
     first = next(source, None)
     if first is not None:
         yield from chain([first], source)
-    elif heard.sample_rate and not heard.problems:
-        raise InputError("holds no samples")
+        cut_short = what_is_cut(file)
+        heard.problems += [] if cut_short is None or heard.problems else [cut_short]
     else:
         # FFmpeg knows more formats, and gets more out of what is damaged
         heard.problems.clear()
@@ -114,6 +116,8 @@ def _sndfile_blocks(path: Path, sample_rate: int, heard: Heard) -> Iterator[Tens
     """Resampled blocks of a mono or stereo file; nothing at all where that is better left to FFmpeg."""
     import soundfile
 
+    if _is_left_to_ffmpeg(path):
+        return
     try:
         file = soundfile.SoundFile(os.fsencode(path))  # a name that is no text
     except (soundfile.SoundFileError, OSError):
@@ -122,9 +126,17 @@ def _sndfile_blocks(path: Path, sample_rate: int, heard: Heard) -> Iterator[Tens
         if file.channels > 2:
             return
         heard.sample_rate = file.samplerate
-        if heard.expect is not None:
+        if heard.expect is not None and file.frames < _UNKNOWN_FRAMES:
             heard.expect(file.frames / file.samplerate)
         yield from resample_blocks(_read(file, heard), file.samplerate, sample_rate)
+
+
+def _is_left_to_ffmpeg(path: Path) -> bool:
+    """MP3, of which libsndfile reads as much as the header says and tells of damage on stderr, and Ogg, of which it
+    reads up to the first damaged page."""
+    with open(path, "rb") as file:
+        head = file.read(4)
+    return head[:3] == b"ID3" or head == b"OggS" or (len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0)
 
 
 def _read(file: soundfile.SoundFile, heard: Heard) -> Iterator[Tensor]:

@@ -7,7 +7,7 @@ import io
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dubcli.core.atomic import atomic_write
@@ -42,6 +42,11 @@ class Film:
     def short_name(self) -> str:
         """What it is called in the cache."""
         return self.title or name_of(self.video)
+
+    def absolute(self) -> Film:
+        """The same for a process in another folder."""
+        named = tuple((language, path.absolute(), stream) for language, path, stream in self.named_tracks)
+        return replace(self, video=self.video.absolute(), named_tracks=named)
 
 
 def read_manifest(path: Path) -> list[Film]:

@@ -8,8 +8,10 @@ tears nor drifts. All positions are integers of samples.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -26,9 +28,10 @@ from dubcli.core.features import SAMPLE_RATE, LayoutError, downmix
 from dubcli.core.samples import SampleCheck
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
+from dubcli.media.length import what_is_wrong
 from dubcli.media.resample import Resampler
 from dubcli.media.sources import choose_track
-from dubcli.media.streams import describe, open_media, short, start_of
+from dubcli.media.streams import describe, is_picture, open_media, short, start_of
 
 Float = npt.NDArray[np.float32]
 
@@ -38,6 +41,9 @@ SILENCE_SECONDS = 3  # of a gap at a time
 _HELD_SECONDS = 1  # of samples that are brought to stereo at a time: a frame of a codec has only 20 to 40 ms
 _BLOCK_SECONDS = 10
 _ENTRY_SECONDS = 2
+_MOST_BEFORE_SECONDS = 0.02  # odd rates have a sample in common once a second
+_RISE_SAMPLES = 128  # of the lower rate: what of a step the resampler gives before it is below 1e-6 from here on
+_OGG_PAGE_SECONDS = 0.5
 
 
 class StereoTrack:
@@ -49,6 +55,7 @@ class StereoTrack:
         self.layouts: list[str] = []
         self.first_sample: int | None = None
         self.position = 0  # the next sample to give out
+        self.gaps: list[tuple[float, float]] = []
         self.start_seconds = start_seconds
         self._check = SampleCheck()
         self._rate = sample_rate
@@ -97,9 +104,8 @@ class StereoTrack:
         jumps = self._end is None or abs(at - self._end) > JITTER_SECONDS
         if jumps or shape != self._shape:
             yield from self._flush()
-            self._begin(at if jumps or self._end is None else self._end, shape)
             self._to_float = None if _is_plain(frame) else av.AudioResampler(format="flt")
-            self._resampler = Resampler(frame.sample_rate, self._rate, 2) if frame.sample_rate != self._rate else None
+            self._begin(at if jumps or self._end is None else self._end, shape)
         self._samples += frame.samples
         frame.pts = None
         yield from self._hold([frame] if self._to_float is None else self._to_float.resample(frame))
@@ -107,8 +113,25 @@ class StereoTrack:
     def _begin(self, at_seconds: float, shape: tuple[str, int, str]) -> None:
         """Samples without a hole between them begin here; only their count moves the clock on."""
         self._run_start, self._samples = at_seconds, 0
+        self._shape, self._resampler = shape, None
         self._place = round(at_seconds * self._rate)
-        self._shape = shape
+        if shape[1] != self._rate:
+            # a run seldom begins at a sample of both rates: it gets silence before it from one on, or it would be
+            # moved by a part of a sample, which a separation model makes large; and enough for the filter's rise
+            self._resampler = Resampler(shape[1], self._rate, 2)
+            first = round(at_seconds * shape[1])
+            common = shape[1] // math.gcd(shape[1], self._rate)
+            before = 0
+            if common <= _MOST_BEFORE_SECONDS * shape[1]:
+                rise = math.ceil(_RISE_SAMPLES * max(1, shape[1] / self._rate) / common)
+                before = first % common + common * max(0, min(rise, first // common))
+            self._place = round((first - before) * self._rate / shape[1])
+            self._place += self._resampler.push(np.zeros((2, before), np.float32)).shape[1]
+
+    @property
+    def end_seconds(self) -> float:
+        """Where what was decoded ends on the film's clock, to a sample."""
+        return self._end or 0.0
 
     @property
     def _end(self) -> float | None:
@@ -155,7 +178,9 @@ class StereoTrack:
         if stereo.shape[1] == 0:
             return
         if self.first_sample is None:
-            self.first_sample = place
+            self.first_sample = max(place, round(self._run_start * self._rate))
+        elif self.position < place:
+            self.gaps.append((self.position / self._rate, (place - self.position) / self._rate))
         while self.position < place:
             silence = min(place - self.position, SILENCE_SECONDS * self._rate)
             self.position += silence
@@ -175,15 +200,27 @@ def summary(problems: list[str]) -> str:
     return first if len(problems) == 1 else f"{len(problems)} times, first: {first}"
 
 
+@dataclass
+class Extent:
+    """How long a track is, known when all of it was decoded: ``end_seconds`` on the film's clock, to a sample."""
+
+    end_seconds: float = 0.0
+
+
 def track_blocks(
-    path: Path, stream: int | None, start_seconds: Fraction | None, sample_rate: int, problems: list[str]
+    path: Path,
+    stream: int | None,
+    start_seconds: Fraction | None,
+    sample_rate: int,
+    problems: list[str],
+    extent: Extent | None = None,
 ) -> Iterator[Tensor]:
     """Decode one track alone: (2, samples) float32 blocks at ``sample_rate`` Hz, with silence in gaps.
 
     ``stream``: its index in the container; None takes the main one. ``start_seconds``: where on the
     container's clock the film begins; None is the container's own start. What does not decode is named in
-    ``problems`` and left out. Raises InputError when the file or the stream cannot be read at all, and at the end where
-    its samples are none to be used (``core.samples``).
+    ``problems`` and left out; so is what is missing of a file that was cut. Raises InputError when the file or the
+    stream cannot be read at all, and at the end where its samples are none to be used (``core.samples``).
     """
     with open_media(path) as container:
         index = choose_track(describe(container, path).audio).index if stream is None else stream
@@ -192,18 +229,53 @@ def track_blocks(
         source = container.streams[index]
         start = start_of(container) if start_seconds is None else start_seconds
         track = StereoTrack(source, start, sample_rate)
-        held: list[Float] = []
-        for packet in chain(read_packets(container, [source], start, track.problems), [None]):
-            for block in track.decode(packet):
-                held.append(block)
-                if sum(part.shape[1] for part in held) >= _BLOCK_SECONDS * sample_rate:
-                    yield torch.from_numpy(np.concatenate(held, axis=1))
-                    held = []
-        if held:
-            yield torch.from_numpy(np.concatenate(held, axis=1))
+        if source.codec_context.name == "flac":
+            source.codec_context.options = {"err_detect": "crccheck+explode"}  # else what is damaged is noise
+        for block in _joined(_decoded(container, source, start, track), sample_rate):
+            stated = _stated_samples(container, source, sample_rate)
+            yield block if stated is None else block[:, track.first_sample :][:, :stated]
         problems += track.told
+        if not any(map(is_picture, container.streams.video)):  # a film's sound may have holes
+            problems += _gone(track)
+        wrong = what_is_wrong(container, source, path, track.end_seconds)
+        problems += [] if wrong is None else [wrong]
+        if extent is not None:
+            stated = _stated_samples(container, source, sample_rate)
+            extent.end_seconds = track.end_seconds if stated is None else stated / sample_rate
         if track.refusal is not None:
             raise InputError(track.refusal)
+
+
+def _stated_samples(container: Any, source: Any, sample_rate: int) -> int | None:
+    """Of an Ogg file of one page, which FFmpeg neither cuts to the page's length nor begins at 0; else None."""
+    seconds = float(source.duration * source.time_base) if source.duration else 0.0
+    return round(seconds * sample_rate) if container.format.name == "ogg" and 0 < seconds < _OGG_PAGE_SECONDS else None
+
+
+def _decoded(container: Any, source: Any, start: Fraction, track: StereoTrack) -> Iterator[Float]:
+    for packet in chain(read_packets(container, [source], start, track.problems), [None]):
+        yield from track.decode(packet)
+
+
+def _joined(blocks: Iterator[Float], sample_rate: int) -> Iterator[Tensor]:
+    """The same, at least ten seconds at a time: a frame of a codec has only 20 to 40 ms."""
+    held: list[Float] = []
+    for block in blocks:
+        held.append(block)
+        if sum(part.shape[1] for part in held) >= _BLOCK_SECONDS * sample_rate:
+            yield torch.from_numpy(np.concatenate(held, axis=1))
+            held = []
+    if held:
+        yield torch.from_numpy(np.concatenate(held, axis=1))
+
+
+def _gone(track: StereoTrack) -> list[str]:
+    """What is lost in the middle of a sound, where nothing else has told of it."""
+    gaps = [gap for gap in track.gaps if gap[0] > 0]
+    if not gaps or track.problems:
+        return []
+    seconds = sum(length for _, length in gaps)
+    return [f"{seconds:.2f} s are lost in {len(gaps)} places, the first at {gaps[0][0]:.2f} s, and are silent"]
 
 
 def track_excerpt(

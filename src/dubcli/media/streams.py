@@ -138,7 +138,9 @@ def open_media(path: str | Path, **options: Any) -> Iterator[Any]:
 def short(error: Exception) -> str:
     """FFmpeg's reason alone, without its number and its function's name."""
     reason = str(getattr(error, "strerror", None) or error).splitlines()
-    return reason[0] if reason else type(error).__name__
+    if not reason or reason[0].startswith("Error number"):  # a decoder's own
+        return "damaged data"
+    return reason[0]
 
 
 def explain(error: Exception) -> str:
@@ -182,7 +184,7 @@ def probe(path: str | Path) -> MediaInfo:
 def describe(container: Any, path: Path) -> MediaInfo:
     """The same of an open container."""
     header = read_header(container)
-    pictures = [stream for stream in container.streams.video if _is_picture(stream)]
+    pictures = [stream for stream in container.streams.video if is_picture(stream)]
     programs = header.programs.get(pictures[0].index, []) if pictures else []
     said = _said_beside(container, path)
     return MediaInfo(
@@ -232,7 +234,7 @@ def zero_beside(film: MediaInfo, beside: MediaInfo) -> Fraction:
     return film.start_seconds if counts and within else beside.start_seconds
 
 
-def _is_picture(stream: Any) -> bool:
+def is_picture(stream: Any) -> bool:
     """A film's picture: not a cover image, and with a decoder."""
     disposition = av.stream.Disposition
     still = disposition.attached_pic | disposition.timed_thumbnails

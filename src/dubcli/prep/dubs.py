@@ -9,6 +9,7 @@ from typing import Any
 from dubcli.errors import InputError
 from dubcli.media.clip_mels import Float, Lag, Sink
 from dubcli.media.clock import read_packets
+from dubcli.media.identity import content_of
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import open_media
@@ -22,10 +23,14 @@ NOT_HEARD = "empty"  # of a track of which nothing could be decoded, among the v
 
 
 class TrackPass:
-    """A chosen track on its way into the cache. ``stereo`` is None until something decodes it."""
+    """A chosen track on its way into the cache. ``stereo`` is None until something decodes it.
+
+    ``content``: the fingerprint of the file that it is in. Raises InputError where that cannot be read.
+    """
 
     def __init__(self, choice: ChosenTrack, sink: Sink, *, traced: bool) -> None:
         self.choice, self._sink = choice, sink
+        self.content = content_of(choice.path)  # before it is read
         self.trace = SyncTrace() if traced else None
         self.mels = TrackMels(sink, trace=self.trace)
         self.stereo: StereoTrack | None = None

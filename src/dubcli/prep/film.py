@@ -202,11 +202,7 @@ def _meta(
         "primary": task.config.primary,
         layout.FRAMES: task.config.frames,
         "video": video,
-        "tracks": {
-            language: track_meta(one, info.path, n_clips)
-            for language, one in passes.items()
-            if language not in left_out
-        },
+        "tracks": {language: track_meta(one, n_clips) for language, one in passes.items() if language not in left_out},
         **left_out_meta(passes, left_out),
         "problems": summarise(picture.problems),
         "versions": versions(),

@@ -68,7 +68,7 @@ def _add_one(
         return one, left_out
 
     def record(changed: dict[str, Any]) -> None:
-        changed["tracks"][language] = track_meta(one, info.path, movie.n_clips)
+        changed["tracks"][language] = track_meta(one, movie.n_clips)
         for key in ("left_out", "left_out_sync"):
             changed.get(key, {}).pop(language, None)
         for kind in KINDS:

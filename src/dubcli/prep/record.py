@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import Any
 
 import av
@@ -11,6 +10,7 @@ import torch
 
 import dubcli
 from dubcli.core.features import downmix_gain
+from dubcli.errors import InputError
 from dubcli.media.identity import content_of
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.dubs import TrackPass
@@ -24,12 +24,15 @@ def versions() -> dict[str, str]:
             "python": platform.python_version()}  # fmt: skip
 
 
-def track_meta(one: TrackPass, film: Path, n_clips: int) -> dict[str, Any]:
-    """A language's entry in ``movie.json``; of a track in another file than the ``film``, that file's fingerprint."""
+def track_meta(one: TrackPass, n_clips: int) -> dict[str, Any]:
+    """A language's entry in ``movie.json``. Raises InputError where its file is not the one any more that was read."""
     assert one.stereo is not None
+    if content_of(one.choice.path) != one.content:
+        raise InputError(f"{one.choice.path.name} changed while it was read (is it still being written?); run it again")
     track = one.choice.track
     entry: dict[str, Any] = {
         "path": str(one.choice.path.absolute()),
+        "fingerprint": one.content,
         "stream": track.index,
         "found_by": one.choice.how,
         "codec": track.codec,
@@ -44,8 +47,6 @@ def track_meta(one: TrackPass, film: Path, n_clips: int) -> dict[str, Any]:
         "valid_clips": list(valid_clips(one.stereo.first_sample, one.stereo.position, n_clips, one.lag)),
         "problems": summarise(one.stereo.problems + one.stereo.changed),
     }
-    if one.choice.path != film:
-        entry["fingerprint"] = content_of(one.choice.path)
     if one.sync is not None:
         entry["sync"] = one.sync.to_json()
     if one.fixed is not None:

@@ -69,7 +69,7 @@ def prepare(
         summary = run_jobs(
             prepare_film,
             tasks,
-            Named(key=lambda task: task.film.name),
+            Named(key=lambda task: task.name),
             options=replace(options, shard=None),
             log=log.path,
             progress=progress,
@@ -96,16 +96,19 @@ def _split(
     """What became of the films in which nothing has changed since they were prepared, and tasks for the others."""
     there, rest = [], []
     for film in films:
-        meta = made.get((str(film.video.absolute()), film.short_name))
-        details = settled(meta, film, config)
+        whole = film.absolute()
+        meta = made.get((str(whole.video), whole.short_name))
+        details = settled(meta, whole, config)
         if details is None:
-            rest.append((film, None if meta is None else str(meta["id"])))
+            rest.append((film.name, whole, None if meta is None else str(meta["id"])))
         else:
             there.append(Outcome(film.name, SKIPPED, None, details))
     workers = min(options.worker_count, len(rest))
     # a film's decoder gets the cores that no other film uses
     threads = max(1, JobOptions().worker_count // max(1, workers))
-    return there, [FilmTask(film=film, config=config, threads=threads, replaces=made_of) for film, made_of in rest]
+    return there, [
+        FilmTask(film=film, name=name, config=config, threads=threads, replaces=made_of) for name, film, made_of in rest
+    ]
 
 
 def _copies(library: Library) -> list[Outcome]:

@@ -13,12 +13,16 @@ from dubcli.prep.config import PrepConfig
 
 @dataclass(frozen=True, kw_only=True)
 class FilmTask:
-    """A film to prepare. ``replaces``: id of the movie that was made of an earlier content of the same file."""
+    """A film to prepare. ``replaces``: id of the movie that was made of an earlier content of the same file.
+
+    ``name``: what the log calls it: the film as the user gave it, whose own paths are absolute for workers elsewhere.
+    """
 
     film: Film
     config: PrepConfig
     threads: int
     replaces: str | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
         chosen = _choose(film, info, config, unusable)
         movie = Movie(folder) if (folder / layout.MOVIE_FILE).exists() else None
         changed = set() if movie is None else _changed_files(movie, chosen)
+        others = [] if movie is None else _changed_others(movie, chosen)
         if movie is not None and config.primary not in changed:
             details = _complete(task, movie, info, chosen, changed, report)
         else:
@@ -47,12 +48,12 @@ def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
                 task=task, container=container, info=info, chosen=chosen, identity=identity, content=content
             )
             details = prepare_new(opened, report)
-    settle(config.cache, folder, state)
+    settle(config.cache, folder, None if others else state)  # what is to be done again is told again
     if task.replaces is not None and task.replaces != identity and _remove(task, task.replaces):
         details["note"] = f"the source changed since it was prepared; replaces {task.replaces}"
     if changed:
         details["note"] = f"the files of {', '.join(sorted(changed))} changed since they were prepared; done again"
-    return warned(details, unusable)
+    return warned(details, unusable + others)
 
 
 def _changed_files(movie: Movie, chosen: dict[str, ChosenTrack]) -> set[str]:
@@ -63,6 +64,17 @@ def _changed_files(movie: Movie, chosen: dict[str, ChosenTrack]) -> set[str]:
         if made_of is not None and made_of != content_of(choice.path):
             changed.add(language)
     return changed
+
+
+def _changed_others(movie: Movie, chosen: dict[str, ChosenTrack]) -> list[str]:
+    """A line for each language that is not asked for now and whose own file is another than was prepared."""
+    film = movie.meta["source"]["path"]
+    return [
+        f"{language}: {track['path']} changed since it was prepared; name it in --lang to do it again"
+        for language, track in movie.tracks.items()
+        if language not in chosen and track["path"] != film and Path(track["path"]).is_file()
+        if track.get("fingerprint") not in (None, content_of(Path(track["path"])))
+    ]
 
 
 def _complete(

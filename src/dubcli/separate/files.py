@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,11 @@ from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
 from dubcli.media.identity import content_of
 from dubcli.media.kinds import is_marked_as_media, require_file, walk
-from dubcli.media.sound import track_blocks
+from dubcli.media.sound import Extent, track_blocks
 from dubcli.media.sources import choose_track
-from dubcli.media.streams import probe
+from dubcli.media.streams import AudioTrack, MediaInfo, probe
 from dubcli.separate.config import STEMS, SeparateConfig
-from dubcli.separate.recipe import forget, record, what_differs
+from dubcli.separate.recipe import forget, owner, record, what_differs
 from dubcli.separate.run import Separator, separator_for
 from dubcli.separate.sound import Shape, sound_file, stem_of
 
@@ -38,9 +40,13 @@ Report = Callable[..., None]
 
 @dataclass(frozen=True, kw_only=True)
 class FileTask:
-    """One file: what is written of it, as (stem, path); ``keep`` keeps the source's format; ``copy`` copies it."""
+    """One file: what is written of it, as (stem, path); ``keep`` keeps the source's format; ``copy`` copies it.
+
+    ``source`` and the targets are absolute, for workers in other folders; ``name`` is as the user gave it.
+    """
 
     source: Path
+    name: str
     targets: tuple[tuple[str, Path], ...]
     keep: bool = False
     copy: bool = False
@@ -60,7 +66,8 @@ def plan_files(config: SeparateConfig) -> list[FileTask]:
     assert config.out is not None
     folders = [path for path in config.files if path.is_dir()]
     if not folders:
-        tasks = [_file_task(path, config) for path in config.files]
+        names = Counter(path.stem for path in {path.absolute() for path in config.files})
+        tasks = [_file_task(path, config, alone=names[path.stem] == 1) for path in config.files]
         _refuse_collisions(tasks)
         return tasks
     if len(config.files) > 1:
@@ -73,13 +80,15 @@ def plan_files(config: SeparateConfig) -> list[FileTask]:
     return list(_folder_tasks(folders[0], config.out, stems[0]))
 
 
-def _file_task(path: Path, config: SeparateConfig) -> FileTask:
+def _file_task(path: Path, config: SeparateConfig, *, alone: bool) -> FileTask:
+    """``alone``: no other file has its name but for the suffix, which is then left away."""
     assert config.out is not None
     if not path.is_file():
         raise UserError(f"{path} is not there; give sound or video files, or one folder")
     suffix = config.file_format or "flac"
-    targets = tuple((stem, config.out / f"{path.stem}.{stem}.{suffix}") for stem in config.stems or STEMS)
-    return FileTask(source=path, targets=targets)
+    name = path.stem if alone else path.name
+    targets = tuple((stem, config.out.absolute() / f"{name}.{stem}.{suffix}") for stem in config.stems or STEMS)
+    return FileTask(source=path.absolute(), name=str(path), targets=targets)
 
 
 def _refuse_collisions(tasks: Sequence[FileTask]) -> None:
@@ -98,8 +107,10 @@ def _folder_tasks(folder: Path, out: Path, stem: str) -> Iterator[FileTask]:
         raise UserError(f"--out {out} is the folder itself; give another, such as {folder.name}-nospeech")
     for found in walk(folder, without=out):
         source = Path(found.path)
-        target = out / source.relative_to(folder)
-        yield FileTask(source=source, targets=((stem, target),), keep=True, copy=not found.is_media)
+        target = out.absolute() / source.relative_to(folder)
+        yield FileTask(
+            source=source.absolute(), name=found.path, targets=((stem, target),), keep=True, copy=not found.is_media
+        )
 
 
 def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, devices: Devices) -> dict[str, Any]:
@@ -111,65 +122,76 @@ def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, dev
     assert config.out is not None
     require_file(task.source)
     if task.copy:
+        if is_marked_as_media(task.source):
+            raise InputError(f"holds sound, though its name does not say so; name it as what it is{_stale(task)}")
         return _copied(task, config.out)
     try:
-        shape = _shape(task, config)
-        stream = choose_track(probe(task.source).audio, config.lang).index
+        info = probe(task.source)
+        if task.keep and not info.audio:
+            return _copied(task, config.out)  # a picture without sound has no speech
+        track = choose_track(info.audio, config.lang)
+        shape = _shape(task, info, track, config)
     except InputError as error:
         raise InputError(f"{error}{_stale(task)}") from None
     separator = separator_for(config, devices)
     _settle(config.out, separator.recipe())
-    recipe = separator.recipe() | {
-        "source": content_of(task.source), "track": stream, "shape": asdict(shape), "dubcli": dubcli.__version__
-    }  # fmt: skip
-    reason = what_differs(config.out, task.paths, recipe)
+    recipes = _recipes(task, shape, track, separator)
+    _require_own(task, config.out)
+    reason = what_differs(config.out, recipes)
     if reason is None:
         return {"status": "skipped"}
     existed = any(path.exists() for path in task.paths)
     forget(config.out, task.paths)
-    problems: list[str] = []
-
-    def sound() -> Iterator[Tensor]:
-        problems.clear()
-        return track_blocks(task.source, stream, None, separator.bag.sample_rate, problems)
-
-    details = _write(task, sound, shape, separator, report, problems)
-    record(config.out, task.paths, recipe)
+    details = _write(task, track, shape, separator, report)
+    record(config.out, recipes)
     return details | ({"note": f"{reason}; done again"} if existed else {})
 
 
-def _write(
-    task: FileTask,
-    sound: Callable[[], Iterator[Tensor]],
-    shape: Shape,
-    separator: Separator,
-    report: Report,
-    problems: list[str],
-) -> dict[str, Any]:
+def _recipes(task: FileTask, shape: Shape, track: AudioTrack, separator: Separator) -> dict[Path, dict[str, Any]]:
+    kind = {"format": shape.format, "subtype": shape.subtype, "rate": shape.sample_rate, "channels": shape.channels}
+    made = {"file": task.source.name, "source": content_of(task.source), "track": track.index, "shape": kind}
+    whole = separator.recipe() | made | {"dubcli": dubcli.__version__}
+    return {path: whole | {"stem": stem} for stem, path in task.targets}
+
+
+def _require_own(task: FileTask, out: Path) -> None:
+    for path in task.paths:
+        of = owner(out, path) if path.exists() else None
+        if of not in (None, task.source.name):
+            raise InputError(f"{path.name} is there and is of {of}; give another --out")
+
+
+def _write(task: FileTask, track: AudioTrack, shape: Shape, separator: Separator, report: Report) -> dict[str, Any]:
     rate = separator.bag.sample_rate
+    problems: list[str] = []
+    extent = Extent()
+
+    def sound() -> Iterator[Tensor]:
+        problems.clear()
+        return track_blocks(task.source, track.index, None, rate, problems, extent)
+
+    blocks = separator.stems(sound, report)
+    first = next(blocks)  # now the track was heard once
+    shape = replace(shape, samples=round(extent.end_seconds * shape.sample_rate))
     with ExitStack() as stack:
         writers = {stem: stack.enter_context(sound_file(path, rate, shape)) for stem, path in task.targets}
-        seconds = 0.0
-        for stems in separator.stems(sound, report):
-            seconds += stems.shape[-1] / rate
+        for stems in chain([first], blocks):
             for stem, writer in writers.items():
                 writer.add(stem_of(stems, separator.bag.vocals, stem))
     clipped = sum(writer.clipped for writer in writers.values())
     if clipped:
         problems.insert(0, f"{clipped} samples were louder than {shape.subtype} holds and are clipped")
-    details = {"seconds": round(seconds, 3)} | separator.errors()
+    details = {"seconds": round(extent.end_seconds, 3)} | separator.errors()
     return details | ({"warning": "; ".join(list(dict.fromkeys(problems))[:3])} if problems else {})
 
 
 def _copied(task: FileTask, out: Path) -> dict[str, Any]:
-    if is_marked_as_media(task.source):
-        raise InputError(f"holds sound, though its name does not say so; name it as what it is{_stale(task)}")
-    recipe = {"copy": True, "source": content_of(task.source)}
-    if what_differs(out, task.paths, recipe) is None:
+    recipes = {path: {"copy": True, "source": content_of(task.source)} for path in task.paths}
+    if what_differs(out, recipes) is None:
         return {"status": "skipped"}
     forget(out, task.paths)
     _copy(task.source, task.targets[0][1])
-    record(out, task.paths, recipe)
+    record(out, recipes)
     return {"copied": True}
 
 
@@ -195,34 +217,26 @@ def _settle(out: Path, recipe: dict[str, Any]) -> None:
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, recipe)
-    require_same(read_json(path), recipe, f"{out} was made with", "give another --out")
+    made_with = f"{out} was made with"
+    require_same(read_json(path), recipe, made_with, "give another --out", new_names_differ=False)
 
 
-def _shape(task: FileTask, config: SeparateConfig) -> Shape:
+def _shape(task: FileTask, info: MediaInfo, track: AudioTrack, config: SeparateConfig) -> Shape:
     """The source's rate, its channels (more than two become two) and, in a data set, its format."""
-    known = _libsndfile_info(task.source)
-    if known is None:
-        if task.keep:
-            raise InputError("cannot be written again in its own format; give the file itself, not its folder")
-        chosen = choose_track(probe(task.source).audio, config.lang)
-        rate, channels, samples = chosen.sample_rate, chosen.channels, None
-    else:
-        rate, channels, samples = known.samplerate, known.channels, known.frames
-    if task.keep:
-        assert known is not None
-        file_format, subtype = known.format, known.subtype
-    else:
-        file_format, subtype = (config.file_format or "flac").upper(), _SUBTYPES[config.file_format or "flac"]
-    return Shape(
-        sample_rate=rate, channels=min(channels, 2), format=file_format, subtype=subtype, samples=samples or None
-    )
+    rate, channels = track.sample_rate, min(track.channels, 2)
+    if not task.keep:
+        kind = config.file_format or "flac"
+        return Shape(sample_rate=rate, channels=channels, format=kind.upper(), subtype=_SUBTYPES[kind])
+    file_format, subtype = _written_again(task.source, info, track)
+    return Shape(sample_rate=rate, channels=channels, format=file_format, subtype=subtype)
 
 
-def _libsndfile_info(path: Path) -> Any:
-    """What libsndfile says of a file that it can also write; None of any other."""
-    try:
-        info = soundfile.info(os.fsencode(path))  # a name that is no text
-    except (soundfile.SoundFileError, OSError):
-        return None
-    writes = info.subtype not in _ONLY_READ and soundfile.check_format(info.format, info.subtype)
-    return info if writes else None
+def _written_again(path: Path, info: MediaInfo, track: AudioTrack) -> tuple[str, str]:
+    """libsndfile's format and subtype of a file, where it can write such a one. Raises InputError where it cannot."""
+    if info.format == "mp3" and (track.codec or "").startswith("mp3"):
+        return "MP3", "MPEG_LAYER_III"  # libsndfile would tell of damage on stderr
+    with suppress(soundfile.SoundFileError, OSError):
+        found = soundfile.info(os.fsencode(path))  # a name that is no text
+        if found.subtype not in _ONLY_READ and soundfile.check_format(found.format, found.subtype):
+            return str(found.format), str(found.subtype)
+    raise InputError("cannot be written again in its own format; give the file itself, not its folder")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import dubcli
 from dubcli.cache import layout
 from dubcli.cache.reader import Movie
 from dubcli.cache.writer import added_mel, update_movie
@@ -46,10 +47,12 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, devic
         return {"status": "skipped", "warning": f"lacks {language}"}
     separator = separator_for(config, devices)
     rate = separator.bag.sample_rate
-    recipe = separator.recipe()
+    track = movie.tracks[language]
+    recipe = separator.recipe() | {
+        "source": _made_of(movie, language), "track": track["stream"], "dubcli": dubcli.__version__
+    }  # fmt: skip
     if _is_done(movie, language, recipe):
         return {"status": "skipped"}
-    track = movie.tracks[language]
     if "fixed" in track:
         raise InputError(f"the {language} track runs beside the film and was moved by prep; its sound is not separated")
     source, start = _source(movie, language, config.source_root)
@@ -78,7 +81,8 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, devic
 
 def _is_done(movie: Movie, language: str, recipe: dict[str, Any]) -> bool:
     entry = movie.entries(NOSPEECH).get(language)
-    if entry is None or difference(entry, recipe) is not None:
+    # entries of earlier versions do not say of which file they are
+    if entry is None or difference(entry, recipe, new_names_differ=False) is not None:
         return False
     try:
         movie.mel(Track(language, NOSPEECH))
@@ -96,10 +100,9 @@ def _forget(cache: Path, movie: Movie, language: str) -> None:
 def _source(movie: Movie, language: str, root: Path | None) -> tuple[Path, Fraction | None]:
     """The file of a track, and its film's zero on that file's clock; None: the file's own start."""
     track = movie.tracks[language]
-    film = movie.meta["source"]
     recorded = Path(track["path"])
-    own_file = str(recorded) != film["path"]
-    wanted = None if own_file else str(film["fingerprint"])
+    own_file = _has_own_file(movie, language)
+    wanted = _made_of(movie, language)
     # earlier versions did not say where the film begins on the clock of a file beside it
     recorded_start = track.get("start_seconds", None if own_file else movie.meta.get("start_seconds", 0))
     start = None if recorded_start is None else Fraction(str(recorded_start))
@@ -116,6 +119,16 @@ def _source(movie: Movie, language: str, root: Path | None) -> tuple[Path, Fract
     if candidates:
         raise InputError(f"{candidates[0]} is another film than the {recorded} that was prepared")
     raise InputError(f"no file {recorded.name} in {root}")
+
+
+def _has_own_file(movie: Movie, language: str) -> bool:
+    return bool(movie.tracks[language]["path"] != movie.meta["source"]["path"])
+
+
+def _made_of(movie: Movie, language: str) -> str | None:
+    """The fingerprint of the file that prep read a track of; None of a sidecar where a version did not record it."""
+    film = None if _has_own_file(movie, language) else str(movie.meta["source"]["fingerprint"])
+    return movie.tracks[language].get("fingerprint", film)
 
 
 def _candidates(root: Path, recorded: Path) -> list[Path]:
@@ -139,10 +152,9 @@ def _files_by_name(root: Path) -> dict[str, list[Path]]:
 def exactly(blocks: Iterator[Tensor], samples: int) -> Iterator[Tensor]:
     """The first ``samples`` of a (2, ...) track; silence after its end."""
     left = samples
-    for block in blocks:
-        if left == 0:
-            return
-        yield block[:, :left]
+    for block in blocks:  # to its end, where it is known what is wrong with it
+        if left:
+            yield block[:, :left]
         left -= min(left, block.shape[-1])
     while left:
         silence = min(left, CLIP_SAMPLES)

@@ -20,9 +20,13 @@ def recipe_file(out: Path, target: Path) -> Path:
     return out / RECIPES_FOLDER / target.parent.relative_to(out) / f"{target.name}.json"
 
 
-def what_differs(out: Path, targets: Iterable[Path], recipe: Mapping[str, Any]) -> str | None:
+Recipes = Mapping[Path, Mapping[str, Any]]
+"""By output file."""
+
+
+def what_differs(out: Path, recipes: Recipes) -> str | None:
     """Why an output has to be made; None where all are there, made by the same recipe."""
-    for target in targets:
+    for target, recipe in recipes.items():
         if not target.exists():
             return "not there"
         file = recipe_file(out, target)
@@ -43,9 +47,17 @@ def forget(out: Path, targets: Iterable[Path]) -> None:
         recipe_file(out, target).unlink(missing_ok=True)
 
 
-def record(out: Path, targets: Iterable[Path], recipe: Mapping[str, Any]) -> None:
+def record(out: Path, recipes: Recipes) -> None:
     """The outputs are complete. Names that are no text are kept as they are. Raises OSError."""
-    for target in targets:
+    for target, recipe in recipes.items():
         file = recipe_file(out, target)
         os.makedirs(file.parent, exist_ok=True)
         write_json(file, dict(recipe))
+
+
+def owner(out: Path, target: Path) -> str | None:
+    """The name of the file that an output is of; None where nothing says so."""
+    try:
+        return str(read_json(recipe_file(out, target))["file"])
+    except (UserError, KeyError):
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,24 @@ import torch
 from torch import Tensor
 
 from dubcli.core.atomic import atomic_write
+from dubcli.errors import InputError
 from dubcli.media.resample import Resampler
 
+_WAV_BYTES = (1 << 32) - (1 << 16)  # a WAV file counts its bytes in 32 bits
+_SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "DOUBLE": 8}
+_COUNTED_IN_32_BITS = frozenset({"WAV", "WAVEX", "AIFF", "AU", "VOC", "SVX"})
 _PEAK_REACH = 4096  # bytes of a WAV file among which its PEAK chunk begins, if it has one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """How a sound is stored: Hz, 1 or 2 channels, libsndfile's format and subtype; ``samples`` where they are known."""
+    """How a sound is stored: Hz, 1 or 2 channels, libsndfile's format and subtype, samples of each channel."""
 
     sample_rate: int
     channels: int
     format: str
     subtype: str
-    samples: int | None = None
+    samples: int = 0
 
 
 class SoundWriter:
@@ -39,13 +43,11 @@ class SoundWriter:
         self._file, self._shape, self._source_rate = file, shape, source_rate
         same = source_rate == shape.sample_rate
         self._resampler = None if same else Resampler(source_rate, shape.sample_rate, 2)
-        self._taken = 0
         self._written = 0
         self.clipped = 0
 
     def add(self, block: Tensor) -> None:
         """Write the next samples."""
-        self._taken += block.shape[-1]
         samples = block.numpy()
         self._write(samples if self._resampler is None else self._resampler.push(samples))
 
@@ -53,18 +55,12 @@ class SoundWriter:
         """Write the end, to the length that the source had."""
         if self._resampler is not None:
             self._write(self._resampler.finish())
-        missing = self._length() - self._written
+        missing = self._shape.samples - self._written
         if missing > 0:
             self._write(np.zeros((2, missing), np.float32))
 
-    def _length(self) -> int:
-        if self._shape.samples is not None:
-            return self._shape.samples
-        # resampling rounds up, so that the source had no more than this
-        return self._taken * self._shape.sample_rate // self._source_rate
-
     def _write(self, stereo: npt.NDArray[np.float32]) -> None:
-        samples = stereo[:, : max(0, self._length() - self._written)]
+        samples = stereo[:, : max(0, self._shape.samples - self._written)]
         if self._shape.channels == 1:
             samples = samples.mean(axis=0, keepdims=True)
         if self._shape.subtype not in ("FLOAT", "DOUBLE"):
@@ -76,6 +72,7 @@ class SoundWriter:
 @contextmanager
 def sound_file(path: Path, source_rate: int, shape: Shape) -> Iterator[SoundWriter]:
     """A SoundWriter whose file takes ``path``'s place when the block ends without an exception."""
+    shape = replace(shape, format=_format_that_holds(shape))
     with atomic_write(path) as file:
         with soundfile.SoundFile(
             file, "w", shape.sample_rate, shape.channels, subtype=shape.subtype, format=shape.format
@@ -83,8 +80,18 @@ def sound_file(path: Path, source_rate: int, shape: Shape) -> Iterator[SoundWrit
             writer = SoundWriter(sound, source_rate, shape)
             yield writer
             writer.finish()
-        if shape.format == "WAV" and shape.subtype in ("FLOAT", "DOUBLE"):
+        if shape.format in ("WAV", "RF64") and shape.subtype in ("FLOAT", "DOUBLE"):
             _forget_time(file)
+
+
+def _format_that_holds(shape: Shape) -> str:
+    """RF64 (EBU 3306), which readers of WAV know, instead of a WAV file that is too large. Raises InputError."""
+    size = shape.samples * shape.channels * _SAMPLE_BYTES.get(shape.subtype, 4)
+    if size < _WAV_BYTES or shape.format not in _COUNTED_IN_32_BITS:
+        return shape.format
+    if not shape.format.startswith("WAV"):
+        raise InputError(f"its sound has {size} bytes, more than {shape.format} holds; give it as FLAC, W64 or RF64")
+    return "RF64"
 
 
 def _forget_time(file: Any) -> None:

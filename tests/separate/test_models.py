@@ -1,10 +1,14 @@
 """Separation models from a local folder, and what is said when they are not to be had."""
 
+import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
+from demucs.htdemucs import HTDemucs
 from demucs.pretrained import get_model
+from safetensors.torch import save_file
 
 from dubcli.errors import UserError
 from dubcli.separate.models import check_folder, check_name, load_bag
@@ -138,5 +142,79 @@ def test_without_a_network_it_says_which_files_to_put_where(monkeypatch):
     with pytest.raises(UserError) as caught:
         load_bag("mdx_extra_q")
     text = str(caught.value)
+    assert text.index("repository adefossez/Demucs-mdx_extra_q") < text.index("83fc094f")
     for part in ("83fc094f-4a16d450.th", "7fd6ef75-a905dd85.th", "mdx_extra_q.yaml", "--model-repo DIR", "no route"):
         assert part in text
+
+
+FILM_STEMS = ["music", "sfx", "speech"]
+
+
+def film_model(seed):
+    """As MVSEP-CDX23's: HTDemucs with three stems, one of them speech."""
+    torch.manual_seed(seed)
+    return HTDemucs(FILM_STEMS, channels=8, t_layers=1, t_heads=2, bottom_channels=32, segment=1)
+
+
+def test_several_files_of_one_signature_are_a_bag_by_its_name_and_each_has_its_own(tmp_path):
+    paths = [save_model(film_model(seed), tmp_path, "97d170e1") for seed in range(3)]
+    bag = load_bag("97d170e1", tmp_path)
+    assert (bag.speech, bag.vocals) == ("speech", 2)
+    assert list(bag.weights) == [[1.0, 1.0, 1.0]] * 3
+    assert sorted(path.name for path in check_folder("97d170e1", tmp_path)) == sorted(path.name for path in paths)
+    single = load_bag(paths[1].stem, tmp_path)
+    assert len(single.models) == 1
+    assert same_weights(single.models[0], film_model(1))
+    recipe = f"models: ['{paths[0].stem}', '{paths[2].stem}']\nweights: [[1, 1, 1], [3, 1, 0]]\n"
+    (tmp_path / "two.yaml").write_text(recipe)
+    two = load_bag("two", tmp_path)
+    assert [same_weights(ours, film_model(seed)) for ours, seed in zip(two.models, (0, 2), strict=True)] == [True, True]
+    assert list(two.weights) == [[1, 1, 1], [3, 1, 0]]
+
+
+@pytest.mark.parametrize(("stems", "speech"), [(["a", "Dialogue"], "Dialogue"), (["dialog", "speech"], "speech")])
+def test_the_stem_that_is_speech_is_known_by_its_name(tmp_path, stems, speech):
+    torch.manual_seed(0)
+    save_model(HTDemucs(stems, channels=8, t_layers=1, t_heads=2, bottom_channels=32, segment=1), tmp_path, "55555555")
+    assert load_bag("55555555", tmp_path).speech == speech
+    assert load_bag("55555555", tmp_path, speech=stems[0].upper()).speech == stems[0]
+    with pytest.raises(UserError, match=r"stems .*, none named dialgue \(did you mean .*\?\); --speech-stem names one"):
+        load_bag("55555555", tmp_path, speech="dialgue")
+
+
+def save_hub_form(model, path, quantised=None):
+    """As demucs's tools/export_hf.py writes a model: its class and arguments are JSON in the metadata."""
+    _, options = model._init_args_kwargs
+    state = model.state_dict() if quantised is None else quantised
+    metadata = {"klass": f"{type(model).__module__}.{type(model).__name__}", "args": json.dumps([list(model.sources)])}
+    metadata["kwargs"] = json.dumps(options)
+    save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, path, metadata)
+
+
+def test_the_hubs_form_is_read_from_a_folder(tmp_path):
+    for number in (1, 2):
+        save_hub_form(small_hdemucs(number), tmp_path / f"{number}{number}.safetensors")
+    (tmp_path / "pair.yaml").write_text("models: ['11', '22']\nsegment: 1.25\n")
+    bag = load_bag("pair", tmp_path)
+    assert [same_weights(model, small_hdemucs(seed)) for model, seed in zip(bag.models, (1, 2), strict=True)] == [
+        True
+    ] * 2
+    assert [model.segment for model in bag.models] == [1.25, 1.25]
+
+
+@pytest.mark.parametrize("named", [{"klass": "os.system"}, {"structure": json.dumps({"_class": "antigravity.fly"})}])
+def test_the_hubs_form_imports_nothing_but_demucss_classes(tmp_path, named):
+    save_hub_form(small_hdemucs(0), tmp_path / "a.safetensors")
+    from safetensors import safe_open
+
+    with safe_open(str(tmp_path / "a.safetensors"), "pt") as file:
+        metadata = file.metadata()
+    save_file({"x": torch.zeros(1)}, tmp_path / "a.safetensors", metadata | named)
+    with pytest.raises(UserError, match="beyond demucs's own.*--trust-models"):
+        load_bag("a", tmp_path)
+
+
+def test_numbers_of_numpy_are_plain_data(tmp_path):
+    extra = {"loss": np.float64(0.5), "count": np.int32(3), "kind": np.dtype("float32"), "flag": np.bool_(True)}
+    save_model(small_hdemucs(0), tmp_path, "66666666", extra=extra)
+    assert load_bag("66666666", tmp_path).sources[3] == "vocals"

@@ -58,7 +58,7 @@ ModelRepoOption = Annotated[
     typer.Option(
         "--model-repo",
         metavar="DIR",
-        help="Folder of .th and .yaml files instead of the hub.",
+        help="Folder of .th or .safetensors and .yaml files instead of the hub.",
         show_default=False,
     ),
 ]
@@ -67,6 +67,15 @@ TrustModelsOption = Annotated[
     typer.Option(
         "--trust-models",
         help="Load any Python object from --model-repo's .th files. They are pickles: this can run code.",
+    ),
+]
+SpeechStemOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--speech-stem",
+        metavar="NAME",
+        help="The model's stem that is speech. [default: vocals, else speech, dialog, dialogue]",
+        show_default=False,
     ),
 ]
 SourceRootOption = Annotated[
@@ -114,6 +123,7 @@ def separate(
     model: ModelOption = "mdx_extra_q",
     model_repo: ModelRepoOption = None,
     trust_models: TrustModelsOption = False,
+    speech_stem: SpeechStemOption = None,
     source_root: SourceRootOption = None,
     stems: StemsOption = None,
     file_format: FileFormatOption = None,
@@ -150,6 +160,7 @@ def separate(
         model=model,
         model_repo=model_repo,
         trust_models=trust_models,
+        speech_stem=speech_stem,
         source_root=source_root,
         device=device,
         gpus=gpus,

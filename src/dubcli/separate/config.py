@@ -18,10 +18,9 @@ class SeparateConfig:
     """Either the films of ``cache`` get a no-speech mel, or ``files`` become sounds in ``out``.
 
     ``lang``: the sound track, in any way of writing a language (kept as its tag); None is each film's primary one (of a
-    file its main one: ``media.sources.choose_track``). ``model``, ``model_repo``,
-    ``trust_models``: see ``models.load_bag``. ``source_root``: where the films now lie. ``device``, ``gpus``: by
-    default all GPUs, else the CPU. ``batch_size``: segments at a time; None is 1 on the CPU, else 4. ``precision``: see
-    ``stream.Execution``.
+    file its main one: ``media.sources.choose_track``). ``model``, ``model_repo``, ``trust_models``, ``speech_stem``:
+    see ``models.load_bag``. ``source_root``: where the films now lie. ``device``, ``gpus``: by default all GPUs, else
+    the CPU. ``batch_size``: segments at a time; None is 1 on the CPU, else 4. ``precision``: see ``stream.Execution``.
     ``stems``, ``file_format``: what is written of ``files``; None is both stems as FLAC of a file, and of a folder
     its sounds without vocals in their own formats. Raises UserError on values that make no sense.
     """
@@ -33,6 +32,7 @@ class SeparateConfig:
     model: str = "mdx_extra_q"
     model_repo: Path | None = None
     trust_models: bool = False
+    speech_stem: str | None = None
     source_root: Path | None = None
     device: str | None = None
     gpus: int | None = None
@@ -60,3 +60,14 @@ class SeparateConfig:
             raise UserError("--stems and --format are for files; of a cache the no-speech mels are made")
         if self.files and self.source_root is not None:
             raise UserError("--source-root is for the films of a cache; files are named themselves")
+
+    def model_alone(self) -> SeparateConfig:
+        """What a loaded model depends on; the rest as by default."""
+        return SeparateConfig(
+            model=self.model,
+            model_repo=self.model_repo,
+            trust_models=self.trust_models,
+            speech_stem=self.speech_stem,
+            batch_size=self.batch_size,
+            precision=self.precision,
+        )

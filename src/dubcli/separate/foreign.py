@@ -4,7 +4,8 @@
 arguments that makes the separator. It has
 
 * ``sample_rate``: of the sound it takes and gives, in Hz;
-* ``sources``: the names of its stems; one is ``vocals``;
+* ``sources``: the names of its stems; one is ``vocals``, ``speech``, ``dialog`` or ``dialogue``, or ``--speech-stem``
+  says which is speech;
 * ``segment``: seconds of sound that it is given at once; segments overlap by a quarter and are faded into each other;
 * ``__call__``: float32 (batch, 2, samples) -> (batch, sources, 2, samples), of the last segment fewer samples;
 
@@ -26,7 +27,6 @@ from dubcli.core.trained import content_hash
 from dubcli.errors import UserError
 
 GROUP = "dubcli.separators"
-VOCALS = "vocals"
 _NEEDED = ("sample_rate", "sources", "segment")
 
 
@@ -34,7 +34,7 @@ class ForeignSeparator:
     """A separator from outside behind the attributes of demucs's models; what it gives is checked."""
 
     def __init__(self, made: Any, name: str, device: str = "cpu") -> None:
-        """``made``: the separator. Raises UserError, in one line, where it lacks something or has no stem vocals."""
+        """``made``: the separator. Raises UserError, in one line, where it lacks something."""
         asked = f"--model {name}"
         lacking = [attribute for attribute in _NEEDED if not hasattr(made, attribute)]
         if lacking or not callable(made):
@@ -43,11 +43,8 @@ class ForeignSeparator:
         self.name, self.segment, self.sample_rate = name, float(made.segment), int(made.sample_rate)
         self.sources = tuple(map(str, made.sources))
         self.normalise = bool(getattr(made, "normalise", False))
-        if VOCALS not in self.sources or self.segment <= 0 or self.sample_rate <= 0:
-            raise UserError(
-                f"{asked} has the stems {', '.join(self.sources)}, segments of {self.segment:g} s and "
-                f"{self.sample_rate} Hz; one stem is named {VOCALS}, the others are above 0"
-            )
+        if self.segment <= 0 or self.sample_rate <= 0:
+            raise UserError(f"{asked} has segments of {self.segment:g} s and {self.sample_rate} Hz; both are above 0")
         with room_for_model(device):
             self._made = made.to(device).eval() if isinstance(made, nn.Module) else made
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import pickle
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
-
 from dubcli.core.memory import room_for_model
 from dubcli.errors import UserError, first_line
-from dubcli.separate.foreign import VOCALS, ForeignSeparator, find_maker, load_separator
+from dubcli.separate import spleeter
+from dubcli.separate.folder import check_folder, from_folder, read_recipe
+from dubcli.separate.foreign import ForeignSeparator, find_maker, load_separator
+from dubcli.separate.speech import speech_stem
 from dubcli.separate.transposed import replace_transposed
 
 
@@ -28,7 +26,7 @@ class Bag:
     """One or several models whose outputs are averaged with ``weights`` (models x sources).
 
     ``digest``: 16 hex digits over the models' weights, segments and the bag's weights; what tells two bags apart.
-    ``normalise``: whether the models want tracks of mean 0 and deviation 1.
+    ``normalise``: whether the models want tracks of mean 0 and deviation 1. ``speech``: the stem that is speech.
     """
 
     name: str
@@ -39,30 +37,33 @@ class Bag:
     channels: int
     digest: str
     normalise: bool = True
+    speech: str = "vocals"
 
     @property
     def vocals(self) -> int:
         """Index of the stem that is speech."""
-        return self.sources.index(VOCALS)
+        return self.sources.index(self.speech)
 
 
 @lru_cache(maxsize=1)
-def load_bag(name: str, repo: Path | None = None, *, trust: bool = False, device: str = "cpu") -> Bag:
+def load_bag(
+    name: str, repo: Path | None = None, *, trust: bool = False, device: str = "cpu", speech: str | None = None
+) -> Bag:
     """Load the model or bag ``name``, demucs's or a plug-in's, in eval mode onto ``device``.
 
-    ``repo``: a folder as demucs's ``--repo`` (``<signature>-<checksum>.th``, ``<bag>.yaml``); None asks the Hugging
-    Face hub, then demucs's own server. ``.th`` files are pickles: from a folder only plain data and demucs's own
-    classes are loaded, unless ``trust``. Raises UserError when it is not to be had, is damaged or is no stereo model
-    with a stem named vocals.
+    ``repo``: a folder (``folder.py``); None asks the Hugging Face hub, then demucs's own server. ``.th`` files are
+    pickles: from a folder only plain data and demucs's own classes are loaded, unless ``trust``. ``speech``: the stem
+    that is speech; None is the one whose name says so (``speech.py``). Raises UserError when the model is not to be
+    had, is damaged, or is no stereo model with such a stem.
     """
+    if name == spleeter.NAME:
+        model = load_separator(name, partial(spleeter.load_spleeter, repo), device)
+        return replace(_foreign_bag(model), speech=speech_stem(model.sources, speech, name))
     if repo is None and (maker := check_name(name)) is not None:
-        return _foreign_bag(load_separator(name, maker, device))
-    bag = as_bag(_from_hub(name) if repo is None else _from_folder(name, repo, trust), name)
-    if VOCALS not in bag.sources or bag.channels != 2:
-        raise UserError(
-            f"the model {name} has {bag.channels} channels and the stems {', '.join(bag.sources)}; "
-            "give a stereo --model with a stem named vocals"
-        )
+        bag = _foreign_bag(load_separator(name, maker, device))
+        return replace(bag, speech=speech_stem(bag.sources, speech, name))
+    bag = as_bag(_from_hub(name) if repo is None else from_folder(name, repo, trust), name)
+    bag = replace(bag, speech=speech_stem(bag.sources, speech, name, bag.channels))
     for single in bag.models:
         with room_for_model(device):
             single.to(device).eval()
@@ -140,6 +141,16 @@ def _quiet_download() -> Iterator[None]:
         logger.setLevel(before)
 
 
+def check_model(name: str, repo: Path | None) -> None:
+    """Raises UserError where there is no model of that name to be loaded; opens none."""
+    if name == spleeter.NAME:
+        spleeter.find_weights(repo)
+    elif repo is None:
+        check_name(name)
+    else:
+        check_folder(name, repo)
+
+
 def check_name(name: str) -> Any:
     """The plug-in's object that makes the separator ``name``; None for demucs's own names, which come first.
 
@@ -147,7 +158,7 @@ def check_name(name: str) -> Any:
     """
     if name in _remote_files() or name.startswith("hf://"):
         return None
-    return find_maker(name, sorted(path.stem for path in _remote().glob("*.yaml")))
+    return find_maker(name, [spleeter.NAME, *sorted(path.stem for path in _remote().glob("*.yaml"))])
 
 
 def _remote() -> Path:
@@ -165,110 +176,24 @@ def _remote_files() -> dict[str, str]:
 
 def _what_to_fetch(name: str) -> str:
     """Which files make the model work without a network, and where they come from; nothing for a foreign name."""
+    from demucs.hf import DEFAULT_NAMESPACE, hf_repo_name
     from demucs.pretrained import ROOT_URL
 
     urls = _remote_files()
     bag = _remote() / f"{name}.yaml"
-    signatures = _read_yaml(bag)["models"] if bag.is_file() else [name]
+    signatures = read_recipe(bag)["models"] if bag.is_file() else [name]
     files = [urls[signature].removeprefix(ROOT_URL) for signature in signatures if signature in urls]
-    if not files:
+    of_hub = name.removeprefix("hf://").rpartition("/")
+    repository = f"{of_hub[0] or DEFAULT_NAMESPACE}/{hf_repo_name(of_hub[2])}"
+    ways = (
+        [f"all files of the Hugging Face hub's repository {repository}"]
+        if bag.is_file() or name.startswith("hf://")
+        else []
+    )
+    if files:
+        names = ", ".join(Path(file).name for file in files)
+        recipe = f" and a copy of {bag}" if bag.is_file() else ""
+        ways.append(f"{names} from {ROOT_URL}{Path(files[0]).parent.as_posix()}/{recipe}")
+    if not ways:
         return ""
-    names = ", ".join(Path(file).name for file in files)
-    recipe = f", and a copy of {bag}" if bag.is_file() else ""
-    where = f"{ROOT_URL}{Path(files[0]).parent.as_posix()}/"
-    return f"; fetch {names} from {where} on a machine with a network and give --model-repo DIR with them{recipe}"
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-
-
-def check_folder(name: str, repo: Path) -> list[Path]:
-    """The files of the model ``name`` in ``repo``, without opening any. Raises UserError where one is missing."""
-    if not repo.is_dir():
-        raise UserError(f"--model-repo {repo} is no folder; give the one with the .th and .yaml files")
-    files = _signatures(repo)
-    if name in files:
-        return [files[name]]
-    recipe = repo / f"{name}.yaml"
-    if not recipe.is_file():
-        there = sorted({*files, *(path.stem for path in repo.glob("*.yaml"))})
-        held = f"it holds {', '.join(there)}" if there else "it holds no .th or .yaml files"
-        raise UserError(f"{repo} has no model {name} ({name}.yaml or {name}-<checksum>.th); {held}")
-    bag = _read_yaml(recipe)
-    if not isinstance(bag, dict) or not isinstance(bag.get("models"), list) or not bag["models"]:
-        raise UserError(f"{recipe} has no list models: with the models' signatures")
-    missing = [str(signature) for signature in bag["models"] if str(signature) not in files]
-    if missing:
-        wanted = ", ".join(f"{signature}-<checksum>.th" for signature in missing)
-        raise UserError(f"{repo} lacks {wanted}, which {recipe.name} names; put the missing files there")
-    return [files[str(signature)] for signature in bag["models"]]
-
-
-def _from_folder(name: str, repo: Path, trust: bool) -> Any:
-    from demucs.apply import BagOfModels
-
-    models = [_load_file(path, trust) for path in check_folder(name, repo)]
-    recipe = repo / f"{name}.yaml"
-    if name in _signatures(repo):
-        return models[0]
-    bag = _read_yaml(recipe)
-    try:
-        return BagOfModels(models, bag.get("weights"), bag.get("segment"))
-    except (AssertionError, TypeError) as error:
-        raise UserError(f"{recipe} does not fit its models: sources, rates or numbers of weights differ") from error
-
-
-def _signatures(repo: Path) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for path in sorted(repo.glob("*.th")):
-        signature = path.stem.rpartition("-")[0] or path.stem
-        if signature in files:
-            raise UserError(f"{repo} has two files of the model {signature}; remove one of them")
-        files[signature] = path
-    return files
-
-
-def _load_file(path: Path, trust: bool) -> Any:
-    from demucs.states import load_model
-
-    checksum = path.stem.rpartition("-")[2] if "-" in path.stem else ""
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
-    if not actual.startswith(checksum):
-        raise UserError(f"{path} is damaged: its checksum is {actual[:8]}, its name says {checksum}; fetch it again")
-    try:
-        with _plain_data_and_demucs():
-            package = torch.load(path, map_location="cpu", weights_only=not trust)
-        return load_model(package)
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" not in str(error):  # torch's word for a class or function that it was not told of
-            raise UserError(f"{path} is no demucs model: {first_line(error)}") from None
-        raise UserError(
-            f"{path} holds Python objects beyond demucs's own and could run code when it is loaded; "
-            "if you know where it is from, give --trust-models"
-        ) from None
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{path} is no demucs model: {first_line(error)}") from None
-
-
-def _sha256(file: Any) -> Any:
-    content = hashlib.sha256()
-    while block := file.read(1 << 20):
-        content.update(block)
-    return content.hexdigest()
-
-
-@contextmanager
-def _plain_data_and_demucs() -> Iterator[None]:
-    """Let torch's restricted unpickler know the classes that demucs's own files name."""
-    from demucs.demucs import Demucs
-    from demucs.hdemucs import HDemucs
-    from demucs.htdemucs import HTDemucs
-    from diffq import DiffQuantizer, UniformQuantizer
-
-    with torch.serialization.safe_globals([Demucs, HDemucs, HTDemucs, Fraction, DiffQuantizer, UniformQuantizer]):
-        yield
+    return f"; on a machine with a network fetch {', or '.join(ways)}, and give --model-repo DIR with them"

@@ -55,6 +55,7 @@ class Separator:
         return {
             "model": self.bag.name,
             "digest": self.bag.digest,
+            "speech": self.bag.speech,
             "overlap": OVERLAP,
             "shifts": 0,
             "precision": recorded_precision(self._execution.autocast_precision),
@@ -76,16 +77,16 @@ class Separator:
 
 def separator_for(config: SeparateConfig, devices: Devices) -> Separator:
     """This process's Separator, loaded on first use."""
-    return _loaded(
-        config.model, config.model_repo, config.trust_models, config.batch_size, config.precision, claim(devices)
-    )
+    return _loaded(config.model_alone(), claim(devices))
 
 
 @lru_cache(maxsize=1)
-def _loaded(name: str, repo: Any, trust: bool, batch: int | None, precision: str, device: str) -> Separator:
+def _loaded(config: SeparateConfig, device: str) -> Separator:
+    precision, batch = config.precision, config.batch_size
     if precision != "auto":  # auto is demucs's own choice here, see Execution
         precision = choose_precision(precision, torch.device(device))
-    bag = load_bag(name, repo, trust=trust, device=device)
+    repo, speech = config.model_repo, config.speech_stem
+    bag = load_bag(config.model, repo, trust=config.trust_models, device=device, speech=speech)
     if batch is None:
         batch = 1 if torch.device(device).type == "cpu" else BATCH_ON_ACCELERATOR
     return Separator(bag, Execution(device=device, batch=batch, precision=precision))

@@ -20,7 +20,7 @@ from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import Named, run_jobs
 from dubcli.separate.config import SeparateConfig
 from dubcli.separate.files import LOG_FILE, plan_files, separate_file
-from dubcli.separate.models import check_folder, check_name
+from dubcli.separate.models import check_model
 from dubcli.separate.movies import separate_movie
 from dubcli.separate.recipe import recipe_file
 
@@ -50,14 +50,13 @@ def separate(config: SeparateConfig, options: JobOptions = JobOptions(), progres
     >>> sorted(path.name for path in Path("listen").glob("*.flac"))
     ['film.no_vocals.flac', 'film.vocals.flac']
     """
+    if config.source_root is not None:
+        config = replace(config, source_root=config.source_root.absolute())  # a cluster's workers are elsewhere
     if config.model_repo is not None:
-        repo = config.model_repo.absolute()
-        check_folder(config.model, repo)
-        config = replace(config, model_repo=repo)
         if config.trust_models:
             progress.message(f"the .th files in {config.model_repo} are pickles and can run code: only trusted ones")
-    else:
-        check_name(config.model)
+        config = replace(config, model_repo=config.model_repo.absolute())
+    check_model(config.model, config.model_repo)
     huge_pages_for_workers()
     with devices_for_workers(config.device, config.gpus, options.workers, options.scheduler) as (devices, workers):
         options = replace(options, workers=workers)
@@ -101,7 +100,7 @@ def _files(config: SeparateConfig, devices: Devices, options: JobOptions, progre
     return run_jobs(
         partial(separate_file, config=config, devices=devices),
         tasks,
-        Named(task="files", unit="files", key=lambda task: str(task.source)),
+        Named(task="files", unit="files", key=lambda task: task.name),
         options=options,
         log=config.out / LOG_FILE,
         progress=progress,

@@ -12,6 +12,15 @@ from helpers.waits import CUDA
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def choice_by_time():
+    """Not deterministic, whatever a training in this process before asked torch for."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
 def backbone():
     torch.manual_seed(0)
     return nn.Sequential(

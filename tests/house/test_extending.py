@@ -97,7 +97,7 @@ def test_a_separator_of_another_rate_on_a_cache(dubav, tmp_path, monkeypatch):
     movie, _ = one_movie(monkeypatch, film, tmp_path / "cache")
     for name, said in (
         ("nothing:Wrong", r"nothing:Wrong gave \(1, 2, \d+\) for \(1, 2, \d+\); wanted is \(1, 2, 2, \d+\)"),
-        ("nothing:Deaf", "nothing:Deaf has the stems left, right"),
+        ("nothing:Deaf", "nothing:Deaf has 2 channels and the stems left, right; none is named vocals or"),
         ("nothing:Unsure", "a Unsure has no sources and no segment"),
         ("nothing:Nothin", r"nothing has no Nothin \(did you mean Nothing\?\)"),
         ("karaok", r"--model is 'karaok' \(did you mean karaoke\?\); give one of .*mdx_extra_q.*karaoke"),

@@ -160,10 +160,12 @@ def test_a_features_folder_of_nobody(tmp_path):
 def test_audio_only_checkpoints_have_no_video(tmp_path, settings):
     from dataclasses import replace
 
+    from dubcli.embed import Embedder
+
     data = load_task(FOLDER, folder_task(tmp_path / "own", each=1))
     model = open_model("random", settings)
     video, model.trained.model.video = model.trained.model.video, None
-    model.embedder.trained = replace(model.trained)
+    model.embedder = Embedder(replace(model.trained), device="cpu")
     assert video is not None
     with pytest.raises(UserError, match="audio-only checkpoint; .* needs audio and video"):
         model.features(data, ["audio", "video"], SILENT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,16 @@ def clock(seconds: float) -> str:
     whole = int(seconds)
     hours = f"{whole // 3600}:{whole // 60 % 60:02}" if whole >= 3600 else f"{whole // 60}"
     return f"{hours}:{whole % 60:02}"
+
+
+def has_a_word(title: str, film: str, words: Iterable[str]) -> bool:
+    """Whether a film of that title and id is meant by one of ``words``, in upper or lower case.
+
+    >>> has_a_word("Big Buck Bunny", "bunny-55c0c2f4", ["BUCK"])
+    True
+    """
+    text = f"{title} {film}".casefold()
+    return any(word.casefold() in text for word in words)
 
 
 def project(

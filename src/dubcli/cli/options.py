@@ -26,6 +26,13 @@ ExcludeOption = Annotated[
     Optional[list[str]],
     typer.Option("--exclude", metavar="GLOB", help="Of folders leave out such files and folders. May be given again."),
 ]
+FilmOption = Annotated[
+    Optional[list[str]], typer.Option("--film", metavar="WORD", help="Only films with it in the title; repeatable.")
+]
+SourcesOption = Annotated[
+    Optional[list[Path]],
+    typer.Option("--sources", metavar="DIR", help="Folder of the films, for players, if they moved; repeatable."),
+]
 WorkersOption = Annotated[
     Optional[int], typer.Option("--workers", help="Worker processes on this machine. [default: one per core]")
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from dubcli.cli.options import DeviceOption, JsonOption, QuietOption
+from dubcli.cli.options import DeviceOption, JsonOption, QuietOption, SourcesOption
 
 EPILOG = (
     "Examples: [bold]dubav report results/ runs/ --out report/[/bold]; "
@@ -30,10 +30,6 @@ GalleryOption = Annotated[
 ]
 GalleryClipsOption = Annotated[
     int, typer.Option("--gallery-clips", help="At most so many clips of the cache are searched.")
-]
-SourcesOption = Annotated[
-    Optional[list[Path]],
-    typer.Option("--sources", help="Folder of the films, for players, if they were moved. May be repeated."),
 ]
 AgainstOption = Annotated[
     str, typer.Option("--against", help="The column that each row's highest is held against, class by class.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dubcli.cli.options import DeviceOption, JsonOption, QuietOption
+from dubcli.cli.options import DeviceOption, FilmOption, JsonOption, QuietOption, SourcesOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,18 +47,13 @@ def search(
     among: Annotated[
         Optional[str], typer.Option("--among", metavar="LANG,LANG", help="Only sounds of these tracks. [default: all]")
     ] = None,
-    film: Annotated[
-        Optional[list[str]], typer.Option("--film", metavar="WORD", help="Only films with it in the title; repeatable.")
-    ] = None,
+    film: FilmOption = None,
     other_films: Annotated[bool, typer.Option("--other-films", help="Leave out the query's own film.")] = False,
     top: Annotated[int, typer.Option("--top", "-n", help="So many are shown.")] = 10,
     play_page: Annotated[
         Optional[Path], typer.Option("--play-page", metavar="FILE.html", help="A page with pictures and players.")
     ] = None,
-    sources: Annotated[
-        Optional[list[Path]],
-        typer.Option("--sources", metavar="DIR", help="Folder of the films, for players, if they moved; repeatable."),
-    ] = None,
+    sources: SourcesOption = None,
     lang: Annotated[
         Optional[str], typer.Option("--lang", help="With --build: the track of films that are no cache.")
     ] = None,

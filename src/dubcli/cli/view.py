@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dubcli.cli.options import DeviceOption, JsonOption, QuietOption
+from dubcli.cli.options import DeviceOption, FilmOption, JsonOption, QuietOption, SourcesOption
 
 if TYPE_CHECKING:
     from dubcli.view import Site, ViewSummary
@@ -24,17 +24,12 @@ EPILOG = (
 def view(
     path: Annotated[Path, typer.Argument(metavar="CACHE|RUN", help="A clip cache, or a run folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the pages.")] = Path("view"),
-    film: Annotated[
-        Optional[list[str]], typer.Option("--film", metavar="WORD", help="Only films with it in the title; repeatable.")
-    ] = None,
+    film: FilmOption = None,
     clips: Annotated[
         Optional[int],
         typer.Option("--clips", metavar="N", help="Clips of a film, evenly over it. [default: 24, fewer of many]"),
     ] = None,
-    sources: Annotated[
-        Optional[list[Path]],
-        typer.Option("--sources", metavar="DIR", help="Folder of the films, for players, if they moved; repeatable."),
-    ] = None,
+    sources: SourcesOption = None,
     cache: Annotated[
         Optional[Path], typer.Option("--cache", help="The run's cache. [default: where the run found it]")
     ] = None,

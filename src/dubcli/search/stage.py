@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.cache.projected import clock
+from dubcli.cache.projected import clock, has_a_word
 from dubcli.errors import UserError, did_you_mean
 from dubcli.search.config import PICTURE, SearchConfig
 from dubcli.search.index import Index, IndexRow
@@ -73,7 +72,6 @@ def _wanted(index: Index, asked: Query, config: SearchConfig) -> npt.NDArray[np.
     if unknown and config.find != PICTURE:
         near = did_you_mean(unknown[0], tracks)
         raise UserError(f"no sound of the index is of track {unknown[0]}{near}; it has {', '.join(sorted(tracks))}")
-    words = [word.casefold() for word in config.films]
 
     def is_wanted(row: IndexRow) -> bool:
         if row.kind != config.find or row == asked.row:
@@ -82,11 +80,6 @@ def _wanted(index: Index, asked: Query, config: SearchConfig) -> npt.NDArray[np.
             return False
         if config.other_films and asked.row is not None and row.film == asked.row.film:
             return False
-        return not words or _has_word(row, words)
+        return not config.films or has_a_word(row.title, row.film, config.films)
 
     return np.fromiter(map(is_wanted, index.rows), bool, len(index.rows))
-
-
-def _has_word(row: IndexRow, words: Sequence[str]) -> bool:
-    text = f"{row.title} {row.film}".casefold()
-    return any(word in text for word in words)

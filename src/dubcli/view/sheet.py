@@ -6,6 +6,7 @@ import io
 
 from PIL import Image, ImageDraw, ImageFont
 
+from dubcli.cache.layout import CLIP_SECONDS
 from dubcli.cache.projected import clock
 from dubcli.cache.reader import Movie
 from dubcli.errors import InputError
@@ -35,7 +36,7 @@ def contact_sheet(one: FilmFacts, clips: list[int], *, columns: int = 6) -> Imag
         draw.text((4, 2 + number * _LINE), line, fill="black", font=font)
     for index, clip in enumerate(clips):
         left, top = index % columns * (_CELL + 6), head + index // columns * height
-        draw.text((left + 4, top), clock(clip * 3), fill="black", font=font)
+        draw.text((left + 4, top), clock(clip * CLIP_SECONDS), fill="black", font=font)
         try:
             frame = frame_strip([one.movie.frame_bytes(clip)[_SHOWN_FRAME]], columns=1, width=_CELL)
             sheet.paste(Image.open(io.BytesIO(frame)), (left, top + _LINE))

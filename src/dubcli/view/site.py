@@ -19,7 +19,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from dubcli.cache.projected import TrackClip, clock
+from dubcli.cache.layout import CLIP_SECONDS
+from dubcli.cache.projected import TrackClip, clock, has_a_word
 from dubcli.cache.reader import Cache, Movie
 from dubcli.core.tracks import FULL, Track
 from dubcli.errors import UserError, did_you_mean
@@ -168,7 +169,7 @@ class Site:
         ]
         return render("dubcli.view", "film.html", title=one.title, film=one, clips=on_page, all_clips=len(clips),
                       tracks=tracks, sync=sync_chart(one.movie), number=number, pages=_pages(len(clips)),
-                      sound_suffix=SOUND_SUFFIX, clock=clock, clip_seconds=3)  # fmt: skip
+                      sound_suffix=SOUND_SUFFIX, clock=clock, clip_seconds=CLIP_SECONDS)  # fmt: skip
 
     def _can_play(self, one: FilmFacts, track: Track) -> bool:
         key = one.movie.id, track.name
@@ -199,8 +200,7 @@ def _pages(clips: int) -> int:
 
 
 def _matches(one: FilmFacts, words: tuple[str, ...]) -> bool:
-    text = f"{one.title} {one.movie.id}".casefold()
-    return not words or any(word.casefold() in text for word in words)
+    return not words or has_a_word(one.title, one.movie.id, words)
 
 
 def _clips_of_a_film(config: ViewConfig, films: int, *, every_clip: bool) -> int | None:

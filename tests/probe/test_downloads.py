@@ -377,3 +377,84 @@ def test_the_folder_of_the_clips_themselves(task, folder, copy):
         (root / "metadata").mkdir()
         (root / "vggsound.csv").rename(root / "metadata" / "vggsound.csv")
     assert described(load_task(TASKS[task], root / folder)) == expected
+
+
+def moved(root, place):
+    """Move each clip to where ``place`` says, of its own folder and its name."""
+    for path in media(root):
+        target = root / place(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+
+
+@pytest.mark.parametrize(
+    ("truth", "dev", "evaluation"),
+    [("FSD50K_ground_truth", "FSD50K_dev_audio", "FSD50K_eval_audio"), ("ground_truth", "dev_audio", "eval_audio"),
+     ("FSD50K.ground_truth", "FSD50K.dev_audio_16k", "FSD50K.eval_audio_16k"), ("labels", "clips/dev", "clips/eval")],
+)  # fmt: skip
+def test_fsd50ks_folders_in_other_spellings(truth, dev, evaluation, copy):
+    root = copy("fsd50k")
+    expected = described(load_task(find_task("fsd50k"), root))
+    for before, after in (("FSD50K.ground_truth", truth), ("FSD50K.dev_audio", dev), ("FSD50K.eval_audio", evaluation)):
+        (root / after).parent.mkdir(exist_ok=True)
+        (root / before).rename(root / after)
+    data = load_task(find_task("fsd50k"), root)
+    assert all(clip.path.is_file() for clip in data.clips)
+    assert described(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "place"),
+    [("cremad", lambda path: f"CREMA-D/AudioWAV/{path.name[:4]}/{path.name}"),
+     ("cremad", lambda path: f"{'test' if path.name < '1003' else 'train'}/{path.name}"),
+     ("libricount", lambda path: f"test/{path.name.split('_')[0]}/{path.name}"),
+     ("ucf101", lambda path: f"UCF-101/{path.name}"),
+     ("voxforge", lambda path: f"sets/{path.relative_to(path.parents[3]).parts[0]}/main/"
+                               f"{'/'.join(path.relative_to(path.parents[3]).parts[1:])}")],
+)  # fmt: skip
+def test_clips_in_folders_of_ones_own_are_all_read(task, place, originals, copy):
+    """By actor, count, part of somebody's split, or all in one: never one of the folders as if it were the set."""
+    root = copy(task)
+    moved(root, place)
+    data = load_task(TASKS[task], root)
+    assert all(clip.path.is_file() for clip in data.clips)
+    assert described(data) == described(load_task(TASKS[task], originals[task]))
+
+
+def test_fluents_tables_beside_the_sounds(originals, copy):
+    root = copy("fluent-speech-commands") / "fluent_speech_commands_dataset"
+    for path in (root / "data").iterdir():
+        path.rename(root / path.name)
+    expected = described(load_task(find_task("fluent"), originals["fluent-speech-commands"]))
+    assert described(load_task(find_task("fluent"), root)) == expected
+
+
+def test_voxlinguas_dev_set_is_taken_before_training_languages_beside_it(originals, copy):
+    root = copy("voxlingua10")
+    for language in ("ab", "fr"):
+        for number in range(9):
+            touch(root / language / f"{number}.wav")
+    data = load_task(find_task("voxlingua10"), root)
+    assert described(data) == described(load_task(find_task("voxlingua10"), originals["voxlingua10"]))
+    for number in range(34):
+        touch(root / "train" / f"a{chr(97 + number % 26)}{'x' * (number // 26)}" / "1.wav")
+    assert "34 languages are the training set's" in load_task(find_task("voxlingua10"), root / "train").notes[-1]
+
+
+def test_another_edition_is_named(copy, originals):
+    root = copy("tut18")
+    home, mobile = (root / f"TUT-urban-acoustic-scenes-2018-{edition}development" for edition in ("", "mobile-"))
+    shutil.copytree(home, mobile)
+    (mobile / "meta.csv").write_text((mobile / "meta.csv").read_text().replace("\ta\n", "\tb\n", 2))
+    assert load_task(find_task("tut18"), root).notes == (
+        f"{home.name} is read; beside it and left out, of the same layout: {mobile.name}",
+    )
+    assert "recordings of devices a, b: the mobile set of task 1B" in load_task(find_task("tut18"), mobile).notes[0]
+    words = load_task(find_task("speechcommands-full"), originals["speechcommands-full"])
+    assert "32 of v0.02's 35 words are not there: backward, bed, bird, dog, down and others" in words.notes
+
+
+@pytest.mark.parametrize("task", miniatures.TASKS)
+def test_clips_are_named_in_results_wherever_the_data_set_lies(task, originals, copy):
+    here, there = (load_task(TASKS[task], folder) for folder in (originals[task], copy(task)))
+    assert list(map(here.key, here.clips)) == list(map(there.key, there.clips))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def read_hmdb(folder: Path, *, place: str) -> TaskData:
                 if mark not in _HMDB_PARTS:
                     raise UserError(f"{path} holds {line[:80]!r}; a line is a video's name and 0, 1 or 2")
                 _put(parts[f"split{split}"], f"{action}/{name.strip()}", _HMDB_PARTS[mark], path)
-    return _task(folder, parts)
+    return _task(folder, parts, lambda video: video.split("/")[0])
 
 
 def read_ucf(folder: Path, *, place: str) -> TaskData:
@@ -56,7 +56,7 @@ def read_ucf(folder: Path, *, place: str) -> TaskData:
                 if "/" not in video:
                     raise UserError(f"{path} holds {line[:80]!r}; a line is <action>/<video>.avi")
                 _put(own, video, part, path)
-    return _task(folder, parts)
+    return _task(folder, parts, lambda _: "")  # v_<action>_...: a name is one action's, in whatever folder
 
 
 def _in(place: str, name: str) -> str:
@@ -69,11 +69,11 @@ def _put(own: dict[str, str], video: str, part: str, path: Path) -> None:
         raise UserError(f"{path} puts {video} into {part}, where it is in {own[video]} already; get the lists again")
 
 
-def _task(folder: Path, parts: Mapping[str, Mapping[str, str]]) -> TaskData:
-    """Unpacking leaves the action folders any number of levels down."""
+def _task(folder: Path, parts: Mapping[str, Mapping[str, str]], within: Callable[[str], str]) -> TaskData:
+    """Unpacking leaves the action folders any number of levels down; ``within``: the one that a video must be in."""
     files = Files(folder, FILM)
     videos = dict.fromkeys(video for own in parts.values() for video, part in own.items() if part != "unused")
-    path_of = {video: files.find(video, within=video.split("/")[0]) for video in videos}
+    path_of = {video: files.find(video, within=within(video)) for video in videos}
 
     def split(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
         number = {clip.path: index for index, clip in enumerate(clips)}

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -91,13 +91,16 @@ class Files:
 
         Args:
             listed: a path relative to the folder, its suffix as it was published.
-            within: a folder that must be among those around it.
+            within: a pattern that one of the folders around it must match, whatever their case.
         """
         listed = listed.replace("\\", "/")
         there = self._by_stem.get(PurePosixPath(listed).stem.casefold(), [])
         if within:
-            there = [path for path in there if within.casefold() in map(str.casefold, self._folders(path))]
+            there = [path for path in there if self._lies_within(path, within.casefold())]
         return min(there, key=lambda path: self._rating(path, listed), default=self._folder / listed)
+
+    def _lies_within(self, path: Path, pattern: str) -> bool:
+        return any(fnmatchcase(name.casefold(), pattern) for name in self._folders(path))
 
     def _folders(self, path: Path) -> tuple[str, ...]:
         return path.relative_to(self._folder).parts[:-1]

@@ -17,6 +17,7 @@ DATA_VARIABLE = "DUBAV_DATA"
 _DEPTH = 3
 _FEW = 16
 """How deep a dataset is looked for, and in folders of how many folders."""
+_SHOWN = 3
 
 
 def load_task(task: Task, data: Path | None) -> TaskData:
@@ -36,9 +37,18 @@ def load_task(task: Task, data: Path | None) -> TaskData:
         found = _recognise(task, root)
         if found is not None:
             reader, folder = found
-            read = _with_files_around(reader.read(folder), root)
+            read = _with_files_around(reader.read(folder), root).with_notes(*_alike_beside(reader, folder, root))
             return replace(read, name=task.name, layout=read.layout or reader.layout)
     raise UserError(_where_to_get_it(task, roots))
+
+
+def _alike_beside(reader: Reader, folder: Path, root: Path) -> list[str]:
+    """A note of folders beside the one that is read which could be meant too: copies, other editions."""
+    if folder == root or reader is hear.READER:  # HEAR's folders say which task and mode they are
+        return []
+    names = [other.name for other in _below(folder.parent) if other != folder and reader.recognises(other)]
+    beside = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else "")
+    return [f"{folder.name} is read; beside it and left out, of the same layout: {beside}"] if names else []
 
 
 def _with_files_around(data: TaskData, root: Path) -> TaskData:

@@ -11,7 +11,7 @@ from dubcli.probe.tasks.splits import by_part
 from dubcli.probe.tasks.tables import read_rows, read_table
 
 LAYOUT = "FSD50K (FSD50K.ground_truth/, FSD50K.dev_audio/, FSD50K.eval_audio/)"
-COPIED = "FSD50K as copies have it (labels/, clips/dev/, clips/eval/)"
+COPIED = "FSD50K as copies have it (ground_truth/ or labels/, sounds in folders named dev and eval)"
 
 # Longer than 30 s because of wrong metadata in Freesound; HEAR leaves these 12 out of the training set.
 TOO_LONG = frozenset({
@@ -25,7 +25,8 @@ def read(folder: Path, *, truth: str, dev: str, evaluation: str) -> TaskData:
     files, tables = Files(folder), located(folder, truth)
 
     def clip(place: str, row: dict[str, str], part: str) -> Clip:
-        path = files.find(f"{place}/{row['fname']}.wav", within=place.rpartition("/")[2])
+        wanted = "*eval*" if part == "test" else "*dev*"  # FSD50K.dev_audio, FSD50K_dev_audio_16k, clips/dev
+        path = files.find(f"{place}/{row['fname']}.wav", within=wanted)
         return Clip(path=path, labels=tuple(row["labels"].split(",")), part=part)
 
     clips = [
@@ -41,14 +42,16 @@ def read(folder: Path, *, truth: str, dev: str, evaluation: str) -> TaskData:
     return labelled_task(folder, clips, by_part, kind="multilabel", metrics=MAP_FIRST, notes=(note,), **classes)
 
 
+_PUBLISHED = ("FSD50K.dev_audio", "FSD50K.eval_audio")
 READERS = tuple(
     Reader(
         layout=layout,
         requires=(f"{truth}/dev.csv", f"{truth}/eval.csv"),
         read=partial(read, truth=truth, dev=dev, evaluation=evaluation),
     )
-    for layout, truth, dev, evaluation in (
-        (LAYOUT, "FSD50K.ground_truth", "FSD50K.dev_audio", "FSD50K.eval_audio"),
-        (COPIED, "labels", "clips/dev", "clips/eval"),
+    for layout, truth, (dev, evaluation) in (
+        (LAYOUT, "FSD50K.ground_truth", _PUBLISHED),
+        (COPIED, "*ground_truth", _PUBLISHED),
+        (COPIED, "labels", ("clips/dev", "clips/eval")),
     )
 )

@@ -5,6 +5,7 @@ With the separate test set beside it, HEAR's 12 classes (10 words, ``_unknown_``
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -31,6 +32,7 @@ SILENCE = "_silence_"
 NOISE = "_background_noise_"
 VALIDATION_NOISE = "running_tap"
 _Name = tuple[str, str]
+_SHOWN = 5
 
 FIVE_HOURS_CLIPS = {"train": 16000, "valid": 2000}
 """HEAR's 5h mode: at most 16000 s of training and 2000 s of validation clips of one second."""
@@ -57,6 +59,11 @@ def read(folder: Path, *, five_hours: bool) -> TaskData:
     else:
         clips += _silence(located(folder, NOISE))
         clips += [Clip(path=path, labels=(path.parent.name,), part="test") for path in sounds(test_set, "*/*")]
+        folder = Path(os.path.commonpath((folder, test_set)))  # names in results depend on no place of the disk
+    lacking = sorted((OTHER_WORDS | WORDS) - {word for word, _ in path_of})
+    if lacking:
+        some = ", ".join(lacking[:_SHOWN]) + (" and others" if lacking[_SHOWN:] else "")
+        notes.append(f"{len(lacking)} of v0.02's {len(OTHER_WORDS | WORDS)} words are not there: {some}")
     data = labelled_task(folder, clips, by_part, metrics=("top1_acc",), official=not five_hours, notes=tuple(notes))
     if five_hours:
         data = restrict(data, _five_hours(data.clips))

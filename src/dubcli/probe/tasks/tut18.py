@@ -13,14 +13,15 @@ from dubcli.probe.tasks.tables import read_rows, read_table
 
 LAYOUT = "DCASE 2018 task 1A (meta.csv, evaluation_setup/, audio/)"
 _TESTED = "fold1_[et][ev]*.txt"
+DEVICE = "a"
+_MOBILE = "the mobile set of task 1B, not TUT Urban Acoustic Scenes 2018 of task 1A, which has device a alone"
 
 
 def read(folder: Path) -> TaskData:
     """The published development split: evaluation_setup/fold1_train.txt trains, fold1_evaluate.txt (or _test) tests."""
     setup, meta, files = located(folder, "evaluation_setup"), located(folder, "meta.csv"), Files(folder)
-    label_of = {
-        row["filename"]: row["scene_label"] for row in read_table(meta, "filename", "scene_label", delimiter="\t")
-    }
+    rows = list(read_table(meta, "filename", "scene_label", delimiter="\t"))
+    label_of = {row["filename"]: row["scene_label"] for row in rows}
     listed = [
         (name, part)
         for part, table in (("train", "fold1_train.txt"), ("test", _TESTED))
@@ -31,7 +32,10 @@ def read(folder: Path) -> TaskData:
         raise UserError(f"{setup} names {strange[0][:80]!r} and {len(strange) - 1} more that {meta} does not")
     clips = [Clip(path=files.find(name), labels=(label_of[name],), part=part) for name, part in listed]
     classes = (sorted_classes(label_of.values()),)
-    return labelled_task(folder, clips, partial(by_part, name="fold1"), classes=classes, metrics=("top1_acc",))
+    devices = sorted({row.get("source_label", DEVICE) for row in rows})
+    notes = () if devices == [DEVICE] else (f"recordings of devices {', '.join(devices)}: {_MOBILE}",)
+    split = partial(by_part, name="fold1")
+    return labelled_task(folder, clips, split, classes=classes, metrics=("top1_acc",), notes=notes)
 
 
 def _names(path: Path) -> list[str]:

@@ -5,6 +5,7 @@ CREMA-D, GTZAN music/speech, LibriCount and VoxLingua.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from dubcli.probe.tasks.splits import by_seed
 from dubcli.probe.tasks.tables import read_table
 
 VOXLINGUA_LANGUAGES = 10
+DEV_LANGUAGES = 33
+"""Of VoxLingua107's dev set; its training set has 107."""
 
 
 EMOTIONS = frozenset(("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"))
@@ -26,15 +29,18 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class _Found:
-    """Clips, and the sounds beside them that are none."""
+    """Clips, the sounds beside them that are none, and a word to the user."""
 
     clips: list[Clip]
     strange: list[Path] = field(default_factory=list)
+    note: str = ""
 
 
 def _task(folder: Path, *, find: Callable[[Path], _Found], folds: int, note: str) -> TaskData:
     found = find(folder)
-    notes = [f"{folds} seeded folds, not HEAR's", note]
+    notes = [f"{folds} seeded folds, not HEAR's", note, found.note]
+    if found.clips:  # however far above them one has begun to look, so that results are of the same clips
+        folder = Path(os.path.commonpath({clip.path.parent for clip in found.clips}))
     if found.strange:
         names = ", ".join(path.name for path in found.strange[:_SHOWN])
         notes.append(f"{len(found.strange)} sounds are not named as the dataset's are, and left out, such as {names}")
@@ -42,10 +48,21 @@ def _task(folder: Path, *, find: Callable[[Path], _Found], folds: int, note: str
 
 
 def _named(paths: Sequence[Path], name: str, label: Callable[[str], str]) -> _Found:
-    """Clips whose label is made of what the group of a pattern finds in their names without suffix."""
-    matches = [(path, re.fullmatch(name, path.stem, re.IGNORECASE)) for path in paths]
-    clips = [Clip(path=path, labels=(label(match[1]),)) for path, match in matches if match]
-    return _Found(clips, [path for path, match in matches if not match])
+    """Clips whose label is made of what the group of a pattern finds in their names without suffix.
+
+    Names are a clip's own: of several files of one name the first counts. What has another name is strange only beside
+    clips, since other datasets may lie in the folders around.
+    """
+    clips: dict[str, Clip] = {}
+    others = []
+    for path in paths:
+        match = re.fullmatch(name, path.stem, re.IGNORECASE)
+        if match:
+            clips.setdefault(path.stem.lower(), Clip(path=path, labels=(label(match[1]),)))
+        else:
+            others.append(path)
+    folders = {clip.path.parent for clip in clips.values()}
+    return _Found([*clips.values()], [path for path in others if path.parent in folders])
 
 
 def _crema_d(folder: Path, *, place: str) -> _Found:
@@ -62,17 +79,19 @@ def _two_folders(folder: Path, *, suffix: str) -> _Found:
     )
 
 
-def _libricount(folder: Path) -> _Found:
+def _libricount(folder: Path, *, place: str) -> _Found:
     """The count stands before the underscore of ``k_<hash>.wav``."""
-    return _named(sounds(folder, "*"), r"(\d+)_[^_]+", lambda count: str(int(count)))
+    return _named(sounds(folder, f"{place}*"), r"(\d+)_[^_]+", lambda count: str(int(count)))
 
 
-def _voxlingua(folder: Path) -> _Found:
+def _voxlingua(folder: Path, *, place: str) -> _Found:
     """The ten languages with most files, the earlier name first among equals, as HEAR takes them."""
-    clips = [Clip(path=path, labels=(path.parent.name,)) for path in sounds(folder, "[a-z]*/*")]
+    clips = [Clip(path=path, labels=(path.parent.name,)) for path in sounds(folder, f"{place}[a-z]*/*")]
     count = Counter(clip.labels[0] for clip in clips)
     top = sorted(count, key=lambda language: (-count[language], language))[:VOXLINGUA_LANGUAGES]
-    return _Found([clip for clip in clips if clip.labels[0] in top])
+    more = len(count) > DEV_LANGUAGES
+    note = f"{len(count)} languages are the training set's; the task is made of the dev set, which has {DEV_LANGUAGES}"
+    return _Found([clip for clip in clips if clip.labels[0] in top], note=note if more else "")
 
 
 def _labelled(folder: Path) -> _Found:
@@ -103,10 +122,13 @@ def _reader(
 _SAME_ACTORS = "clips of one actor are in several folds, as in HEAR"
 _TFDS = "TFDS set as HEAR unpacks it (*_labels.csv, audio/)"
 
+_CREMA_NAME = "1[0-9][0-9][0-9]_???_???_*"
+
 CREMA_D = (
     *(_reader(partial(_crema_d, place=place), folds=5, requires=(f"{place}{name}{ANY_SOUND}",), note=_SAME_ACTORS,
               layout="CREMA-D (AudioWAV/<actor>_<sentence>_<emotion>_<level>.wav)")
-      for place, name in (("AudioWAV/", "*_*_*_*"), ("AudioMP3/", "*_*_*_*"), ("", "1[0-9][0-9][0-9]_???_???_*"))),
+      for place, name in (("AudioWAV/", "*_*_*_*"), ("AudioMP3/", "*_*_*_*"), ("", _CREMA_NAME),
+                          ("*/", _CREMA_NAME))),  # the last in a folder per actor, emotion or part of one's own
     _reader(_labelled, folds=5, layout=_TFDS, requires=("*_labels.csv", "audio/*crema*"),
             note=_SAME_ACTORS),
     _reader(_labelled, folds=5, layout=_TFDS, requires=("*/*_labels.csv", "*/audio/*crema*"),
@@ -121,14 +143,16 @@ GTZAN = (
     _reader(_labelled, folds=10, layout=_TFDS,
             requires=("*_labels.csv", "audio/*gtzan*")),
 )  # fmt: skip
-LIBRICOUNT = (
-    _reader(_libricount, folds=5, layout="LibriCount (test/<speakers>_<hash>.wav)",
-            requires=(f"[0-9]*_*{ANY_SOUND}", "[0-9]*_*.json")),
-    _reader(_libricount, folds=5, layout="LibriCount (test/<speakers>_<hash>.wav)",
-            requires=(f"[0-9]*_{'[0-9a-f]' * 6}{ANY_SOUND}",)),
+_LIBRICOUNT_NAME = f"[0-9]*_{'[0-9a-f]' * 6}{ANY_SOUND}"
+LIBRICOUNT = tuple(
+    _reader(partial(_libricount, place=place), folds=5, requires=requires,
+            layout="LibriCount (test/<speakers>_<hash>.wav)")
+    for place, requires in (("", (f"[0-9]*_*{ANY_SOUND}", "[0-9]*_*.json")), ("", (_LIBRICOUNT_NAME,)),
+                            ("[0-9]*/", (f"[0-9]*/{_LIBRICOUNT_NAME}",)))  # the last in a folder per count
 )  # fmt: skip
-VOXLINGUA = (
-    _reader(_voxlingua, folds=5, layout="VoxLingua107 dev set (<language>/*.wav)",
-            requires=(f"[a-z][a-z]/*{ANY_SOUND}",),
-            not_with=(f"[a-z][a-z][a-z][a-z]*/*{ANY_SOUND}", f"_*_/*{ANY_SOUND}")),  # words such as go, no, up
+VOXLINGUA = tuple(
+    _reader(partial(_voxlingua, place=place), folds=5, layout="VoxLingua107 dev set (<language>/*.wav)",
+            requires=(f"{place}[a-z][a-z]/*{ANY_SOUND}",),
+            not_with=(f"{place}[a-z][a-z][a-z][a-z]*/*{ANY_SOUND}", f"{place}_*_/*{ANY_SOUND}"))  # words: go, no, up
+    for place in ("dev/", "")  # the training set's languages may lie beside dev/
 )  # fmt: skip

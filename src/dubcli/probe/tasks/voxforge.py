@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,8 +14,10 @@ from dubcli.probe.tasks.files import ANY_SOUND
 from dubcli.probe.tasks.splits import by_part, seeded_parts
 
 LAYOUT = "VoxForge (<language>/<speaker>-<date>-<code>/wav/*.wav)"
-_SUBMISSIONS = ("*/*", "*/*-*-*/*", "*/Trunk/Audio/Main/*/*", "*/Main/*/*", "*/Original/*/*")
-"""Where submissions lie: by language; unpacked in a folder of their own each; as the server has them."""
+_SUBMISSIONS = ("*/*", "*/*-*-*/*", "*/*/*-*", "*/Trunk/Audio/Main/*/*", "*/Main/*/*", "*/Original/*/*")
+"""Where submissions lie: by language; unpacked in a folder of their own each; in one within the language's; as the
+server has them."""
+_DATED = re.compile(r"-\d{8}")
 _FORMATS = ("wav", "flac")
 """Of a sound in both the first counts."""
 
@@ -25,7 +28,9 @@ def read(folder: Path) -> TaskData:
     Submissions of "anonymous" are speakers of their own, since nothing says who recorded two of them.
     """
     clips: dict[tuple[Path, str], Clip] = {}
-    for path in sorted(_recordings(folder), key=lambda path: (path.parent.name.lower() != "wav", str(path))):
+    recordings = sorted(_recordings(folder), key=lambda path: (path.parent.name.lower() != "wav", str(path)))
+    folder = _languages(recordings, folder)
+    for path in (one for one in recordings if one.is_relative_to(folder)):
         language = path.relative_to(folder).parts[0]
         clips.setdefault((path.parents[1], path.stem), Clip(path=path, labels=(language,)))
     note = "a seeded split by speaker; none is published"
@@ -39,6 +44,14 @@ def _recordings(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def _languages(recordings: Sequence[Path], folder: Path) -> Path:
+    """The folder of the languages' folders: where dated submissions part, however deep they lie in a language's."""
+    submissions = {path.parents[1] for path in recordings if _DATED.search(path.parents[1].name)}
+    if len({path.parent for path in submissions}) < 2:
+        return folder
+    return Path(os.path.commonpath({path.parent for path in submissions}))
+
+
 def _by_speaker(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
     speakers = [f"{clip.labels[0]}/{speaker(clip.path.parents[1].name)}" for clip in clips]
     parts = seeded_parts(speakers, [clip.labels[0] for clip in clips])
@@ -47,7 +60,7 @@ def _by_speaker(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
 
 def speaker(submission: str) -> str:
     """The speaker of a submission's folder name."""
-    name = re.split(r"-\d{8}", submission)[0]
+    name = _DATED.split(submission)[0]
     return submission if name.lower().startswith("anonymous") else name
 
 

@@ -24,7 +24,7 @@ from dubcli.embed.embedder import Embedder
 from dubcli.errors import UserError
 
 
-class DubModel:
+class MtebEncoder:
     """What MTEB asks of an encoder of sounds.
 
     Args:
@@ -66,7 +66,7 @@ class DubModel:
         return torch.from_numpy((_unit(embeddings1) * _unit(embeddings2)).sum(axis=-1))
 
 
-def load(ckpt: str | os.PathLike[str] | TrainedModel = "random", **options: Any) -> DubModel:
+def load(ckpt: str | os.PathLike[str] | TrainedModel = "random", **options: Any) -> MtebEncoder:
     """A checkpoint for ``mteb.evaluate``.
 
     Args:
@@ -77,7 +77,7 @@ def load(ckpt: str | os.PathLike[str] | TrainedModel = "random", **options: Any)
     Raises:
         UserError: the package is not there, ``ckpt`` is no checkpoint.
     """
-    return DubModel(Embedder(ckpt, **{"precision": "fp32", **options}))
+    return MtebEncoder(Embedder(ckpt, **{"precision": "fp32", **options}))
 
 
 def _meta(embedder: Embedder) -> Any:

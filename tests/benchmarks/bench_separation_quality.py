@@ -32,7 +32,7 @@ from torch import Tensor
 
 from dubcli.core.features import channel_names, downmix
 from dubcli.media.resample import resampled
-from dubcli.separate.models import Bag, load_bag
+from dubcli.separate.bags import Bag, load_bag
 from dubcli.separate.stream import measure, separate_blocks
 
 CENTRE = "FC"

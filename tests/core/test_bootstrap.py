@@ -8,11 +8,11 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score
 
-from dubcli.core.bootstrap import _mean_average_precision, _top1, difference, interval
+from dubcli.core.bootstrap import _mean_average_precision, _top1, interval, score_difference
 from dubcli.probe.metrics import per_class, score
 from dubcli.probe.problem import Problem, Split
 from dubcli.probe.protocols import ProbeScores, SplitScores
-from dubcli.probe.results import prediction_arrays, save_result, summary
+from dubcli.probe.results import prediction_arrays, save_result, score_summary
 
 CLIPS, CLASSES = 300, 4
 
@@ -41,7 +41,7 @@ def result(made, path, *, noise=1.0, seed=0, ties=False, scores=None, clips=()):
                     predictions=(predictions[s.test],), chosen={}) for s in made.splits
     )  # fmt: skip
     probed = ProbeScores(protocol={"name": "knn"}, splits=splits)
-    content = {"task": "made", "model": path.stem, "identity": {}, **summary(made, probed)}
+    content = {"task": "made", "model": path.stem, "identity": {}, **score_summary(made, probed)}
     return save_result(path, content, prediction_arrays(made, probed, clips))
 
 
@@ -138,7 +138,7 @@ def test_equal_models_are_told_apart_in_one_of_twenty_cases(draws):
     apart = 0
     for _ in range(100):
         both, splits = zip(*(answers(*drawn(random, 60, draws)) for _ in range(2)), strict=True)
-        found = difference("top1_acc", "multiclass", both, splits[0])
+        found = score_difference("top1_acc", "multiclass", both, splits[0])
         apart += found.p_value <= 0.05
         assert (found.p_value <= 0.05) == (not found.interval[0] <= 0 <= found.interval[1])
     assert apart / 100 <= 0.11
@@ -151,7 +151,7 @@ def test_with_one_split_the_test_is_mcnemars(better, worse, clips):
     first, second = np.zeros(clips, bool), np.zeros(clips, bool)
     second[:better] = first[better : better + worse] = first[-1] = second[-1] = True
     both = [answers(own)[0] for own in (first, second)]
-    found = difference("top1_acc", "multiclass", both, ["draw0"])
+    found = score_difference("top1_acc", "multiclass", both, ["draw0"])
     expected = binomtest(better, better + worse).pvalue
     few = better + worse <= 14
     assert found.p_value == pytest.approx(expected, abs=1e-12 if few else 0.004)
@@ -166,7 +166,7 @@ def test_folds_of_unequal_size_are_flipped_clip_by_clip():
     clips = [np.arange(7), np.arange(7, 12), np.arange(3, 15)]  # the third shares clips with both others
     right = [[random.random(len(own)) < 0.6 for own in clips] for _ in range(2)]
     both = [answers(*own, clips=clips)[0] for own in right]
-    found = difference("top1_acc", "multiclass", both, ["draw0", "draw1", "draw2"])
+    found = score_difference("top1_acc", "multiclass", both, ["draw0", "draw1", "draw2"])
     each = np.zeros(15)
     for own, first, second in zip(clips, *right, strict=True):
         each[own] += (second.astype(float) - first) / len(own) / 3
@@ -195,7 +195,7 @@ def test_average_precision_of_equal_splits_is_as_sure_as_of_one():
     other = arrays | {f"{split}.scores.0": labels + random.normal(size=(80, 3)) for split in "abcd"}
     for split in "bcd":
         other[f"{split}.scores.0"] = other["a.scores.0"]
-    four, single = (difference("mAP", "multilabel", (arrays, other), splits) for splits in ("abcd", "a"))
+    four, single = (score_difference("mAP", "multilabel", (arrays, other), splits) for splits in ("abcd", "a"))
     assert four.interval == single.interval
     assert four.p_value == pytest.approx(single.p_value)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dubcli.cli.app import load_command
-from dubcli.core.readings import READINGS, page, readings_of
+from dubcli.core.readings import READINGS, readings_of, readings_page
 from dubcli.prep import PrepConfig
 from dubcli.pretrain import PretrainConfig
 from dubcli.probe import ProbeConfig
@@ -27,8 +27,8 @@ EACH = pytest.mark.parametrize("reading", READINGS, ids=lambda reading: reading.
 
 
 def test_the_page_is_the_registers():
-    """After a change: python -c "from dubcli.core.readings import page; print(page(), end='')" > docs/readings.md"""
-    assert (DOCS / "readings.md").read_text(encoding="utf-8") == page()
+    """After a change: ``readings_page()`` into docs/readings.md."""
+    assert (DOCS / "readings.md").read_text(encoding="utf-8") == readings_page()
 
 
 @EACH

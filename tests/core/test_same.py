@@ -2,15 +2,15 @@
 
 import pytest
 
-from dubcli.core.same import difference, require_same
+from dubcli.core.same import first_difference, require_same
 from dubcli.errors import UserError
 
 
 def test_the_first_difference_with_both_values():
-    assert difference({"a": 1, "b": [1, 2]}, {"a": 1, "b": [1, 2]}) is None
-    assert difference({"a": 1, "b": 2, "more": 0}, {"a": 1, "b": 3}) == ("b", 2, 3)
-    assert difference({}, {"new": False}) == ("new", None, False)
-    assert difference({}, {"new": False}, new_names_differ=False) is None
+    assert first_difference({"a": 1, "b": [1, 2]}, {"a": 1, "b": [1, 2]}) is None
+    assert first_difference({"a": 1, "b": 2, "more": 0}, {"a": 1, "b": 3}) == ("b", 2, 3)
+    assert first_difference({}, {"new": False}) == ("new", None, False)
+    assert first_difference({}, {"new": False}, new_names_differ=False) is None
 
 
 def test_the_error_is_one_line_that_says_what_to_do():

@@ -9,7 +9,7 @@ import torch
 
 from dubcli.core.samples import LOUDEST, SampleCheck, usable
 from dubcli.embed.embedder import Embedder
-from dubcli.embed.sounds import Heard, film_blocks, stereo_blocks
+from dubcli.embed.stereo import Heard, film_blocks, stereo_blocks
 from dubcli.errors import InputError, UserError
 from dubcli.hear import get_scene_embeddings, load_model
 from dubcli.media.sound import track_blocks

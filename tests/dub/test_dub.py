@@ -9,7 +9,7 @@ import pytest
 
 from dubcli.cli.dub import dub
 from dubcli.dub import DubConfig, dub_film
-from dubcli.dub.stage import Lines, duck_gain, subtitle_list
+from dubcli.dub.stage import LineStream, duck_gain, subtitle_list
 from dubcli.errors import UserError
 from dubcli.media.mux import SoundTrack, write_mkv
 from dubcli.media.subtitles import Subtitle
@@ -197,7 +197,7 @@ def test_overlapping_lines_sound_together():
         Subtitle(start_seconds=0.0, stop_seconds=1.0, text="a"),
         Subtitle(start_seconds=0.5, stop_seconds=1.5, text="b"),
     ]
-    lines = Lines(script, "es", Speaker(), level=0.1)
+    lines = LineStream(script, "es", Speaker(), level=0.1)
     sound = np.concatenate([lines.block(first, 12000) for first in range(0, 96000, 12000)])
     assert sound[:24000] == pytest.approx(0.1)
     assert sound[24000:48000] == pytest.approx(0.2)

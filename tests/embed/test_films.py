@@ -6,7 +6,7 @@ import torch
 
 from dubcli.core.models import PRESETS
 from dubcli.embed import EmbedConfig, embed, load_features
-from dubcli.embed.chunks import Reading, Wanted
+from dubcli.embed.chunks import DecodeNotes, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import file_item
 from dubcli.errors import InputError
@@ -18,7 +18,7 @@ TINY = PRESETS["tiny"]
 
 
 def chunks_of(path, modalities=("audio", "video"), lang=None):
-    reading = Reading()
+    reading = DecodeNotes()
     wanted = Wanted(modalities=modalities, sample_rate=48000, sizes=TINY, lang=lang)
     found = list(decode(file_item(str(path)), wanted, reading))
     return (
@@ -132,7 +132,7 @@ def test_what_is_missing_is_the_last_frame_of_all(tmp_path):
 def test_chunks_of_pictures_and_sound_every_hop(tmp_path, hop):
     make_film(tmp_path / "f.mkv", 6, rate=25, tracks=("eng",))
     wanted = Wanted(modalities=("audio", "video"), sample_rate=48000, sizes=TINY, hop_seconds=hop)
-    found = list(decode(file_item(str(tmp_path / "f.mkv")), wanted, Reading()))
+    found = list(decode(file_item(str(tmp_path / "f.mkv")), wanted, DecodeNotes()))
     starts = [index * hop for index in range(20) if index * hop + 1.5 <= 6]  # half of a chunk is there
     for kind in ("wave", "frames"):
         own = [chunk for chunk in found if chunk.kind == kind]

@@ -12,7 +12,7 @@ import soundfile
 from dubcli.cache.reader import Cache
 from dubcli.core import plugins
 from dubcli.core.backbones import BackboneSpec, build_backbone
-from dubcli.media.streams import probe as streams
+from dubcli.media.streams import read_info as streams
 from helpers.containers import Track, make_film
 from helpers.prepping import command_here, one_movie
 from probe.layouts import folder_task

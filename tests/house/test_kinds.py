@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from dubcli.core.models import PRESETS
-from dubcli.embed.chunks import Reading, Wanted
+from dubcli.embed.chunks import DecodeNotes, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import MediaItem, list_items
 from dubcli.errors import InputError, UserError
@@ -19,7 +19,7 @@ from dubcli.media.films import Film
 from dubcli.media.kinds import CLOSED, FILM_SUFFIXES, SOUND_SUFFIXES, Found, is_marked_as_media, kind_of, walk
 from dubcli.media.library import find_films
 from dubcli.media.sources import choose_tracks
-from dubcli.media.streams import probe
+from dubcli.media.streams import read_info
 from dubcli.probe.tasks import folder as probe_folder
 from dubcli.separate import SeparateConfig
 from dubcli.separate import files as separate_files
@@ -76,7 +76,7 @@ def write_sound(path):
 
 def chunks(path):
     wanted = Wanted(modalities=("audio",), sample_rate=RATE, sizes=PRESETS["tiny"])
-    return list(decode(MediaItem(str(path), "file", 1, 1), wanted, Reading()))
+    return list(decode(MediaItem(str(path), "file", 1, 1), wanted, DecodeNotes()))
 
 
 def separated(folder, out):
@@ -125,7 +125,7 @@ def test_a_sound_is_one_in_every_stage(tmp_path, suffix):
     make_film(tmp_path / "film.mkv", seconds=0.5, tracks=[Track("eng", codec="pcm_s16le")])
     (tmp_path / f"film.fr{suffix}").write_bytes(path.read_bytes())
     film = Film(video=tmp_path / "film.mkv")
-    assert choose_tracks(film, probe(film.video), ["en", "fr"])["fr"].how == "sidecar"
+    assert choose_tracks(film, read_info(film.video), ["en", "fr"])["fr"].how == "sidecar"
 
 
 @pytest.mark.parametrize("suffix", FILMS)
@@ -212,7 +212,7 @@ def test_a_folder_that_cannot_be_read_is_an_input_that_fails(deep, dubav):
     assert {str(film.video) for film in films} == {closed.path, str(deep / "film.mkv")}
     assert closed.path in [item.path for item in list_items([deep])]
     with pytest.raises(InputError, match="cannot be read: File name too long"):
-        probe(closed.path)
+        read_info(closed.path)
     done = dubav("prep", deep, "--lang", "en", "--cache", "cache", "--workers", 1)
     assert done.returncode == 1, done.stderr
     assert "1 done, 0 already there, 1 failed" in done.stdout

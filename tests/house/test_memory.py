@@ -9,7 +9,7 @@ import torch
 from dubcli.embed import Embedder
 from dubcli.errors import UserError
 from dubcli.probe.foreign import ForeignModel
-from dubcli.separate.models import load_bag
+from dubcli.separate.bags import load_bag
 from helpers.separation import fast_demucs, save_model
 
 

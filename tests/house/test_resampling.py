@@ -10,7 +10,7 @@ import torch
 
 from dubcli.core.models import PRESETS
 from dubcli.embed import EmbedConfig, embed, load_features
-from dubcli.embed.chunks import Reading, Wanted
+from dubcli.embed.chunks import DecodeNotes, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import MediaItem
 from dubcli.media.resample import resampled
@@ -55,7 +55,7 @@ def write(path, rate):
 
 def by_embed(path):
     wanted = Wanted(modalities=("audio",), sample_rate=48000, sizes=PRESETS["tiny"])
-    return torch.cat([chunk.data for chunk in decode(MediaItem(str(path), "file", 1, 1), wanted, Reading())], dim=1)
+    return torch.cat([chunk.data for chunk in decode(MediaItem(str(path), "file", 1, 1), wanted, DecodeNotes())], dim=1)
 
 
 def by_prep_and_separate(path):

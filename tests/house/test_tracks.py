@@ -10,7 +10,7 @@ from av.stream import Disposition
 from dubcli.core.models import PRESETS
 from dubcli.dub import DubConfig
 from dubcli.dub.stage import _audio_stream
-from dubcli.embed.chunks import Reading, Wanted
+from dubcli.embed.chunks import DecodeNotes, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import file_item
 from dubcli.errors import InputError, UserError
@@ -63,7 +63,7 @@ def by_prep(path, language, folder):
 
 def by_embed(path, language, folder):
     wanted = Wanted(modalities=("audio",), sample_rate=48000, sizes=PRESETS["tiny"], lang=language)
-    chunk = next(iter(decode(file_item(str(path)), wanted, Reading())))
+    chunk = next(iter(decode(file_item(str(path)), wanted, DecodeNotes())))
     return heard(chunk.data[0].numpy(), 48000)
 
 

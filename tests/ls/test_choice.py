@@ -12,7 +12,7 @@ from dubcli.cache.reader import Cache
 from dubcli.media.films import read_manifest
 from dubcli.media.library import find_films
 from dubcli.media.sources import choose_tracks
-from dubcli.media.streams import probe
+from dubcli.media.streams import read_info
 from helpers.containers import Track, make_film
 from helpers.prepping import command_here, prepare_here
 
@@ -83,7 +83,7 @@ def chosen(film, languages, **options):
     """{language: (file, stream)}, as prep chooses."""
     return {
         language: (os.path.realpath(one.path), one.track.index)
-        for language, one in choose_tracks(film, probe(film.video), languages, **options).items()
+        for language, one in choose_tracks(film, read_info(film.video), languages, **options).items()
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dubcli.embed.sounds import Heard, stereo_blocks
+from dubcli.embed.stereo import Heard, stereo_blocks
 from dubcli.media.length import what_is_cut
 from dubcli.media.sound import Extent, track_blocks
 

@@ -11,7 +11,7 @@ from dubcli.errors import UserError
 from dubcli.media.disc import disc_tracks
 from dubcli.media.joined import find_parts, name_of
 from dubcli.media.library import Looking, find_library
-from dubcli.media.streams import probe
+from dubcli.media.streams import read_info
 from helpers.containers import Track, make_film
 from helpers.prepping import findings, log_lines, one_movie, prepare_here
 
@@ -199,7 +199,7 @@ def test_a_dvd_is_one_film_in_its_languages(monkeypatch, tmp_path):
     make_film(disc / "VTS_01_1.VOB", seconds=0.5, video_codec="mpeg2video", size=(96, 64), tracks=[])
     (disc / "VIDEO_TS.VOB").write_bytes(b"menu")
     write_ifo(disc / "VTS_02_0.IFO", [("en", 1), ("fr", 1), ("en", 3)])
-    assert [(track.language, track.special) for track in probe(disc).audio] == [
+    assert [(track.language, track.special) for track in read_info(disc).audio] == [
         ("en", False),
         ("fr", False),
         ("en", True),
@@ -240,7 +240,7 @@ def test_a_blu_ray_is_its_longest_playlist(monkeypatch, tmp_path):
     for name, frequency in (("00001", 600), ("00002", 2400), ("00003", 5000)):
         make_film(disc / "STREAM" / f"{name}.m2ts", seconds=6.5 if name != "00003" else 0.5,
                   tracks=[Track(None, sound=tone(frequency, 6.5)), Track(None, sound=tone(9000, 6.5))])  # fmt: skip
-    streams = [stream.index for stream in probe(disc / "STREAM" / "00001.m2ts").audio]
+    streams = [stream.index for stream in read_info(disc / "STREAM" / "00001.m2ts").audio]
     assert len(streams) == 2
     import av
 

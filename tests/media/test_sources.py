@@ -13,7 +13,7 @@ from dubcli.media.identity import content_of
 from dubcli.media.languages import language_tag
 from dubcli.media.library import find_films
 from dubcli.media.sources import choose_track, choose_tracks
-from dubcli.media.streams import AudioTrack, MediaInfo, probe, zero_beside
+from dubcli.media.streams import AudioTrack, MediaInfo, read_info, zero_beside
 from dubcli.prep.identity import movie_id
 from helpers.containers import Track, make_film
 
@@ -158,7 +158,7 @@ def test_links_in_circles_and_pipes_are_no_trap(tmp_path):
         (tmp_path / "a" / name).symlink_to(tmp_path)
     assert [film.video for film in find_films([tmp_path])] == [tmp_path / "a" / "film.mkv"]
     os.mkfifo(tmp_path / "pipe.mkv")
-    for read in (probe, content_of):
+    for read in (read_info, content_of):
         with pytest.raises(InputError, match="is not a file"):
             read(tmp_path / "pipe.mkv")
 

@@ -10,7 +10,7 @@ from dubcli.errors import InputError
 from dubcli.media.identity import content_of, fingerprint
 from dubcli.media.matroska import language_tags
 from dubcli.media.special import says_special
-from dubcli.media.streams import is_encrypted, open_media, probe
+from dubcli.media.streams import is_encrypted, open_media, read_info
 from helpers.boxes import tag_bcp47
 from helpers.containers import RATE, Track, make_film
 
@@ -25,7 +25,7 @@ def test_tracks_are_described(tmp_path):
         Track(None, codec="flac"),
     ]
     make_film(tmp_path / "film.mkv", seconds=1, size=(64, 36), tracks=tracks)
-    info = probe(tmp_path / "film.mkv")
+    info = read_info(tmp_path / "film.mkv")
     assert [(track.language, track.special) for track in info.audio] == [
         ("en", False), ("de", True), ("fr", True), ("es", True), (None, False)
     ]  # fmt: skip
@@ -85,7 +85,7 @@ def test_matroskas_bcp_47_tags_are_read(tmp_path):
     make_film(path, seconds=0.5, tracks=[Track("chi", title=title, seed=3) for title in tags] + [Track("fre")])
     for title, tag in tags.items():
         tag_bcp47(path, title, tag)
-    tracks = probe(path).audio
+    tracks = read_info(path).audio
     assert [(track.tag, track.language) for track in tracks] == [
         ("yue", "yue"), ("cmn-Hans", "zh"), ("pt-BR", "pt"), ("es-419", "es"), ("zxx", None), ("fre", "fr")
     ]  # fmt: skip
@@ -109,7 +109,7 @@ def test_a_cover_picture_is_no_film(tmp_path):
         frame.sample_rate = RATE
         for packet in [*cover.encode(picture), *cover.encode(None), *sound.encode(frame), *sound.encode(None)]:
             container.mux(packet)
-    info = probe(path)
+    info = read_info(path)
     assert info.video is None
     assert len(info.audio) == 1
 
@@ -118,7 +118,7 @@ def test_tags_that_are_no_utf_8(tmp_path):
     path = tmp_path / "film.mkv"
     make_film(path, seconds=1, tracks=[Track("eng", title="XXXXXXXX")])
     path.write_bytes(path.read_bytes().replace(b"XXXXXXXX", b"\xff\xfe\xe9\xe8XXXX"))
-    assert probe(path).audio[0].language == "en"
+    assert read_info(path).audio[0].language == "en"
 
 
 @pytest.mark.parametrize(
@@ -127,9 +127,9 @@ def test_tags_that_are_no_utf_8(tmp_path):
 def test_names_are_files_whatever_they_look_like(tmp_path, monkeypatch, name):
     make_film(tmp_path / "film.mkv", seconds=0.5)
     (tmp_path / "film.mkv").rename(tmp_path / name)
-    assert probe(tmp_path / name).video is not None
+    assert read_info(tmp_path / name).video is not None
     monkeypatch.chdir(tmp_path)
-    assert probe(name).video is not None
+    assert read_info(name).video is not None
 
 
 def test_reasons_are_one_line(tmp_path):

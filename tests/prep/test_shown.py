@@ -10,7 +10,7 @@ from PIL import Image
 
 from dubcli.media.header import Crop
 from dubcli.media.shown import Orientation, orientation
-from dubcli.media.streams import probe
+from dubcli.media.streams import read_info
 from helpers.boxes import add_to_picture, clap, crop_matroska, dolby_vision, set_matrix
 from helpers.broadcasts import NARROW, WIDE, changing_film
 from helpers.containers import Track, make_film
@@ -115,7 +115,7 @@ def cropped_film(path, ending):
 def test_what_the_container_crops_is_not_shown(monkeypatch, tmp_path, ending):
     path = tmp_path / f"film.{ending}"
     cropped_film(path, ending)
-    assert probe(path).video.crop == Crop(20, 4, 6, 8)
+    assert read_info(path).video.crop == Crop(20, 4, 6, 8)
     movie, _ = one_movie(monkeypatch, path, tmp_path / "cache")
     image, _ = stored(path)
     assert movie.meta["frame_size"] == [328, 180]

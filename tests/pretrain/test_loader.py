@@ -9,7 +9,7 @@ import torch
 
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.pretrain.loader import BadClip, ClipDataset, Request, Requests, decode_clip
-from dubcli.pretrain.loading import Loading, load
+from dubcli.pretrain.loading import Loading, load_batches
 from dubcli.pretrain.training_films import read_training_films
 from helpers.runs import pretrain, small_config
 
@@ -36,7 +36,9 @@ def batches(cache, workers, sharing="shared memory"):
     dataset = ClipDataset(corpus.train, corpus.variant, config, on_device=False)
     sampler = SameMovieBatchSampler(corpus.train.clips_per_movie, 4, 2, seed=5)
     return list(
-        load(dataset, Requests(sampler, corpus.variant, 1, 1, 4), Loading(workers=workers, sharing=sharing, pin=False))
+        load_batches(
+            dataset, Requests(sampler, corpus.variant, 1, 1, 4), Loading(workers=workers, sharing=sharing, pin=False)
+        )
     )
 
 
@@ -107,7 +109,7 @@ def test_a_file_cut_short_while_training_ends_the_run_in_one_line(damaged, worke
     file.write_bytes(file.read_bytes()[:-100])
     dataset = ClipDataset(corpus.train, corpus.variant, small_config(cache, "unused"), on_device=False)
     sampler = SameMovieBatchSampler(corpus.train.clips_per_movie, 20, 2)
-    (batch,) = load(
+    (batch,) = load_batches(
         dataset,
         Requests(sampler, corpus.variant, 0, 0, 1),
         Loading(workers=workers, sharing="shared memory", pin=False),

@@ -61,7 +61,7 @@ def test_all_survives_a_bug_in_one_task(tmp_path, monkeypatch, capsys):
 
 
 def test_one_class_is_refused_before_embedding(tmp_path, monkeypatch):
-    monkeypatch.setattr("dubcli.probe.models.checkpoint_features", lambda *_: pytest.fail("embedded"))
+    monkeypatch.setattr("dubcli.probe.probed.checkpoint_features", lambda *_: pytest.fail("embedded"))
     folder_task(tmp_path / "own", labels=("a",))
     with pytest.raises(UserError, match=r"all 12 clips of folder-own have the same label \(a\) in .*at least two"):
         probe("folder", "random", ProbeConfig(data=tmp_path / "own", out=tmp_path, preset="tiny"))

@@ -9,10 +9,11 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import nn
 
+from dubcli.core.answers import mean_average_precision
 from dubcli.core.schedule import warmup_cosine
 from dubcli.errors import UserError
 from dubcli.probe.heads.network import Head, HeadBank
-from dubcli.probe.heads.objective import Objective, mean_average_precision
+from dubcli.probe.heads.objective import Objective, average_precision_on_device
 from dubcli.probe.heads.optimizer import Adam
 from dubcli.probe.heads.protocol import run_heads
 from dubcli.probe.heads.settings import HARES, HEAR, LINEAR, SGD, EpochRecipe, Point, StepRecipe
@@ -188,7 +189,9 @@ def test_mean_average_precision_is_sklearns(ties):
     if ties:
         scores = scores.round(1)
     wanted = average_precision_score(labels[:, :6], scores[:, :6], average="macro")
-    assert float(mean_average_precision(torch.from_numpy(labels), torch.from_numpy(scores))) == pytest.approx(wanted)
+    on_device = average_precision_on_device(torch.from_numpy(labels), torch.from_numpy(scores))
+    assert float(on_device) == pytest.approx(wanted)
+    assert mean_average_precision(labels, scores) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel"])

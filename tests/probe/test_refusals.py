@@ -22,7 +22,7 @@ def originals(tmp_path):
 
 @pytest.mark.parametrize(("part", "which"), [("train", "training"), ("valid", "validation"), ("test", "test")])
 def test_a_part_of_one_class_is_refused_before_embedding(part, which, tmp_path, monkeypatch):
-    monkeypatch.setattr("dubcli.probe.models.checkpoint_features", lambda *_: pytest.fail("embedded"))
+    monkeypatch.setattr("dubcli.probe.probed.checkpoint_features", lambda *_: pytest.fail("embedded"))
     for place, label in itertools.product(("train", "valid", "test"), "ab"):
         if (place, label) != (part, "b"):
             sound(tmp_path / "own" / place / label / f"{place}{label}.wav")
@@ -31,7 +31,7 @@ def test_a_part_of_one_class_is_refused_before_embedding(part, which, tmp_path, 
 
 
 def test_a_modality_that_the_data_lack_is_refused_once_before_embedding(originals, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("dubcli.probe.models.checkpoint_features", lambda *_: pytest.fail("embedded"))
+    monkeypatch.setattr("dubcli.probe.probed.checkpoint_features", lambda *_: pytest.fail("embedded"))
     config = {"out": tmp_path, "preset": "tiny"}
     with pytest.raises(UserError, match=r"the videos of hmdb51 have no sound \(6 of 6 looked into.*--modality video"):
         probe("hmdb51", "random", ProbeConfig(data=originals["hmdb51"], modalities=("audio",), **config))

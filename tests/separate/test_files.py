@@ -17,7 +17,7 @@ from dubcli.jobs.devices import Devices
 from dubcli.media.sound import track_blocks
 from dubcli.separate import SeparateConfig
 from dubcli.separate.files import plan_files, separate_file
-from dubcli.separate.sound import Shape, sound_file, stem_of
+from dubcli.separate.stem_files import SoundFormat, sound_file, stem_of
 from helpers.containers import Track, make_film
 
 RATE = 44100
@@ -82,7 +82,7 @@ def test_resampling_back_keeps_time_and_level(tmp_path):
     seconds = torch.arange(3 * RATE, dtype=torch.float64) / RATE
     waveform = (0.5 * torch.sin(2 * torch.pi * (200 * seconds + 300 * seconds**2))).float().expand(2, -1)
     path = tmp_path / "x.wav"
-    shape = Shape(sample_rate=16000, channels=1, format="WAV", subtype="FLOAT", samples=48000)
+    shape = SoundFormat(sample_rate=16000, channels=1, format="WAV", subtype="FLOAT", samples=48000)
     with sound_file(path, RATE, shape) as writer:
         for block in waveform.split(10001, dim=-1):
             writer.add(block)
@@ -280,15 +280,15 @@ def test_of_a_data_set_videos_without_sound_are_copied_and_others_refused_in_a_l
 
 
 def test_a_sound_too_large_for_wav_is_rf64(tmp_path, monkeypatch):
-    monkeypatch.setattr("dubcli.separate.sound._WAV_BYTES", 1000)
+    monkeypatch.setattr("dubcli.separate.stem_files._WAV_BYTES", 1000)
     block = torch.rand(2, 500)
     for suffix, kind in (("wav", "WAV"), ("w64", "W64")):
-        shape = Shape(sample_rate=RATE, channels=2, format=kind, subtype="FLOAT", samples=500)
+        shape = SoundFormat(sample_rate=RATE, channels=2, format=kind, subtype="FLOAT", samples=500)
         with sound_file(tmp_path / f"a.{suffix}", RATE, shape) as writer:
             writer.add(block)
         assert np.allclose(soundfile.read(tmp_path / f"a.{suffix}")[0], block.T)
     assert (tmp_path / "a.wav").read_bytes()[:4] == b"RF64"
-    shape = Shape(sample_rate=RATE, channels=2, format="AIFF", subtype="FLOAT", samples=500)
+    shape = SoundFormat(sample_rate=RATE, channels=2, format="AIFF", subtype="FLOAT", samples=500)
     with (
         pytest.raises(InputError, match="4000 bytes, more than AIFF holds"),
         sound_file(tmp_path / "a.aiff", RATE, shape),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dubcli.errors import UserError
-from dubcli.separate.models import check_model, load_bag
+from dubcli.separate.bags import check_model, load_bag
 from dubcli.separate.spleeter import Spleeter, find_weights
 from dubcli.separate.tensors import read_checkpoint
 

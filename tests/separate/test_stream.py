@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dubcli.separate.models import as_bag
+from dubcli.separate.bags import as_bag
 from dubcli.separate.segments import plan_segments, triangle
 from dubcli.separate.stream import Execution, PrecisionCheck, Statistics, measure, separate_blocks
 from helpers.separation import SOURCES, small_hdemucs

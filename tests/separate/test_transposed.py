@@ -7,7 +7,7 @@ import torch
 from demucs.apply import apply_model
 from torch import nn
 
-from dubcli.separate.models import load_bag
+from dubcli.separate.bags import load_bag
 from dubcli.separate.transposed import ShiftedSums, replace_transposed
 from helpers.separation import fast_demucs, save_model, small_hdemucs
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from dubcli.core import plugins
 from dubcli.core.presets import FRAMES, preset_sizes
-from dubcli.core.recipes import Named, Recipe
+from dubcli.core.recipes import DottedName, Recipe
 from dubcli.errors import UserError
 
 with warnings.catch_warnings():
@@ -93,7 +93,7 @@ def acoustic_resnet50_recipe(preset: str = "paper", dropout: float = 0.0, pool: 
             "dropout_rate": dropout,
             "stem_dim_out": sizes.audio_stem,
             "stem_conv_stride": (sizes.audio_stride[0], 1, sizes.audio_stride[1]),
-            "head_pool": Named(f"torch.nn.{'AdaptiveAvgPool3d' if pool == 'global' else 'AvgPool3d'}"),
+            "head_pool": DottedName(f"torch.nn.{'AdaptiveAvgPool3d' if pool == 'global' else 'AvgPool3d'}"),
         },
         takes="mels of (batch, 2, frames, 1, 96)",
     )
@@ -113,7 +113,7 @@ class AcousticResNet50(nn.Module):
         super().__init__()
         recipe = acoustic_resnet50_recipe(preset, dropout, pool)
         network = recipe.make(**({} if pool == "global" else {"head_pool": WindowPool}))
-        self.blocks: nn.ModuleList = plain(network).blocks  # type: ignore[assignment]
+        self.blocks: nn.ModuleList = make_traceable(network).blocks  # type: ignore[assignment]
 
     def forward(self, mels: Tensor) -> Tensor:
         """The network itself takes (batch, 2, frames, 1, mels): time is its first axis."""
@@ -139,7 +139,7 @@ def x3d_m_recipe(preset: str = "paper", dropout: float = 0.0) -> Recipe:
             "head_dim_out": sizes.video_head,
             "head_activation": None,
             # the builder's Swish is the same function in three passes, which torch.compile cannot trace
-            "inner_act": Named("torch.nn.SiLU"),
+            "inner_act": DottedName("torch.nn.SiLU"),
         },
         takes=_pixels(preset),
     )
@@ -153,7 +153,7 @@ def x3d_m(preset: str = "paper", dropout: float = 0.0) -> nn.Module:
     backbone = x3d_m_recipe(preset, dropout).make()
     # The builder's pool takes one size only. At the preset's crop the adaptive pool gives the same output.
     backbone.blocks[-1].pool.pool = nn.AdaptiveAvgPool3d(1)  # type: ignore[index, union-attr]
-    return _sized(plain(backbone), PAPER_FEATURES)
+    return _sized(make_traceable(backbone), PAPER_FEATURES)
 
 
 def r2plus1d_18_recipe(preset: str = "paper", dropout: float = 0.0) -> Recipe:
@@ -328,7 +328,7 @@ def _sized(module: nn.Module, size: int) -> nn.Module:
     return module
 
 
-def plain(module: nn.Module) -> nn.Module:
+def make_traceable(module: nn.Module) -> nn.Module:
     """A network of pytorchvideo's builders without what cannot be traced or pickled. Returns the module.
 
     They leave numpy integers in strides, which torch.compile cannot trace, and sums as local functions, which no other

@@ -79,7 +79,7 @@ def interval(metric: str, kind: str, arrays: Mapping[str, Array], splits: Sequen
     return round(max(low, 0.0), 9), round(min(high, 1.0), 9)
 
 
-def difference(metric: str, kind: str, both: Sequence[Mapping[str, Array]], splits: Sequence[str]) -> Difference:
+def score_difference(metric: str, kind: str, both: Sequence[Mapping[str, Array]], splits: Sequence[str]) -> Difference:
     """Of two results whose arrays have the same clips in the same order. Scores must be defined on each split."""
     sides = [tested(metric, kind, arrays, splits) for arrays in both]
     by_split = sides[1].scores - sides[0].scores
@@ -103,7 +103,7 @@ def class_differences(
     """Of each of ``count`` classes both scores and their difference; None for one that no split tests.
 
     Its score is, of top-1, the share of its clips whose answer is right, of mAP its average precision. ``both`` as for
-    ``difference``, of one output.
+    ``score_difference``, of one output.
     """
     if metric == "mAP":
         return _precisions_of_classes(kind, both, splits, count)
@@ -115,7 +115,7 @@ def class_differences(
             found.append(None)
             continue
         one, other = (float(tested(metric, kind, part, there).scores.mean()) for part in parts)
-        found.append(((one, other), difference(metric, kind, parts, there)))
+        found.append(((one, other), score_difference(metric, kind, parts, there)))
     return found
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from dubcli.core.atomic import read_json
-from dubcli.core.bootstrap import LEVEL, METRICS, class_differences, difference, outputs, tested
-from dubcli.core.results import lacking, modality_of, read_predictions
+from dubcli.core.bootstrap import LEVEL, METRICS, class_differences, outputs, score_difference, tested
+from dubcli.core.results import format_notice, modality_of, read_predictions
 from dubcli.errors import UserError
 
 Array = np.ndarray[Any, Any]
@@ -232,7 +232,7 @@ def compare_files(first: ResultFile, second: ResultFile) -> Comparison:
     scores = [float(tested(metric, kind, arrays, splits).scores.mean()) for arrays in both]
     if not np.isfinite(scores).all():
         raise UserError(f"{metric} is not defined on every split of {first.path} and {second.path}: a class is lacking")
-    found = difference(metric, kind, both, splits)
+    found = score_difference(metric, kind, both, splits)
     return Comparison(
         task=str(one["task"]),
         modality=modality_of(one),
@@ -320,4 +320,4 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _old(*files: ResultFile) -> list[str]:
-    return [f"{file.path} {lacks}" for file in files if (lacks := lacking(file.content)) is not None]
+    return [f"{file.path} {lacks}" for file in files if (lacks := format_notice(file.content)) is not None]

@@ -28,10 +28,10 @@ def save_exported(trained: TrainedModel, folder: Path) -> None:
 
     weights = {name: tensor.contiguous() for name, tensor in trained.model.state_dict().items()}
     save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt", "content_hash": trained.content_hash})
-    write_json(folder / CONFIG_FILE, describe(trained))
+    write_json(folder / CONFIG_FILE, exported_config(trained))
 
 
-def describe(trained: TrainedModel) -> dict[str, Any]:
+def exported_config(trained: TrainedModel) -> dict[str, Any]:
     """What ``config.json`` holds: all it takes to build the model and to feed it, here and without this package.
 
     ``builders``: the library's call that makes each built-in backbone, with its arguments. ``loader``: the same as

@@ -354,7 +354,7 @@ FIXED = (
 )
 
 
-def page() -> str:
+def readings_page() -> str:
     """``docs/readings.md``."""
     lines = [
         "# What the paper leaves open, and how it is read here",

@@ -15,7 +15,7 @@ from torch import nn
 
 
 @dataclass(frozen=True)
-class Named:
+class DottedName:
     """An argument that is a class or a function, by its dotted name."""
 
     name: str
@@ -28,9 +28,9 @@ class Named:
 class Recipe:
     """How a network is made.
 
-    ``builder``: dotted name of a callable. ``arguments``: plain values and ``Named``. ``parts``: submodules that take
-    the place of others, by their dotted names. ``settings``: attributes that are set, by theirs. ``takes``: the shape
-    of its input, in words.
+    ``builder``: dotted name of a callable. ``arguments``: plain values and ``DottedName``. ``parts``: submodules that
+    take the place of others, by their dotted names. ``settings``: attributes that are set, by theirs. ``takes``: the
+    shape of its input, in words.
     """
 
     builder: str
@@ -68,7 +68,7 @@ class Recipe:
 
     def modules(self) -> Iterator[str]:
         """What the code imports."""
-        named = (value.name for value in self.arguments.values() if isinstance(value, Named))
+        named = (value.name for value in self.arguments.values() if isinstance(value, DottedName))
         for name in (self.builder, *named):
             yield name.rpartition(".")[0]
         for part in self.parts.values():
@@ -97,8 +97,8 @@ def _object(name: str) -> Any:
 
 
 def _meant(value: Any) -> Any:
-    return _object(value.name) if isinstance(value, Named) else value
+    return _object(value.name) if isinstance(value, DottedName) else value
 
 
 def _plain(value: Any) -> Any:
-    return value.name if isinstance(value, Named) else value
+    return value.name if isinstance(value, DottedName) else value

@@ -60,7 +60,7 @@ def modality_of(content: Mapping[str, Any]) -> str:
     return str(content.get("modality") or letters(identity.get("modalities") or ()))
 
 
-def lacking(content: Mapping[str, Any]) -> str | None:
+def format_notice(content: Mapping[str, Any]) -> str | None:
     """What a file of an earlier format does not hold, in words; None for today's."""
     if content.get("format", 1) >= FORMAT:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from dubcli.errors import UserError
 
 
-def difference(
+def first_difference(
     made_with: Mapping[str, Any], wanted: Mapping[str, Any], *, new_names_differ: bool = True
 ) -> tuple[str, Any, Any] | None:
     """(name, value there, value wanted) of the first of ``wanted`` that differs; None where all are the same.
@@ -34,7 +34,7 @@ def require_same(
 
     ``what`` begins it (``"cache/ was made with"``), ``now`` goes before the value wanted, ``advice`` says what to do.
     """
-    found = difference(made_with, wanted, new_names_differ=new_names_differ)
+    found = first_difference(made_with, wanted, new_names_differ=new_names_differ)
     if found is not None:
         name, was, value = found
         raise UserError(f"{what} {name} {was}, {now} {value}; {advice}")

@@ -1,7 +1,7 @@
 """The variants of the method (paper section 3.4): which sound tracks are contrasted with what. No torch here.
 
 A variant is data: the views that its heads are given, and the pairs of heads that are contrasted. A new one is an entry
-of ``RECIPES``, or a function of one's own that returns a ``Variant`` (``--variant MODULE:FUNCTION``).
+of ``MONOLINGUAL``, or a function of one's own that returns a ``Variant`` (``--variant MODULE:FUNCTION``).
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def make_variant(name: str, primary: Track, secondaries: Sequence[Track], *, vid
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class MonolingualVariant:
     """A variant of the primary language alone: the kinds of its tracks. secondary None: one loss term only.
 
     All tracks of a run are normalised by the same two numbers, the mean and standard deviation of the primary training
@@ -200,20 +200,20 @@ class Recipe:
     video: bool = True
 
 
-RECIPES: dict[str, Recipe] = {
-    "mono": Recipe(),  # the primary track masked twice
-    "sep": Recipe(primary=NOSPEECH, secondary=None),
-    "ns": Recipe(secondary=NOSPEECH),  # the primary track with its speech, and without it
-    "a": Recipe(video=False),
+MONOLINGUAL: dict[str, MonolingualVariant] = {
+    "mono": MonolingualVariant(),  # the primary track masked twice
+    "sep": MonolingualVariant(primary=NOSPEECH, secondary=None),
+    "ns": MonolingualVariant(secondary=NOSPEECH),  # the primary track with its speech, and without it
+    "a": MonolingualVariant(video=False),
 }
-_KNOWN = f"{', '.join(RECIPES)}, a language such as es, efj, a-efj, multi:es,de, multi:all, MODULE:FUNCTION"
+_KNOWN = f"{', '.join(MONOLINGUAL)}, a language such as es, efj, a-efj, multi:es,de, multi:all, MODULE:FUNCTION"
 
 
 def parse_variant(text: str, primary: str, available: Sequence[str]) -> Variant:
     """Read ``--variant``.
 
     Args:
-        text: a name of ``RECIPES``, a language, ``efj`` (es, fr, ja exactly), ``multi:LANG,LANG`` or ``multi:all``
+        text: a name of ``MONOLINGUAL``, a language, ``efj`` (es, fr, ja exactly), ``multi:LANG,LANG`` or ``multi:all``
             (every
             language of the cache but the primary); ``a-`` before a language, ``efj`` or ``multi:`` drops the video. Or
             ``MODULE:FUNCTION``, called with the primary language and the languages that the cache has.
@@ -227,10 +227,10 @@ def parse_variant(text: str, primary: str, available: Sequence[str]) -> Variant:
     ('en', 'es', 'fr', 'ja')
     """
     name = text.strip().lower()
-    if name in RECIPES:
-        recipe = RECIPES[name]
-        secondary = () if recipe.secondary is None else (Track(primary, recipe.secondary),)
-        return make_variant(name, Track(primary, recipe.primary), secondary, video=recipe.video)
+    if name in MONOLINGUAL:
+        form = MONOLINGUAL[name]
+        secondary = () if form.secondary is None else (Track(primary, form.secondary),)
+        return make_variant(name, Track(primary, form.primary), secondary, video=form.video)
     dubs = name.removeprefix("a-")
     if ":" in dubs and not dubs.startswith("multi:"):
         return _own(text.strip(), primary, available)
@@ -277,7 +277,7 @@ def _secondaries(dubs: str, primary: str, available: Sequence[str]) -> tuple[str
 
 
 def _near(dubs: str, languages: Iterable[str]) -> str:
-    return "" if dubs == "efj" else did_you_mean(dubs, [*RECIPES, "efj", "multi:all", *languages])
+    return "" if dubs == "efj" else did_you_mean(dubs, [*MONOLINGUAL, "efj", "multi:all", *languages])
 
 
 def _looks_like_language(text: str) -> bool:

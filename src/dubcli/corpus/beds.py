@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dubcli.corpus import sounds
-from dubcli.corpus.plan import EVENTS, PLACES, Clip, FilmPlan
+from dubcli.corpus.plan import EVENTS, PLACES, ClipPlan, FilmPlan
 from dubcli.corpus.recordings import Generator, read_48k, sound_folders
 from dubcli.corpus.sounds import Sound
 
@@ -54,7 +54,7 @@ class Beds:
         pieces = [sounds.piece(recording, samples, generator, both_ways=False) for _ in range(2)]
         return sounds.at_level(np.stack(pieces), generator)
 
-    def _events(self, clip_sound: Sound, clip: Clip, event: int, generator: Generator) -> None:
+    def _events(self, clip_sound: Sound, clip: ClipPlan, event: int, generator: Generator) -> None:
         base = float(np.exp(generator.uniform(np.log(1500), np.log(4500))))
         side = float(generator.uniform(0.25, 0.75))
         for at in clip.event_seconds:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubcli.cache.layout import CLIP_SECONDS
-from dubcli.corpus.plan import Clip, FilmPlan
+from dubcli.corpus.plan import ClipPlan, FilmPlan
 from dubcli.corpus.sounds import SAMPLE_RATE, scene_spans
 
 Picture = npt.NDArray[np.uint8]
@@ -86,7 +86,7 @@ class Colours:
 
 def _clip_pictures(
     canvas: Canvas,
-    clip: Clip,
+    clip: ClipPlan,
     seconds: npt.NDArray[np.float64],
     mouths: Plane,
     colours: Colours,

@@ -35,7 +35,7 @@ _ROLES = {name: number for number, name in enumerate(("plan", "cast", "dub", "be
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class ClipPlan:
     """Three seconds. ``event_seconds``: when its event begins, once or twice, from the clip's start.
 
     ``looks``: the people in the picture, who speak in this order. ``voices``: theirs in the original; where not
@@ -60,7 +60,7 @@ class FilmPlan:
 
     name: str
     key: tuple[int, int]
-    clips: tuple[Clip, ...]
+    clips: tuple[ClipPlan, ...]
 
     @property
     def n_clips(self) -> int:
@@ -90,7 +90,7 @@ def plan_film(
     generator = np.random.default_rng([*key, _ROLES["plan"]])
     name = f"{'heldout' if heldout else 'film'}-{index + 1:03d}"
     cast = generator.permutation(VOICES)[:CAST]
-    clips: list[Clip] = []
+    clips: list[ClipPlan] = []
     scene = 0
     while len(clips) < config.clips:
         place = int(generator.integers(sizes[0]))
@@ -111,11 +111,11 @@ def _people(generator: np.random.Generator, link: float, people: npt.NDArray[np.
     return looks, (looks if linked else others), linked
 
 
-def _clip(generator: np.random.Generator, scene: int, place: int, events: int, lines: int, people: _People) -> Clip:
+def _clip(generator: np.random.Generator, scene: int, place: int, events: int, lines: int, people: _People) -> ClipPlan:
     first, twice = float(generator.uniform(0.1, 0.8)), bool(generator.random() < 0.5)
     again = (first + float(generator.uniform(1.0, 1.2)),) if twice else ()
     looks, voices, linked = people
-    return Clip(
+    return ClipPlan(
         scene=scene,
         place=place,
         event=int(generator.integers(events)),

@@ -35,7 +35,7 @@ from dubcli.corpus.truth import write_labels
 from dubcli.corpus.voices import Lines, lines_of, speak
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import Named, run_jobs
+from dubcli.jobs.runner import JobNames, run_jobs
 from dubcli.media import mux
 from dubcli.media.subtitles import Subtitle, write_srt
 
@@ -101,7 +101,7 @@ def make_corpus(
     work: list[tuple[int, bool]] = [(index, False) for index in range(config.films)]
     work += [(index, True) for index in range(config.heldout)]
     job = functools.partial(make_one, folder=root, config=config)
-    summary = run_jobs(job, work, Named(key=_name), options=options, log=root / "corpus.jsonl", progress=progress)
+    summary = run_jobs(job, work, JobNames(key=_name), options=options, log=root / "corpus.jsonl", progress=progress)
     for failure in summary.failures:
         raise RuntimeError(f"{failure.key}: {failure.reason}")
     corpus = Corpus(root, config)

@@ -23,7 +23,7 @@ from dubcli.errors import InputError, UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.media.mux import SAMPLE_RATE, SoundTrack, add_audio
 from dubcli.media.sources import choose_track
-from dubcli.media.streams import describe, open_media, probe, short
+from dubcli.media.streams import info_of, open_media, read_info, short
 from dubcli.media.subtitles import SUFFIXES, Script, Subtitle, read_subtitles, subtitle_language
 from dubcli.speech.engines import named_engines
 from dubcli.speech.speaker import Speaker, fitted
@@ -78,7 +78,7 @@ def dub_film(
         scripts = [_spoken(script.until(end_seconds)) for script in scripts]
         level *= 10 ** (config.gain_db / 20)
         dubs = [
-            _Dub(script.language, Lines(script.subtitles, script.language, speaker, level), config)
+            _Dub(script.language, LineStream(script.subtitles, script.language, speaker, level), config)
             for script in scripts
         ]
         with atomic_write(target) as placeholder, open_media(source) as container:
@@ -109,7 +109,7 @@ def _read_scripts(subtitles: Sequence[str | Path], speaker: Speaker, source: Pat
         files[language] = file
     if not files:
         raise UserError("no subtitle files; give some with --subs es.srt,fr.srt")
-    film = probe(source)
+    film = read_info(source)
     rate = None if film.video is None or not film.video.frame_rate else float(film.video.frame_rate)
     scripts = [_spoken(read_subtitles(file, language, rate)) for language, file in files.items()]
     return [script.later(float(film.start_seconds)) for script in scripts]
@@ -131,7 +131,7 @@ def _format_of(target: Path) -> str:
     return name
 
 
-class Lines:
+class LineStream:
     """The spoken lines of one language as sound, made when their time comes; blocks are taken in order."""
 
     def __init__(self, script: Sequence[Subtitle], language: str, speaker: Speaker, level: float) -> None:
@@ -169,7 +169,7 @@ class Lines:
 class _Dub:
     """One new track: its lines, when the original is lowered, and the encoder's stream."""
 
-    def __init__(self, language: str, lines: Lines, config: DubConfig) -> None:
+    def __init__(self, language: str, lines: LineStream, config: DubConfig) -> None:
         self.language, self.lines, self.config = language, lines, config
         self.spoken = [(s.start_seconds, s.stop_seconds) for s in lines.script]
         self.stream: Any = None
@@ -213,7 +213,7 @@ def duck_gain(spoken: Sequence[tuple[float, float]], first: int, length: int, lo
 def _audio_stream(container: Any, config: DubConfig) -> Any:
     source = Path(container.name.removeprefix("file:"))
     try:
-        track = choose_track(describe(container, source).audio, config.original)
+        track = choose_track(info_of(container, source).audio, config.original)
     except InputError as error:
         raise UserError(f"{source.name}: {error}; dubav ls shows what it has") from None
     return container.streams[track.index]

@@ -25,7 +25,7 @@ from dubcli.embed.engine import say_nothing
 from dubcli.embed.inputs import BlockPlan, MediaItem, PlannedBlock
 from dubcli.embed.pipeline import Pipeline
 from dubcli.embed.store import Block, load_block, save_block
-from dubcli.embed.summary import EmbedSummary, tell
+from dubcli.embed.summary import EmbedSummary, tell_outcome
 from dubcli.errors import UserError
 from dubcli.jobs.call import Report
 from dubcli.jobs.devices import Devices, claim, threads_for
@@ -33,12 +33,12 @@ from dubcli.jobs.local import run_in_processes
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import FAILED
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import Named, run_jobs
+from dubcli.jobs.runner import JobNames, run_jobs
 
 _WORKER_THREADS = 2
 """Decoding threads of a cluster's worker."""
 
-Model = str | os.PathLike[str] | TrainedModel | Embedder
+ModelSource = str | os.PathLike[str] | TrainedModel | Embedder
 
 
 _BLOCKS_PER_PROCESS = 16
@@ -46,7 +46,7 @@ _BYTES_PER_PROCESS = 256 << 20
 """A process on one more GPU pays from so many blocks or bytes of input on: it takes some seconds to start."""
 
 
-def devices_of(ckpt: Model, config: EmbedConfig, options: JobOptions) -> list[torch.device]:
+def devices_of(ckpt: ModelSource, config: EmbedConfig, options: JobOptions) -> list[torch.device]:
     """The devices of this machine to work on. An Embedder stays where it is unless ``config.gpus`` says otherwise.
 
     Raises UserError where they are not there.
@@ -67,7 +67,7 @@ def devices_of(ckpt: Model, config: EmbedConfig, options: JobOptions) -> list[to
     return devices
 
 
-def open_embedder(ckpt: Model, config: EmbedConfig, say: Callable[[str], None]) -> Embedder:
+def open_embedder(ckpt: ModelSource, config: EmbedConfig, say: Callable[[str], None]) -> Embedder:
     """The Embedder of a checkpoint with the options of ``config``."""
     if isinstance(ckpt, Embedder):
         asked = Output(config.layer, config.projected)
@@ -99,7 +99,7 @@ def wanted_of(embedder: Embedder, config: EmbedConfig) -> Wanted:
 class Work:
     """What a run of ``embed`` is made with: the model as it was given and as it is open here, options, devices."""
 
-    ckpt: Model
+    ckpt: ModelSource
     embedder: Embedder
     config: EmbedConfig
     options: JobOptions
@@ -115,7 +115,7 @@ def make_missing(work: Work, plan: BlockPlan, summary: EmbedSummary) -> None:
     for planned in plan.blocks(options.shard):
         if planned.path.exists():
             for record in load_block(planned.path).items:
-                tell(summary.add(record, before=True), summary, options, progress)
+                tell_outcome(summary.add(record, before=True), summary, options, progress)
         else:
             missing.add(planned.path.name)
             total_bytes += sum(max(0, item.size) for item in planned.items)
@@ -194,7 +194,7 @@ class _Note:
         summary = self._summary
         self._seconds += record["duration"]
         speed = f"{self._seconds / max(1e-6, time.monotonic() - self._begun):.1f}x real time"
-        tell(summary.add(record, before=False), summary, self._options, self._progress)
+        tell_outcome(summary.add(record, before=False), summary, self._options, self._progress)
         done = summary.ok + summary.skipped + summary.failed
         self._progress.update("embed", done, failed=summary.failed, speed=speed)
 
@@ -304,7 +304,7 @@ def _make_on_cluster(work: Work, todo: list[PlannedBlock]) -> None:
     summary = run_jobs(
         partial(_make_one, model=model, devices=Devices(asked=work.config.device), base=os.getcwd()),
         todo,
-        Named(task="embed", unit="blocks", key=_name),
+        JobNames(task="embed", unit="blocks", key=_name),
         options=JobOptions(scheduler=work.options.scheduler),
         log=folder / "cluster.jsonl",
         progress=work.progress,

@@ -151,7 +151,7 @@ class Wanted:
 
 
 @dataclass
-class Reading:
+class DecodeNotes:
     """What was noticed while an item was read. ``expected``: chunks by kind, as far as the file's header tells."""
 
     seconds: float = 0.0

@@ -21,9 +21,9 @@ from dubcli.cache.frames import decode_frames
 from dubcli.core.models import ModelSizes
 from dubcli.core.tracks import KINDS, Track
 from dubcli.core.transforms import eval_clip
-from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, Reading, Wanted, cut, exact_hop
+from dubcli.embed.chunks import CHUNK_SECONDS, Chunk, DecodeNotes, Wanted, cut, exact_hop
 from dubcli.embed.inputs import MediaItem
-from dubcli.embed.sounds import SNDFILE_SUFFIXES, Heard, film_blocks, stereo_blocks
+from dubcli.embed.stereo import SNDFILE_SUFFIXES, Heard, film_blocks, stereo_blocks
 from dubcli.errors import InputError, UserError
 from dubcli.media.clock import read_packets
 from dubcli.media.jpeg import colour_matrix
@@ -36,13 +36,13 @@ from dubcli.media.picture import (
     shown_seconds,
     usual_seconds,
 )
-from dubcli.media.shown import Cropper, PixelAspect, Shape, frame_size, orientation, usual_shape
-from dubcli.media.sound import summary
+from dubcli.media.shown import Cropper, PictureShape, PixelAspect, frame_size, orientation, usual_shape
+from dubcli.media.sound import problem_summary
 from dubcli.media.sources import choose_track
-from dubcli.media.streams import MediaInfo, VideoTrack, open_media, probe
+from dubcli.media.streams import MediaInfo, VideoTrack, open_media, read_info
 
 
-def decode(item: MediaItem, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+def decode(item: MediaItem, wanted: Wanted, reading: DecodeNotes) -> Iterator[Chunk]:
     """Yield an item's chunks and fill ``reading``. Raises InputError when nothing of it can be used."""
     path = Path(wanted.base, item.path)
     if item.kind == "movie":
@@ -53,7 +53,7 @@ def decode(item: MediaItem, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
         yield from film_chunks(path, wanted, reading)
 
 
-def _decode_sound(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+def _decode_sound(path: Path, wanted: Wanted, reading: DecodeNotes) -> Iterator[Chunk]:
     if "audio" not in wanted.modalities:
         raise InputError("a sound, and only video features are made")
     heard = Heard(expect=lambda seconds: reading.expected.update(wave=wanted.count(seconds)))
@@ -64,7 +64,7 @@ def _decode_sound(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chun
         reading.warnings.append(heard.warning)
 
 
-def _decode_movie(folder: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+def _decode_movie(folder: Path, wanted: Wanted, reading: DecodeNotes) -> Iterator[Chunk]:
     """The clips of a film in a cache: its stored mels and frames, no decoding of media."""
     from dubcli.cache.reader import Movie
 
@@ -96,12 +96,12 @@ def _jpeg_clip(images: list[bytes], sizes: ModelSizes) -> Tensor:
     return eval_clip(decode_frames(images).permute(0, 2, 3, 1), sizes)
 
 
-def film_chunks(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+def film_chunks(path: Path, wanted: Wanted, reading: DecodeNotes) -> Iterator[Chunk]:
     """Chunks of the sound, then of the picture, of those that are wanted and there.
 
     What is not there is a warning, as long as something is. Raises InputError when nothing can be used.
     """
-    info = probe(path)
+    info = read_info(path)
     if info.duration_seconds:
         count = wanted.count(info.duration_seconds)
         reading.expected.update({"wave": count} if info.audio else {}, **({"frames": count} if info.video else {}))
@@ -128,7 +128,7 @@ def film_chunks(path: Path, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
 _NO_PICTURE = "no picture"
 
 
-def _sound(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+def _sound(info: MediaInfo, wanted: Wanted, reading: DecodeNotes) -> Iterator[Chunk]:
     track = choose_track(info.audio, wanted.lang)
     heard = Heard()
     blocks = film_blocks(info.path, track.index, info.start_seconds, wanted.sample_rate, heard)
@@ -138,7 +138,7 @@ def _sound(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]
         reading.warnings.append(heard.warning)
 
 
-def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chunk]:
+def _picture(info: MediaInfo, wanted: Wanted, reading: DecodeNotes) -> Iterator[Chunk]:
     if info.video is None:
         raise InputError(_NO_PICTURE)
     clock = _Clock(info)
@@ -167,10 +167,10 @@ def _picture(info: MediaInfo, wanted: Wanted, reading: Reading) -> Iterator[Chun
                 yield _clip(held.pop(index), index, wanted, 0)
                 done = index + 1
     if clock.last is None:
-        raise InputError(f"no picture that decodes ({summary(problems)})" if problems else "no frames")
+        raise InputError(f"no picture that decodes ({problem_summary(problems)})" if problems else "no frames")
     reading.seconds = max(reading.seconds, float(clock.seconds))
     if problems:
-        reading.warnings.append(f"not all of the picture decodes ({summary(problems)})")
+        reading.warnings.append(f"not all of the picture decodes ({problem_summary(problems)})")
     for index in range(done, wanted.count(clock.seconds)):  # filled up with the last frame of all
         last = [cropper(clock.last)] * (wanted.frames - len(held[index]))
         there = clock.seconds - index * exact_hop(wanted.hop_seconds)
@@ -214,7 +214,7 @@ class _SquareCropper:
     ``usual``: the shape to which all are scaled; None: each has its own.
     """
 
-    def __init__(self, video: VideoTrack, stream: Any, sizes: ModelSizes, usual: Shape | None) -> None:
+    def __init__(self, video: VideoTrack, stream: Any, sizes: ModelSizes, usual: PictureShape | None) -> None:
         self._usual = usual
         self._aspect = PixelAspect(stream.codec_context, video.sample_aspect_ratio)
         self._shown = Cropper(video.crop, (video.width, video.height))
@@ -225,7 +225,7 @@ class _SquareCropper:
         turn, matrix = orientation(frame), colour_matrix(frame)
         frame = self._shown(frame)
         short_side = self._sizes.eval_short_side
-        shape = self._usual or Shape(frame.width, frame.height, self._aspect())
+        shape = self._usual or PictureShape(frame.width, frame.height, self._aspect())
         width, height = frame_size(*shape, turn.transposed, short_side)
         if turn.transposed:
             width, height = height, width

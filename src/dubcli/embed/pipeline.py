@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dubcli.embed.chunks import Chunk, Reading, Wanted
+from dubcli.embed.chunks import Chunk, DecodeNotes, Wanted
 from dubcli.embed.config import MODALITIES
 from dubcli.embed.decode import decode
 from dubcli.embed.embedder import Embedder
@@ -40,7 +40,7 @@ class _Open:
     done: int = 0
     ended: bool = False
     failure: str | None = None
-    reading: Reading = field(default_factory=Reading)
+    reading: DecodeNotes = field(default_factory=DecodeNotes)
     sums: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)

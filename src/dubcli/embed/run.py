@@ -20,13 +20,13 @@ from dubcli import __version__
 from dubcli.cache.layout import is_cache
 from dubcli.core.atomic import read_json, remove_leftovers, write_json
 from dubcli.core.same import require_same
-from dubcli.embed.blocks import Model, Work, devices_of, make_missing, open_embedder, wanted_of
+from dubcli.embed.blocks import ModelSource, Work, devices_of, make_missing, open_embedder, wanted_of
 from dubcli.embed.chunks import CHUNK_SECONDS, HALF
 from dubcli.embed.config import EmbedConfig
 from dubcli.embed.embedder import Embedder
 from dubcli.embed.inputs import BlockPlan, Ignored, MediaItem, check_inputs, file_item, list_items, write_plan
-from dubcli.embed.store import Features, load_features, open_work_folder, read_table, write_features
-from dubcli.embed.summary import EmbedSummary, tell, tell_repeated
+from dubcli.embed.store import Features, load_features, open_work_folder, read_embed_table, write_features
+from dubcli.embed.summary import EmbedSummary, tell_outcome, tell_repeated
 from dubcli.errors import UserError
 from dubcli.jobs.call import NO_ROOM
 from dubcli.jobs.options import JobOptions
@@ -39,7 +39,7 @@ DONE_FILE = "embed.json"
 
 def embed(
     inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    ckpt: Model,
+    ckpt: ModelSource,
     out: str | os.PathLike[str],
     config: EmbedConfig | None = None,
     options: JobOptions = JobOptions(),
@@ -84,7 +84,7 @@ def embed(
 
 def embed_files(
     paths: Sequence[str | os.PathLike[str]],
-    ckpt: Model,
+    ckpt: ModelSource,
     config: EmbedConfig = EmbedConfig(modalities=("audio",)),
     *,
     out: str | os.PathLike[str] | None = None,
@@ -124,7 +124,7 @@ def embed_files(
 
 def _embed_items(
     items: Iterable[MediaItem | Ignored],
-    ckpt: Model,
+    ckpt: ModelSource,
     out: Path,
     config: EmbedConfig,
     options: JobOptions,
@@ -145,8 +145,8 @@ def _embed_items(
             shutil.rmtree(folder)
             raise UserError("no sound and no video among the inputs; give files, a folder with some, a list or a cache")
         if _is_complete(out, plan):
-            for record in read_table(out / "items.csv"):
-                tell(summary.add(record, before=True), summary, options, progress)
+            for record in read_embed_table(out / "items.csv"):
+                tell_outcome(summary.add(record, before=True), summary, options, progress)
             shutil.rmtree(folder, ignore_errors=True)
         else:
             make_missing(work, plan, summary)

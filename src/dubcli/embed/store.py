@@ -243,13 +243,13 @@ def load_features(folder: str | os.PathLike[str]) -> Features:
     return Features(
         audio=arrays.get("audio"),
         video=arrays.get("video"),
-        items=read_table(home / "items.csv"),
-        chunks=read_table(chunks) if chunks.exists() else [],
+        items=read_embed_table(home / "items.csv"),
+        chunks=read_embed_table(chunks) if chunks.exists() else [],
         description=description,
     )
 
 
-def read_table(path: Path) -> list[dict[str, Any]]:
+def read_embed_table(path: Path) -> list[dict[str, Any]]:
     """A table of ``embed`` with its numbers as int and float. Raises UserError when it is not there."""
     texts = ("path", "status", "reason")
     try:

@@ -59,7 +59,7 @@ class EmbedSummary(JobSummary):
         return outcome
 
 
-def tell(outcome: Outcome, summary: EmbedSummary, options: JobOptions, progress: Progress) -> None:
+def tell_outcome(outcome: Outcome, summary: EmbedSummary, options: JobOptions, progress: Progress) -> None:
     """Show a failure or a warning, of those with the same reason the first; ``tell_repeated`` counts the others.
 
     Raises UserError when more inputs failed than ``options`` bear.

@@ -65,7 +65,7 @@ class Kind:
     names: tuple[str, ...]
 
 
-def kind_of(complaint: str) -> str:
+def complaint_kind(complaint: str) -> str:
     """What complaints of one kind have in common."""
     return re.sub(r"[-+]?\d[\d.,:]*", "…", re.sub(r" ?\([^()]*\)", "", complaint))
 
@@ -77,7 +77,7 @@ def by_kind(outcomes: Iterable[Outcome]) -> list[Kind]:
     for outcome in outcomes:
         for complaint in outcome.complaints:
             for text in _apart(complaint):
-                kind = kind_of(text)
+                kind = complaint_kind(text)
                 texts[kind] = text if kind not in texts or texts[kind] == text else kind
                 names.setdefault(kind, []).append(outcome.name)
     kinds = [Kind(texts[kind], tuple(dict.fromkeys(found))) for kind, found in names.items()]

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from dubcli.errors import UserError
 from dubcli.jobs.call import NO_ROOM, Report
 from dubcli.jobs.options import JobOptions
-from dubcli.jobs.outcomes import FAILED, LACKS, JobSummary, Outcome, OutcomeLog, kind_of
+from dubcli.jobs.outcomes import FAILED, LACKS, JobSummary, Outcome, OutcomeLog, complaint_kind
 from dubcli.jobs.progress import SILENT, Progress
 
 Item = TypeVar("Item")
@@ -28,7 +28,7 @@ _FAILURES_TOLD = 3  # of a kind, as they come
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class JobNames:
     """What a job is called on screen, in which unit it counts, and by which ``key`` an item is known in the log."""
 
     task: str = "films"
@@ -39,7 +39,7 @@ class Named:
 def run_jobs(
     function: Callable[[Item, Report], dict[str, Any]],
     items: Sequence[Item],
-    named: Named = Named(),
+    named: JobNames = JobNames(),
     *,
     options: JobOptions = JobOptions(),
     log: Path,
@@ -110,7 +110,7 @@ def _tell(progress: Progress, task: str, outcome: Outcome, summary: JobSummary, 
 
 
 def _kind(complaint: str) -> str:
-    return LACKS if complaint.startswith(f"{LACKS} ") else kind_of(complaint)
+    return LACKS if complaint.startswith(f"{LACKS} ") else complaint_kind(complaint)
 
 
 def _check_limit(summary: JobSummary, options: JobOptions, log: Path) -> None:

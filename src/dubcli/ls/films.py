@@ -16,11 +16,11 @@ from dubcli.media.sources import (
     languages_of,
     require_primary,
 )
-from dubcli.media.streams import AudioTrack, MediaInfo, probe
+from dubcli.media.streams import AudioTrack, MediaInfo, read_info
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class AskedLanguages:
     """Whose tracks are looked for: ``languages`` as ``dubav prep --lang`` has them; none: all that there are."""
 
     languages: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Judged:
 def look(film: Film) -> LookedAt:
     """Read a film's header."""
     try:
-        info = probe(film.video)
+        info = read_info(film.video)
     except InputError as error:
         return LookedAt(film=film, problem=str(error))
     if info.video is None:
@@ -66,7 +66,7 @@ def most_have(films: Iterable[LookedAt]) -> str:
     return "en" if "en" in counts else max(counts, key=lambda language: counts[language], default="")
 
 
-def judge(one: LookedAt, choice: Choice, primary: str) -> Judged:
+def judge(one: LookedAt, choice: AskedLanguages, primary: str) -> Judged:
     """What prep would take of a film, by prep's own rule."""
     if one.info is None:
         row = TitleRow(title=one.film.name, problem=one.problem)
@@ -89,7 +89,7 @@ def judge(one: LookedAt, choice: Choice, primary: str) -> Judged:
 
 
 def _choose(
-    film: Film, info: MediaInfo, choice: Choice, primary: str, own: tuple[str, ...], problems: list[str]
+    film: Film, info: MediaInfo, choice: AskedLanguages, primary: str, own: tuple[str, ...], problems: list[str]
 ) -> tuple[tuple[str, ...], dict[str, ChosenTrack]]:
     """Where no languages are asked for, each is looked for on its own: nobody knows what it will be beside."""
     together = [choice.languages] if choice.languages else [(tag,) for tag in dict.fromkeys((primary, *own)) if tag]

@@ -12,7 +12,7 @@ from dubcli.cache.reader import Cache, Movie
 from dubcli.core.subsets import LanguageSubsets, language_subsets
 from dubcli.core.tracks import NOSPEECH
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.ls.films import Choice, judge, look, most_have
+from dubcli.ls.films import AskedLanguages, judge, look, most_have
 from dubcli.ls.title import TitleRow, TrackRow
 from dubcli.media.films import require_new, write_manifest
 from dubcli.media.languages import check_languages, regional_tag
@@ -98,7 +98,7 @@ def list_sources(
     """
     tags = check_languages(list(languages))
     regions = {tag: regional_tag(written) or "" for tag, written in zip(tags, languages, strict=True)}
-    choice = Choice(languages=tags, regions=regions, assume_primary=assume_primary)
+    choice = AskedLanguages(languages=tags, regions=regions, assume_primary=assume_primary)
     library = find_library(sources, looking)
     films = library.films
     if manifest is not None:

@@ -17,7 +17,7 @@ from dubcli.media.films import Film, read_manifest
 from dubcli.media.identity import content_of, size_of
 from dubcli.media.joined import files_of, find_parts, is_joined, is_there, name_of
 from dubcli.media.kinds import CLOSED, DISC_IMAGES, FILM, FILM_SUFFIXES, is_marked_as_media, walk
-from dubcli.media.streams import probe
+from dubcli.media.streams import read_info
 
 _NAMED_AT_MOST = 3
 
@@ -188,7 +188,7 @@ def _each_content_once(films: list[Film], copies: dict[Path, list[Path]], known:
 def _is_film(path: Path) -> bool:
     """Whether there is a picture: files of rubbish that are the same fail one by one."""
     try:
-        return probe(path).video is not None
+        return read_info(path).video is not None
     except InputError:
         return False
 

@@ -128,7 +128,7 @@ class PixelAspect:
         return coded if coded is not None and coded > 0 else self._container_ratio
 
 
-class Shape(NamedTuple):
+class PictureShape(NamedTuple):
     """What is shown of a frame, in stored pixels, and how wide a pixel is."""
 
     width: int
@@ -136,7 +136,7 @@ class Shape(NamedTuple):
     sample_aspect_ratio: Fraction
 
 
-def usual_shape(info: MediaInfo) -> Shape | None:
+def usual_shape(info: MediaInfo) -> PictureShape | None:
     """The shape of most of a recording, by its key frames, which alone are decoded; None where it does not change.
 
     Of other containers than broadcasts', whose header has one shape, None: they are not read.
@@ -144,8 +144,8 @@ def usual_shape(info: MediaInfo) -> Shape | None:
     video = info.video
     if video is None or info.format not in _BROADCASTS:
         return None
-    shown: Counter[Shape] = Counter()
-    before: tuple[Shape, int] | None = None
+    shown: Counter[PictureShape] = Counter()
+    before: tuple[PictureShape, int] | None = None
     with open_media(info.path) as container, suppress(av.error.FFmpegError, IndexError):  # what can be read tells
         stream = container.streams[video.index]
         # in one thread: the aspect known with a frame is the frame's own
@@ -154,7 +154,7 @@ def usual_shape(info: MediaInfo) -> Shape | None:
         cropper = Cropper(video.crop, (video.width, video.height))
         for packet in container.demux(stream):
             for frame in _decoded(stream, packet):
-                shape = Shape(*cropper.size(frame), aspect())
+                shape = PictureShape(*cropper.size(frame), aspect())
                 at = before[1] if frame.pts is None and before is not None else frame.pts or 0
                 if before is not None:
                     shown[before[0]] += max(0, at - before[1])

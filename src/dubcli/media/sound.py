@@ -31,7 +31,7 @@ from dubcli.media.clock import read_packets
 from dubcli.media.length import what_is_wrong
 from dubcli.media.resample import Resampler
 from dubcli.media.sources import choose_track
-from dubcli.media.streams import describe, is_picture, open_media, short, start_of
+from dubcli.media.streams import info_of, is_picture, open_media, short, start_of
 
 Float = npt.NDArray[np.float32]
 
@@ -82,7 +82,7 @@ class StereoTrack:
     @property
     def told(self) -> list[str]:
         """What was wrong with it, a line each: in few words what does not decode, then what was done to samples."""
-        damage = [f"not all of the sound decodes ({summary(self.problems)})"] if self.problems else []
+        damage = [f"not all of the sound decodes ({problem_summary(self.problems)})"] if self.problems else []
         return damage + self.changed
 
     @property
@@ -194,7 +194,7 @@ def _is_plain(frame: Any) -> bool:
     return bool(frame.format.name == "fltp" and frame.layout.nb_channels < 8)
 
 
-def summary(problems: list[str]) -> str:
+def problem_summary(problems: list[str]) -> str:
     """FFmpeg's complaints in few words: how many, and the first without its number and function."""
     first = re.sub(r"^\[Errno \d+\] |: '[^']*'$", "", problems[0])
     return first if len(problems) == 1 else f"{len(problems)} times, first: {first}"
@@ -223,7 +223,7 @@ def track_blocks(
     stream cannot be read at all, and at the end where its samples are none to be used (``core.samples``).
     """
     with open_media(path) as container:
-        index = choose_track(describe(container, path).audio).index if stream is None else stream
+        index = choose_track(info_of(container, path).audio).index if stream is None else stream
         if not 0 <= index < len(container.streams) or container.streams[index].type != "audio":
             raise InputError("has no sound track that can be decoded")
         source = container.streams[index]

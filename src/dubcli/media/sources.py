@@ -14,7 +14,7 @@ from dubcli.media.films import Film
 from dubcli.media.kinds import SOUND, as_read, kind_of
 from dubcli.media.languages import language_tag, met_by, regional_distance
 from dubcli.media.special import says_special
-from dubcli.media.streams import AudioTrack, MediaInfo, probe, zero_beside
+from dubcli.media.streams import AudioTrack, MediaInfo, read_info, zero_beside
 
 _FLAGS = frozenset({"default"})  # of file names that players know and that say nothing of the sound
 
@@ -262,7 +262,7 @@ def _chosen(language: str, film: MediaInfo, source: MediaInfo, track: AudioTrack
 def _probed(path: Path) -> MediaInfo:
     """What a file beside the film holds. Raises InputError that names it."""
     try:
-        return probe(path)
+        return read_info(path)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

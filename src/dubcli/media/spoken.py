@@ -50,7 +50,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 _SHOUTED_SHARE = 0.6
 
 
-def plain(text: str) -> str:
+def cue_text(text: str) -> str:
     """A cue's text without its markup, with real line breaks; nothing of drawings and karaoke."""
     if _KARAOKE.search(text):
         return ""
@@ -75,7 +75,7 @@ class Speech:
         self._within: set[str] = set()
         self._within_bracket = ""
         upper = letters = 0
-        for text in map(plain, texts):
+        for text in map(cue_text, texts):
             upper += sum(character.isupper() for character in text)
             letters += sum(character.islower() or character.isupper() for character in text)
             for line in text.split("\n"):
@@ -98,7 +98,7 @@ class Speech:
 
     def lines(self, text: str) -> list[str]:
         """What is spoken of the next cue, in order of time: its lines; none when it is no speech."""
-        text = _RUBY_BY_MARKS.sub("", _without_lyrics(plain(text)))
+        text = _RUBY_BY_MARKS.sub("", _without_lyrics(cue_text(text)))
         text, self._within_bracket = _without_brackets(text, self._within_bracket)
         if _CREDIT.search(text) or _is_address(text):
             return []

@@ -175,13 +175,13 @@ def _is_scrambled(path: Path) -> bool:
     return bool(marks) and sum(marks) > len(marks) // 2
 
 
-def probe(path: str | Path) -> MediaInfo:
+def read_info(path: str | Path) -> MediaInfo:
     """Read a container's header and streams. Raises InputError when it is no media file."""
     with open_media(path) as container:
-        return describe(container, Path(path))
+        return info_of(container, Path(path))
 
 
-def describe(container: Any, path: Path) -> MediaInfo:
+def info_of(container: Any, path: Path) -> MediaInfo:
     """The same of an open container."""
     header = read_header(container)
     pictures = [stream for stream in container.streams.video if is_picture(stream)]
@@ -212,7 +212,7 @@ def _duration_seconds(container: Any, path: Path) -> float | None:
     """By the header; of several files by all of their headers."""
     files = files_of(path)
     if len(files) > 1:
-        seconds = [probe(file).duration_seconds for file in files]
+        seconds = [read_info(file).duration_seconds for file in files]
         return None if None in seconds else sum(one for one in seconds if one is not None)
     return None if not container.duration or container.duration < 0 else container.duration / av.time_base
 

@@ -106,7 +106,7 @@ def phat_lag(a: Float, b: Float) -> float | None:
     return (peak - reach + _vertex(lags, peak)) / RATE
 
 
-def resampled(window: Float, speed: float, length: int) -> Float:
+def undo_speed(window: Float, speed: float, length: int) -> Float:
     """Undo a speed inside a window, about its middle.
 
     Linear between samples, not media.resample: speeds are within a few percent of 1 and any real number, and the window

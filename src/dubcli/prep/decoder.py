@@ -30,7 +30,7 @@ _SAMPLED_PARTS = (0.0, 0.35, 0.7)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class DecoderChoice:
     """``device``: the GPU's number, None for the CPU. ``note``: why not a GPU, where one was thought of."""
 
     device: int | None = None
@@ -54,7 +54,7 @@ def require_decoder(asked: str) -> None:
 
 
 @contextmanager
-def decoder_for(asked: str, info: MediaInfo, threads: int) -> Iterator[Choice]:
+def decoder_for(asked: str, info: MediaInfo, threads: int) -> Iterator[DecoderChoice]:
     """The decoder for one film, ``threads`` of it where it is the CPU; a GPU is held until the block ends.
 
     Raises UserError where a cluster's worker lacks the GPU that is asked for.
@@ -64,17 +64,17 @@ def decoder_for(asked: str, info: MediaInfo, threads: int) -> Iterator[Choice]:
     if count == 0:
         if asked == "cuda":
             require_decoder(asked)
-        yield Choice()
+        yield DecoderChoice()
     elif reason := unsupported(info.video):
-        yield Choice(note=reason)
+        yield DecoderChoice(note=reason)
     else:
         with _turn(count, most=_FILMS_PER_GPU if asked == "auto" else None) as device:
             if device is None:
-                yield Choice(note=f"{count * _FILMS_PER_GPU} other films are on the GPU")
+                yield DecoderChoice(note=f"{count * _FILMS_PER_GPU} other films are on the GPU")
             elif reason := why_not(device) or _compare(info, device, threads, must_be_faster=asked == "auto"):
-                yield Choice(note=reason)
+                yield DecoderChoice(note=reason)
             else:
-                yield Choice(device=device)
+                yield DecoderChoice(device=device)
 
 
 def _gpu_count() -> int:

@@ -17,7 +17,7 @@ from dubcli.media.jpeg import JpegWriter
 from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
 from dubcli.media.shown import UPRIGHT, orientation
 from dubcli.media.sound import StereoTrack
-from dubcli.prep.sound import TrackMels
+from dubcli.prep.track_mels import TrackMels
 
 Size = tuple[int, int]  # (width, height) in pixels
 

@@ -15,9 +15,9 @@ from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import open_media
 from dubcli.media.stretch import Stretcher
 from dubcli.prep.config import SAME, SILENT, UNKNOWN, PrepConfig, kept_verdicts
-from dubcli.prep.sound import TrackMels, valid_clips
 from dubcli.prep.sync import SyncReport, estimate_sync
 from dubcli.prep.trace import SyncTrace
+from dubcli.prep.track_mels import TrackMels, valid_clips
 
 NOT_HEARD = "empty"  # of a track of which nothing could be decoded, among the verdicts of ``dubcli.prep.sync``
 

@@ -27,7 +27,7 @@ from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo, VideoTrack, is_encrypted, open_media
 from dubcli.prep.config import SHORT_SIDE, SLOT, PrepConfig
-from dubcli.prep.decoder import Choice, decoder_for
+from dubcli.prep.decoder import DecoderChoice, decoder_for
 from dubcli.prep.demux import PictureReport, PictureSink, Size, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
 from dubcli.prep.record import (
@@ -38,8 +38,8 @@ from dubcli.prep.record import (
     track_meta,
     versions,
 )
-from dubcli.prep.sound import TrackMels
 from dubcli.prep.task import OpenFilm
+from dubcli.prep.track_mels import TrackMels
 
 _MOST_PICTURE_THREADS = 16
 
@@ -59,11 +59,11 @@ def prepare_new(film: OpenFilm, report: Report) -> dict[str, Any]:
                 with open_on_gpu(film.info.path, choice.device) as on_gpu:
                     return _prepare(replace(film, container=on_gpu), choice, report)
             except (GpuDecodeError, InputError) as error:
-                choice = Choice(note=f"begun again after the GPU's decoder failed: {error}")
+                choice = DecoderChoice(note=f"begun again after the GPU's decoder failed: {error}")
     return _prepare(film, choice, report)
 
 
-def _prepare(film: OpenFilm, choice: Choice, report: Report) -> dict[str, Any]:
+def _prepare(film: OpenFilm, choice: DecoderChoice, report: Report) -> dict[str, Any]:
     config, info = film.task.config, film.info
     with new_movie(config.cache, film.identity) as writer:
         passes = {

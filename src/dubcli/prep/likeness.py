@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.prep.correlation import resampled
+from dubcli.prep.correlation import undo_speed
 from dubcli.prep.trace import ONSET_RATE, RATE, WINDOW_SECONDS, Float, SyncTrace
 
 LagAt = Callable[[float], float]  # seconds of the film -> seconds by which the dub is late
@@ -91,8 +91,8 @@ def _incoherent(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt, speed: float)
     size, frames, edges = 512, 31, np.arange(4, 196, 8)
     coherences, levels = [], []
     for window, other, heard in aligned(primary, dub, lag_at):
-        heard = resampled(heard[None].astype(np.float32), speed, heard.size)[0]
-        spectra = [_spectrogram(sound[0], size) for sound in (window, resampled(other, speed, other.shape[1]))]
+        heard = undo_speed(heard[None].astype(np.float32), speed, heard.size)[0]
+        spectra = [_spectrogram(sound[0], size) for sound in (window, undo_speed(other, speed, other.shape[1]))]
         for first in range(0, len(spectra[0]) - frames + 1, frames):
             if heard[first * size // 2 : (first + frames + 1) * size // 2].min() < 1:
                 continue  # not to be compared: nothing was kept of one of the two

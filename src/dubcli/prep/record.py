@@ -14,7 +14,7 @@ from dubcli.errors import InputError
 from dubcli.media.identity import content_of
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.dubs import TrackPass
-from dubcli.prep.sound import valid_clips
+from dubcli.prep.track_mels import valid_clips
 
 
 def versions() -> dict[str, str]:

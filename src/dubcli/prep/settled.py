@@ -23,7 +23,7 @@ from dubcli.prep.config import PrepConfig
 KEY = "settled"
 
 
-def state_of(film: Film, config: PrepConfig) -> dict[str, Any] | None:
+def film_state(film: Film, config: PrepConfig) -> dict[str, Any] | None:
     """What decides what becomes of a film, as JSON has it; None where a file cannot be looked at."""
     named = [path for _, path, _ in film.named_tracks]
     try:
@@ -51,7 +51,7 @@ def _times(path: Path) -> list[int]:
 
 def settled(meta: Mapping[str, Any] | None, film: Film, config: PrepConfig) -> dict[str, Any] | None:
     """Details for the log of a film that the cache has, where nothing is to be done; else None."""
-    if meta is None or KEY not in meta or meta[KEY] != state_of(film, config):
+    if meta is None or KEY not in meta or meta[KEY] != film_state(film, config):
         return None
     return {"movie": meta["id"], "clips": meta["n_clips"], "languages": list(meta["tracks"])}
 

@@ -15,7 +15,7 @@ from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import SKIPPED, JobSummary, Outcome, OutcomeLog
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import Named, run_jobs, take_shard
+from dubcli.jobs.runner import JobNames, run_jobs, take_shard
 from dubcli.media.films import Film
 from dubcli.media.library import Library, Looking, find_library
 from dubcli.prep.config import PrepConfig
@@ -69,7 +69,7 @@ def prepare(
         summary = run_jobs(
             prepare_film,
             tasks,
-            Named(key=lambda task: task.name),
+            JobNames(key=lambda task: task.name),
             options=replace(options, shard=None),
             log=log.path,
             progress=progress,

@@ -28,8 +28,8 @@ from dubcli.prep.correlation import (
     line,
     onset_lag,
     phat_lag,
-    resampled,
     stretch_onsets,
+    undo_speed,
     without_outliers,
 )
 from dubcli.prep.likeness import is_silent, pitch_kept, repeats
@@ -179,7 +179,7 @@ def _waveforms(primary: SyncTrace, dub: SyncTrace) -> _Matcher:
             if other is None:
                 continue
             window = primary.windows[start].astype(np.float32)
-            lag = phat_lag(window, resampled(other, float(speed), other.shape[1]))
+            lag = phat_lag(window, undo_speed(other, float(speed), other.shape[1]))
             if lag is not None:
                 found.append((middle, shift / RATE + lag))
         return found

@@ -18,22 +18,22 @@ from dubcli.media.films import Film
 from dubcli.media.identity import content_of
 from dubcli.media.joined import is_there, name_of
 from dubcli.media.sources import ChosenTrack, choose_tracks, require_primary
-from dubcli.media.streams import MediaInfo, describe, open_media
+from dubcli.media.streams import MediaInfo, info_of, open_media
 from dubcli.prep.config import OFF, PrepConfig, kept_verdicts
 from dubcli.prep.identity import movie_id
-from dubcli.prep.settled import settle, state_of
+from dubcli.prep.settled import film_state, settle
 from dubcli.prep.task import FilmTask, OpenFilm
 
 
 def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
     """Prepare a film, or what is missing of it. Returns details for the log. Raises InputError with the reason."""
     film, config = task.film, task.config
-    state = state_of(film, config)
+    state = film_state(film, config)
     content = content_of(film.video)
     identity = _known_as(film, config.cache, content) or movie_id(film.short_name, content)
     folder = layout.movie_folder(config.cache, identity)
     with open_media(film.video) as container:
-        info = describe(container, film.video)
+        info = info_of(container, film.video)
         unusable: list[str] = []
         chosen = _choose(film, info, config, unusable)
         movie = Movie(folder) if (folder / layout.MOVIE_FILE).exists() else None

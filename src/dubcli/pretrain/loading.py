@@ -68,7 +68,7 @@ def choose_loading(dataset: ClipDataset, config: PretrainConfig, device: torch.d
     return Loading(workers=workers, sharing="pipes", pin=pin, note=note)
 
 
-def load(dataset: ClipDataset, requests: Requests, loading: Loading) -> Iterator[Batch]:
+def load_batches(dataset: ClipDataset, requests: Requests, loading: Loading) -> Iterator[Batch]:
     """Batches of ``requests`` in order, loaded ahead by worker processes (0: in this one).
 
     Raises UserError where a worker dies or gives no sign of life.

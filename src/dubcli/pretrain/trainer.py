@@ -24,7 +24,7 @@ from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.learner import Learner
 from dubcli.pretrain.loader import BadClip, Batch, BlankClips, ClipDataset, Request, Requests
-from dubcli.pretrain.loading import Loading, choose_loading, load
+from dubcli.pretrain.loading import Loading, choose_loading, load_batches
 from dubcli.pretrain.model import Given, recorded
 from dubcli.pretrain.pace import RecentLosses, Tally
 from dubcli.pretrain.run_folder import RunFolder, as_begun
@@ -268,7 +268,7 @@ class Trainer:
             epoch, first = divmod(self.step, self.epoch_steps)
             last = min(self.epoch_steps, first + self.total_steps - self.step)
             requests = Requests(self.sampler, self.films.variant, epoch, first, last)
-            stopped = self._steps(load(dataset, requests, self.loading), stop)
+            stopped = self._steps(load_batches(dataset, requests, self.loading), stop)
             if stopped is not None:
                 return stopped
         return None

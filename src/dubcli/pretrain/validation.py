@@ -82,7 +82,7 @@ def validate(
     gathered = {name: _gather_rows(rows, len(chosen)) for name, rows in found.items()}
     unit = {name: torch.nn.functional.normalize(rows.float(), dim=1) for name, rows in gathered.items()}
     metrics: dict[str, float] = {}
-    for pair in comparisons(variant):
+    for pair in contrasts(variant):
         anchor, rows = unit[pair.anchor], unit[pair.other]
         for direction, (queries, targets) in {
             f"{pair.anchor_head}->audio": (anchor, rows),
@@ -105,7 +105,7 @@ def validate(
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Contrast:
     """A term of the loss with one of its tracks: which rows against which, and how the metrics name it."""
 
     anchor: str
@@ -114,10 +114,10 @@ class Comparison:
     label: str
 
 
-def comparisons(variant: Variant) -> list[Comparison]:
+def contrasts(variant: Variant) -> list[Contrast]:
     """All that a variant contrasts, each with a label of its own: the track's name, with the head where a second head
     is given the same track (``en-secondary``), with both where rows stand in two terms."""
-    found: list[Comparison] = []
+    found: list[Contrast] = []
     for term in variant.terms:
         first, second = sorted(term, key=variant.heads.index)
         for anchor, _ in _rows_of(variant, first):
@@ -126,7 +126,7 @@ def comparisons(variant: Variant) -> list[Comparison]:
                 labels = [track, f"{track}-{second}", f"{track}-{first}-{second}", f"{track}-{anchor}-{second}"]
                 if any(pair.other == other for pair in found):  # these rows, against another head
                     del labels[1]
-                found.append(Comparison(anchor, other, first, next(name for name in labels if name not in taken)))
+                found.append(Contrast(anchor, other, first, next(name for name in labels if name not in taken)))
     return found
 
 

@@ -16,12 +16,12 @@ import soundfile
 
 from dubcli.core.atomic import atomic_write
 from dubcli.embed import EmbedConfig, Embedder, Features, embed_files, load_features
-from dubcli.embed.sounds import Heard, stereo_blocks
+from dubcli.embed.stereo import Heard, stereo_blocks
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import Progress
 from dubcli.probe.tasks.data import Clip
-from dubcli.probe.tasks.folder import slug
+from dubcli.probe.tasks.folder import file_name_part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ def feature_folder(root: Path, model: str, task: str, clips: Sequence[Clip], ide
     """
     places = sorted(f"{clip.path.resolve()} {clip.start_seconds} {clip.seconds}" for clip in clips)
     digest = hashlib.sha256(json.dumps([list(identity), places]).encode()).hexdigest()[:12]
-    return root / slug(model) / f"{slug(task)}-{digest}"
+    return root / file_name_part(model) / f"{file_name_part(task)}-{digest}"
 
 
 def checkpoint_features(

@@ -16,10 +16,10 @@ import torch
 from dubcli.core.atomic import atomic_folder, read_json, write_json
 from dubcli.core.machine import usable_cores
 from dubcli.core.models import ModelSizes
-from dubcli.embed.chunks import Reading, Wanted
+from dubcli.embed.chunks import DecodeNotes, Wanted
 from dubcli.embed.decode import decode
 from dubcli.embed.inputs import file_item
-from dubcli.embed.sounds import Heard, stereo_blocks
+from dubcli.embed.stereo import Heard, stereo_blocks
 from dubcli.errors import InputError
 from dubcli.jobs.progress import Progress
 from dubcli.probe.features import ClipFeatures, segment_file
@@ -208,7 +208,7 @@ class _Decoders:
             if number is None or clip is None:
                 break
             try:
-                for chunk in decode(file_item(str(clip.path)), self._wanted, Reading()):
+                for chunk in decode(file_item(str(clip.path)), self._wanted, DecodeNotes()):
                     self._put((number, chunk.data.permute(1, 2, 3, 0)))
             except Exception as error:  # raised again, or noted, in the calling thread
                 self._put((number, error))

@@ -46,7 +46,7 @@ def prepare_task(
     data = check_parts(data)
     sounds_there = needs_sounds or all(clip.path.is_file() for clip in data.clips)
     leaks = tuple(find_leaks(data)) if config.check_leakage and sounds_there else ()
-    tell(data, leaks, progress)
+    tell_data(data, leaks, progress)
     return Prepared(task=task, data=data, leaks=leaks)
 
 
@@ -54,11 +54,11 @@ def prepare_own(task: Task, data: TaskData, progress: Progress) -> Prepared:
     """The same for a task that came with its features, and may have no sounds."""
     own = replace(data, name=task.name) if task.own is None else replace(data, protocol="hear")
     checked = check_parts(own)
-    tell(checked, (), progress)
+    tell_data(checked, (), progress)
     return Prepared(task=task, data=checked, leaks=())
 
 
-def tell(data: TaskData, leaks: Sequence[Leak], progress: Progress) -> None:
+def tell_data(data: TaskData, leaks: Sequence[Leak], progress: Progress) -> None:
     """A line for each thing to know of a task's data."""
     for note in data.notes:
         progress.message(f"{data.name}: {note}")
@@ -129,7 +129,7 @@ def with_validation(data: TaskData) -> TaskData:
     return replace(data, splits=tuple(splits)).with_notes(note)
 
 
-def fingerprint(data: TaskData) -> str:
+def data_fingerprint(data: TaskData) -> str:
     """A digest of the clips' names, labels and splits, wherever the folder lies."""
     digest = hashlib.sha256()
     for clip in data.clips:

@@ -77,7 +77,7 @@ def existing(path: Path, identity: Mapping[str, Any]) -> ProbeResult | None:
     return ProbeResult(path=path, content=content)
 
 
-def summary(problem: Problem, scores: ProbeScores) -> dict[str, Any]:
+def score_summary(problem: Problem, scores: ProbeScores) -> dict[str, Any]:
     """The scores part of a results file: mean and std (ddof 1, over the splits where it is defined) of every metric."""
     metrics = {}
     for name in problem.metrics:

@@ -24,19 +24,19 @@ from dubcli.probe.checks import check_modalities, check_parts, without_failed
 from dubcli.probe.config import MODALITIES, ProbeConfig
 from dubcli.probe.features import ClipFeatures
 from dubcli.probe.fewshot import few_shot
-from dubcli.probe.models import Model, Settings, open_model
 from dubcli.probe.prepare import (
     Prepared,
-    fingerprint,
+    data_fingerprint,
     label_array,
     leak_text,
     prepare_own,
     prepare_task,
     with_validation,
 )
+from dubcli.probe.probed import ProbedModel, Settings, open_model
 from dubcli.probe.problem import Problem, Split
 from dubcli.probe.protocols import find_protocol, run_protocol
-from dubcli.probe.results import ProbeResult, existing, prediction_arrays, save_result, summary
+from dubcli.probe.results import ProbeResult, existing, prediction_arrays, save_result, score_summary
 from dubcli.probe.tasks.data import Task, TaskData
 from dubcli.probe.tasks.find import left_aside, places_under
 from dubcli.probe.tasks.paper import PAPER
@@ -97,7 +97,7 @@ def probe_tasks(
 
 
 def _probe_all(
-    opened: Sequence[Model], config: ProbeConfig, progress: Progress
+    opened: Sequence[ProbedModel], config: ProbeConfig, progress: Progress
 ) -> tuple[list[ProbeResult], dict[str, str]]:
     """Every task that is there with every model; whatever goes wrong with one of them, the others are done."""
     results: list[ProbeResult] = []
@@ -140,7 +140,9 @@ def _settings(config: ProbeConfig, devices: tuple[str, ...]) -> Settings:
     )
 
 
-def _tasks_there(models: Sequence[Model], config: ProbeConfig, progress: Progress) -> list[tuple[Task, Path | None]]:
+def _tasks_there(
+    models: Sequence[ProbedModel], config: ProbeConfig, progress: Progress
+) -> list[tuple[Task, Path | None]]:
     """The tasks with the folder of each, which is told: one data set's own folder may hold what looks like others'."""
     found: list[tuple[Task, Path | None]] = []
     plugins = [task for _, task in plugin_tasks() if isinstance(task, Task)]
@@ -159,7 +161,7 @@ def _tasks_there(models: Sequence[Model], config: ProbeConfig, progress: Progres
 
 
 def _probe_task(
-    task: Task, place: Path | None, models: Sequence[Model], config: ProbeConfig, progress: Progress
+    task: Task, place: Path | None, models: Sequence[ProbedModel], config: ProbeConfig, progress: Progress
 ) -> list[ProbeResult]:
     shared: dict[bool, Prepared] = {}
     results = []
@@ -176,7 +178,7 @@ def _probe_task(
     return results
 
 
-def _probe_model(prepared: Prepared, model: Model, config: ProbeConfig, progress: Progress) -> list[ProbeResult]:
+def _probe_model(prepared: Prepared, model: ProbedModel, config: ProbeConfig, progress: Progress) -> list[ProbeResult]:
     """Results of one model on one task: one per modality and number of shots. Features are made at most once, and all
     results are of the same clips: those that have every modality asked for."""
     asked = _asked(prepared.task, model, config)
@@ -202,7 +204,7 @@ def _probe_model(prepared: Prepared, model: Model, config: ProbeConfig, progress
     return results
 
 
-def _asked(task: Task, model: Model, config: ProbeConfig) -> tuple[str, ...]:
+def _asked(task: Task, model: ProbedModel, config: ProbeConfig) -> tuple[str, ...]:
     """Keys of MODALITIES: those asked for, else what the task is about, of both all that the model has."""
     if config.modalities is not None:
         return config.modalities
@@ -237,7 +239,7 @@ class _Run:
 
 
 def _features(
-    prepared: Prepared, model: Model, modalities: Sequence[str], config: ProbeConfig, progress: Progress
+    prepared: Prepared, model: ProbedModel, modalities: Sequence[str], config: ProbeConfig, progress: Progress
 ) -> Loaded:
     """The task without clips that cannot be embedded, and its features."""
     found = model.features(prepared.data, modalities, progress)
@@ -249,12 +251,12 @@ def _features(
 
 
 def _measure(
-    prepared: Prepared, loaded: tuple[TaskData, np.ndarray], model: Model, run: _Run, path: Path
+    prepared: Prepared, loaded: tuple[TaskData, np.ndarray], model: ProbedModel, run: _Run, path: Path
 ) -> ProbeResult:
     begun = time.monotonic()
     data, array = loaded
     config, protocol = run.config, run.identity["protocol"]
-    clips = fingerprint(data)
+    clips = data_fingerprint(data)
     if run.shots is not None:
         data = few_shot(data, run.shots, config.draws, config.seed)
     if find_protocol(protocol).needs_validation:
@@ -272,10 +274,10 @@ def _measure(
         "task": data.name,
         "model": path.stem,
         "modality": letters(run.identity["modalities"]),
-        **summary(problem, scores),
+        **score_summary(problem, scores),
         "features": {"name": model.name, **model.identity()},
         "identity": run.identity,
-        "data": {"fingerprint": clips, **describe(prepared, data)},
+        "data": {"fingerprint": clips, **data_facts(prepared, data)},
         "config": asdict(config) | {"data": str(config.data), "out": str(config.out), "features": str(config.features)},
         "seconds": round(time.monotonic() - begun, 3),
         "versions": {
@@ -311,7 +313,7 @@ def to_problem(data: TaskData, array: np.ndarray) -> Problem:
     )
 
 
-def describe(prepared: Prepared, data: TaskData) -> dict[str, Any]:
+def data_facts(prepared: Prepared, data: TaskData) -> dict[str, Any]:
     """What a results file says of the data: layout, sizes, whose splits, notes, leakage."""
     leaks = prepared.leaks
     return {
@@ -327,7 +329,7 @@ def describe(prepared: Prepared, data: TaskData) -> dict[str, Any]:
 
 
 def _identity(
-    prepared: Prepared, model: Model, modality: str, needed: Sequence[str], shots: int | None, config: ProbeConfig
+    prepared: Prepared, model: ProbedModel, modality: str, needed: Sequence[str], shots: int | None, config: ProbeConfig
 ) -> dict[str, Any]:
     """What a result depends on; another value under the same name is not the same result."""
     return {
@@ -335,7 +337,7 @@ def _identity(
         "data_variant": config.data_kind,
         "splits": config.splits if prepared.task.alternative_splits else "all",
         "chunks": config.chunks,
-        "data": fingerprint(prepared.data),
+        "data": data_fingerprint(prepared.data),
         "protocol": config.protocol or prepared.data.protocol or prepared.task.protocol,
         "modalities": list(MODALITIES[modality]),
         "clips_with": list(needed),

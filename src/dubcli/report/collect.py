@@ -15,7 +15,7 @@ from typing import Any
 from dubcli.cache.layout import is_cache
 from dubcli.cache.reader import Cache
 from dubcli.core.atomic import read_json
-from dubcli.core.results import lacking, modality_of, number
+from dubcli.core.results import format_notice, modality_of, number
 from dubcli.errors import UserError
 
 _EPOCH = re.compile(r"(.+)-epoch-(\d+)$")
@@ -161,12 +161,12 @@ def collect(paths: Sequence[str | Path]) -> Collected:
 
 def _said_of_old(results: Sequence[Result]) -> list[str]:
     """A line for results of an earlier format."""
-    old = [result for result in results if lacking(result.content) is not None]
+    old = [result for result in results if format_notice(result.content) is not None]
     if not old:
         return []
     first = old[0]
     many = f"{len(old)} results are of an earlier version, such as " if len(old) > 1 else ""
-    return [f"{many}{first.path}{', which' if many else ''} {lacking(first.content)}; probe again with --again"]
+    return [f"{many}{first.path}{', which' if many else ''} {format_notice(first.content)}; probe again with --again"]
 
 
 def _search(path: Path, found: Collected) -> None:

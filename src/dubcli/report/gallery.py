@@ -29,7 +29,7 @@ FRAMES_SHOWN = 4
 
 
 @dataclass
-class Shown:
+class GalleryItem:
     """An item as the page shows it: images and a sound as data URIs."""
 
     caption: str
@@ -40,15 +40,15 @@ class Shown:
 
 
 @dataclass
-class Query:
+class GalleryQuery:
     """A query and what is nearest to it."""
 
     direction: str
-    query: Shown
-    nearest: list[Shown]
+    query: GalleryItem
+    nearest: list[GalleryItem]
 
 
-def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) -> list[Query]:
+def gallery(run: Run, cache: Cache, config: ReportConfig, progress: Progress) -> list[GalleryQuery]:
     """Queries in both directions with a run's last checkpoint. Empty for models without video or without speech.
 
     Raises UserError where the device cannot be used or has too little memory.
@@ -99,12 +99,14 @@ class _Found:
     query: TrackClip
     nearest: list[tuple[TrackClip, float]]
 
-    def shown(self, players: Mapping[TrackClip, str]) -> Query:
+    def shown(self, players: Mapping[TrackClip, str]) -> GalleryQuery:
         """With pictures and sounds."""
         nearest = [_show(item, value, item.same_instant(self.query), players) for item, value in self.nearest]
-        return Query(self.direction, _show(self.query, None, False, players), nearest)
+        return GalleryQuery(self.direction, _show(self.query, None, False, players), nearest)
 
 
-def _show(item: TrackClip, similarity: float | None, same: bool, players: Mapping[TrackClip, str]) -> Shown:
+def _show(item: TrackClip, similarity: float | None, same: bool, players: Mapping[TrackClip, str]) -> GalleryItem:
     frames = item.movie.frame_bytes(item.clip)[:: 16 // FRAMES_SHOWN] if item.language is None else []
-    return Shown(item.caption, similarity, same, [data_uri("image/jpeg", frame) for frame in frames], players.get(item))
+    return GalleryItem(
+        item.caption, similarity, same, [data_uri("image/jpeg", frame) for frame in frames], players.get(item)
+    )

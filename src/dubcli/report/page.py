@@ -12,7 +12,7 @@ from dubcli.report.plots import Plot
 from dubcli.report.tables import Table
 
 if TYPE_CHECKING:
-    from dubcli.report.gallery import Query
+    from dubcli.report.gallery import GalleryQuery
 
 
 def page(
@@ -21,7 +21,7 @@ def page(
     notes: Sequence[str],
     tables: Sequence[Table],
     plots: Sequence[Plot],
-    galleries: Sequence[tuple[str, Sequence[Query]]],
+    galleries: Sequence[tuple[str, Sequence[GalleryQuery]]],
 ) -> str:
     """Names and labels come from folders and files of anybody: all text is escaped; only our own SVG is not."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)

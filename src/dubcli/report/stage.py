@@ -26,9 +26,9 @@ from dubcli.report.tables import Table
 from dubcli.report.text import comma_separated, markdown
 
 if TYPE_CHECKING:
-    from dubcli.report.gallery import Query
+    from dubcli.report.gallery import GalleryQuery
 
-Galleries = list[tuple[str, "list[Query]"]]
+Galleries = list[tuple[str, "list[GalleryQuery]"]]
 _Keyed = TypeVar("_Keyed", Table, Plot)
 
 

@@ -15,7 +15,7 @@ from dubcli.core.variants import parse_variant
 from dubcli.errors import UserError
 from dubcli.pretrain.config import LaunchConfig
 from dubcli.reproduce.plan import Plan
-from dubcli.reproduce.steps import CHANGED, DONE, MISSING, Model, State, run_folder, training_config
+from dubcli.reproduce.steps import CHANGED, DONE, MISSING, PlannedModel, State, run_folder, training_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Estimate:
         return "; ".join(filter(None, (text, f"not measured yet: {rest}" if rest else "")))
 
 
-def estimate(plan: Plan, states: Sequence[State], measure: Callable[[Model], float | None]) -> Estimate:
+def estimate(plan: Plan, states: Sequence[State], measure: Callable[[PlannedModel], float | None]) -> Estimate:
     """What is left, one step after another on this machine; of what is missing nothing can be said.
 
     ``measure``: seconds that a model's training takes from its start, of a model like it; ``measured_training``.
@@ -54,7 +54,7 @@ def _left(
     plan: Plan,
     state: State,
     states: Sequence[State],
-    measure: Callable[[Model], float | None],
+    measure: Callable[[PlannedModel], float | None],
     likes: dict[tuple[Any, ...], float | None],
 ) -> float | None:
     step = state.step
@@ -75,7 +75,7 @@ def _left(
     return statistics.median(done) if done else None
 
 
-def _alike(plan: Plan, model: Model) -> tuple[Any, ...]:
+def _alike(plan: Plan, model: PlannedModel) -> tuple[Any, ...]:
     """What decides how long a training step takes: which backbones run how often."""
     languages = list(plan.films.languages)
     found = parse_variant(model.variant, languages[0], languages)
@@ -102,10 +102,10 @@ def left_of_run(folder: Path) -> float | None:
     return None
 
 
-def measured_training(plan: Plan, gpus: int) -> Callable[[Model], float | None]:
+def measured_training(plan: Plan, gpus: int) -> Callable[[PlannedModel], float | None]:
     """Measures a few steps of a model's training, in this process, where its films are there."""
 
-    def measure(model: Model) -> float | None:
+    def measure(model: PlannedModel) -> float | None:
         from dubcli.pretrain.dry_run import dry_run
 
         where = LaunchConfig(gpus=None if gpus < 0 else gpus, procs=plan.pretrain.procs)

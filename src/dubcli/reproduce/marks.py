@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.core.atomic import read_json, strict, write_json
-from dubcli.core.same import difference
+from dubcli.core.same import first_difference
 from dubcli.errors import UserError
 
 
@@ -54,7 +54,7 @@ class Marks:
     def begin(self, name: str, recipe: Mapping[str, Any]) -> float:
         """Note that the step is under way. Returns the seconds that its former starts with this recipe took."""
         before = self.read(name)
-        same = before is not None and before.seconds is None and before.recipe == plain(recipe)
+        same = before is not None and before.seconds is None and before.recipe == as_json(recipe)
         spent = before.spent_seconds if before is not None and same else 0.0
         self._write(name, recipe, (), None, spent)
         return spent
@@ -74,7 +74,7 @@ class Marks:
             return
         content = {
             "step": name,
-            "recipe": plain(recipe),
+            "recipe": as_json(recipe),
             "outputs": [_relative(path, self.folder.parent) for path in outputs],
             "seconds": None if seconds is None else round(seconds, 3),
             "spent_seconds": round(spent, 3),
@@ -86,7 +86,7 @@ class Marks:
         return self.folder / f"{name.replace('/', '--')}.json"
 
 
-def plain(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe as it comes back from JSON."""
     found: dict[str, Any] = json.loads(json.dumps(strict(recipe)))
     return found
@@ -94,16 +94,16 @@ def plain(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def digest(recipe: Mapping[str, Any]) -> str:
     """12 hex digits of a recipe."""
-    return hashlib.sha256(json.dumps(plain(recipe), sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(as_json(recipe), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def what_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The first word of two recipes that differs, with both values: ``epochs was 10, now 20``. Empty: none does."""
-    found = difference(before, plain(now)) or difference(plain(now), before)
+    found = first_difference(before, as_json(now)) or first_difference(as_json(now), before)
     if found is None:
         return ""
     name = found[0]
-    return f"{name} was {before.get(name, 'not said')}, now {plain(now).get(name, 'not said')}"
+    return f"{name} was {before.get(name, 'not said')}, now {as_json(now).get(name, 'not said')}"
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -14,7 +14,7 @@ from dubcli.errors import UserError
 from dubcli.jobs.progress import Progress
 from dubcli.report import ReportConfig, report
 from dubcli.report.tables import Cell, Table
-from dubcli.reproduce.marks import Marks, digest, plain
+from dubcli.reproduce.marks import Marks, as_json, digest
 from dubcli.reproduce.plan import RANDOM, Plan
 from dubcli.reproduce.steps import State, run_folder
 
@@ -34,7 +34,7 @@ def draw_report(plan: Plan, done: Sequence[State], marks: Marks, progress: Progr
     }
     mark = marks.read(NAME)
     page = plan.out / "report" / "index.html"
-    if mark is not None and mark.recipe == plain(recipe) and mark.seconds is not None and page.is_file():
+    if mark is not None and mark.recipe == as_json(recipe) and mark.seconds is not None and page.is_file():
         return page
     began = time.monotonic()
     results = [path for state in done if state.step.kind == "probe" and state.mark for path in state.mark.outputs]

@@ -15,7 +15,7 @@ from dubcli.jobs.progress import SILENT, Progress
 from dubcli.reproduce.marks import Marks
 from dubcli.reproduce.plan import Plan
 from dubcli.reproduce.report import draw_report
-from dubcli.reproduce.steps import CHANGED, DONE, MISSING, TO_DO, State, Step, StepList, state_of
+from dubcli.reproduce.steps import CHANGED, DONE, MISSING, TO_DO, State, Step, StepList, step_state
 from dubcli.reproduce.work import Doing, Nodes, Stopped, do
 
 REPORT = "report"
@@ -108,7 +108,7 @@ class _Study:
         found: dict[str, State] = {}
         for number in range(len(steps)):
             step = steps[number]
-            state = state_of(step, self.marks.read(step.name), found)
+            state = step_state(step, self.marks.read(step.name), found)
             found[step.name] = state
             if state.state in (TO_DO, CHANGED) and (not only or step.name in only) and self._done(state):
                 found[step.name] = State(step, DONE, mark=self.marks.read(step.name))
@@ -124,7 +124,7 @@ class _Study:
     def _standing(self, steps: Sequence[Step]) -> list[State]:
         found: dict[str, State] = {}
         for step in steps:
-            found[step.name] = state_of(step, self.marks.read(step.name), found)
+            found[step.name] = step_state(step, self.marks.read(step.name), found)
         return list(found.values())
 
     def _done(self, state: State) -> bool:

@@ -23,7 +23,7 @@ _SPEED_ONLY = ("device", "gpus", "batch_size", "check_leakage")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class PlannedModel:
     """What is probed. ``name``: of the run's folder, or random; ``epoch``: None is the last."""
 
     variant: str
@@ -53,7 +53,7 @@ class Step:
     recipe: Mapping[str, Any] | None
     needs: tuple[str, ...] = ()
     missing: str = ""
-    model: Model | None = None
+    model: PlannedModel | None = None
     task: str = ""
     data_kind: str = "speech"
 
@@ -73,20 +73,22 @@ class State:
     mark: Mark | None = field(default=None, repr=False)
 
 
-def training_config(plan: Plan, model: Model) -> PretrainConfig:
+def training_config(plan: Plan, model: PlannedModel) -> PretrainConfig:
     """The options of a model's run. Raises UserError where they make no sense."""
     own = {"variant": model.variant, "seed": model.seed, "cache": str(plan.cache), "out": str(run_folder(plan, model))}
     return resolve(None, {**plan.training, **own})
 
 
-def run_folder(plan: Plan, model: Model) -> Path:
+def run_folder(plan: Plan, model: PlannedModel) -> Path:
     """Where a model is trained."""
     return plan.out / "runs" / model.run
 
 
-def models_of(plan: Plan) -> list[Model]:
+def models_of(plan: Plan) -> list[PlannedModel]:
     """Every variant with every seed."""
-    return [Model(variant=variant, seed=seed) for seed in plan.pretrain.seeds for variant in plan.pretrain.variants]
+    return [
+        PlannedModel(variant=variant, seed=seed) for seed in plan.pretrain.seeds for variant in plan.pretrain.variants
+    ]
 
 
 def data_place(plan: Plan, task: str) -> Path | None:
@@ -152,7 +154,7 @@ class StepList:
         tracks = parse_variant(variant, languages[0], languages).tracks
         return any(track.kind != FULL for track in tracks)
 
-    def _pretrain(self, model: Model) -> Step:
+    def _pretrain(self, model: PlannedModel) -> Step:
         plan = self.plan
         needs = ["prep"] if plan.films.sources else []
         if self._needs_separation(model.variant):
@@ -186,10 +188,10 @@ class StepList:
         plan = self.plan
         last = models_of(plan)
         if plan.probe.random:
-            last = [Model(variant=RANDOM, seed=0), *last]
+            last = [PlannedModel(variant=RANDOM, seed=0), *last]
         final = self._option("epochs")
         early = [
-            Model(variant=model.variant, seed=model.seed, epoch=epoch)
+            PlannedModel(variant=model.variant, seed=model.seed, epoch=epoch)
             for model in models_of(plan)
             for epoch in plan.probe.epochs
             if epoch < final
@@ -203,7 +205,7 @@ class StepList:
                 found += [self._probe(task, model, nospeech=True) for model in chosen]
         return found
 
-    def _can(self, model: Model, task: str) -> bool:
+    def _can(self, model: PlannedModel, task: str) -> bool:
         """Whether a model has what a task looks at: an audio-only one sees nothing (the dashes of tables 1 and 2)."""
         if model.variant == RANDOM or "video" not in find_task(task).modalities:
             return True
@@ -214,7 +216,7 @@ class StepList:
         recipe = {"data": self._named(task), **_lasting(self.plan.separate)}
         return Step(name=f"nospeech/{task}", recipe=recipe, missing=self._lacking(task), task=task)
 
-    def _probe(self, task: str, model: Model, *, nospeech: bool = False) -> Step:
+    def _probe(self, task: str, model: PlannedModel, *, nospeech: bool = False) -> Step:
         task = find_task(task).name
         plan = self.plan
         kind = "speech"
@@ -224,7 +226,7 @@ class StepList:
         trained: Any = {"seed": model.seed, "preset": plan.probing.get("preset") or self._option("preset")}
         known = True
         if model.variant != RANDOM:
-            run = self.training[Model(variant=model.variant, seed=model.seed)]
+            run = self.training[PlannedModel(variant=model.variant, seed=model.seed)]
             needs.append(run.name)
             known = run.recipe is not None
             trained = digest(run.recipe or {})
@@ -266,7 +268,7 @@ def _lasting(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in _SPEED_ONLY}
 
 
-def state_of(step: Step, mark: Mark | None, before: Mapping[str, State]) -> State:
+def step_state(step: Step, mark: Mark | None, before: Mapping[str, State]) -> State:
     """Where a step stands by its mark, its outputs and the steps before it."""
     changed = what_changed(mark.recipe, step.recipe) if mark is not None and step.recipe is not None else ""
     whole = mark is not None and mark.seconds is not None and all(path.exists() for path in mark.outputs)

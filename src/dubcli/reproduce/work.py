@@ -13,7 +13,7 @@ from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary
 from dubcli.jobs.progress import Progress
 from dubcli.reproduce.plan import RANDOM, Plan
-from dubcli.reproduce.steps import Model, Step, data_place, run_folder, training_config
+from dubcli.reproduce.steps import PlannedModel, Step, data_place, run_folder, training_config
 
 
 class Stopped(Exception):
@@ -144,7 +144,7 @@ def _probe(doing: Doing) -> list[Path]:
     return [result.path for result in results]
 
 
-def argument(plan: Plan, model: Model) -> str:
+def argument(plan: Plan, model: PlannedModel) -> str:
     """The model as ``dubav probe`` takes it."""
     if model.variant == RANDOM:
         return f"{RANDOM}:{model.seed}"

@@ -15,7 +15,7 @@ from dubcli.core.tracks import FULL, Track
 from dubcli.errors import InputError
 from dubcli.media.sound import track_excerpt
 from dubcli.media.sources import choose_track
-from dubcli.media.streams import probe
+from dubcli.media.streams import read_info
 from dubcli.pages.pictures import frame_strip, mel_picture
 from dubcli.pages.players import SOUND_KIND, cut_sound, data_uri, encode_sound
 from dubcli.pages.shell import render
@@ -25,7 +25,7 @@ from dubcli.search.stage import Hit
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownClip:
     """A clip's picture, mel and sound as data URIs, as far as they are at hand."""
 
     frames: str | None
@@ -42,14 +42,14 @@ def write_page(path: Path, index: Index, asked: Query, hits: Sequence[Hit], sour
     cache = Path(index.info["source"])
     movies = {movie.id: movie for movie in Cache(cache).movies} if (cache / CACHE_FILE).is_file() else {}
 
-    def shown(row: IndexRow) -> Shown:
+    def shown(row: IndexRow) -> ShownClip:
         if row.film not in movies:
-            return Shown(None, None, _of_file(row))
+            return ShownClip(None, None, _of_file(row))
         movie, clip = movies[row.film], int(row.start_seconds) // CLIP_SECONDS
         track = Track.of(row.track) if row.track else Track(movie.primary)
         sound = cut_sound(TrackClip(movie, clip, track.language), sources) if track.kind == FULL else None
         strip = frame_strip(movie.frame_bytes(clip)[::4], columns=4, width=120)
-        return Shown(data_uri("image/jpeg", strip), data_uri("image/png", mel_picture(movie.mel(track)[clip])),
+        return ShownClip(data_uri("image/jpeg", strip), data_uri("image/png", mel_picture(movie.mel(track)[clip])),
                      None if sound is None else data_uri(SOUND_KIND, sound))  # fmt: skip
 
     content = render("dubcli.search", "page.html", title=f"Like {asked.text}", asked=asked, hits=hits, index=index,
@@ -63,7 +63,7 @@ def _of_file(row: IndexRow) -> str | None:
     """The sound of a chunk of a file; None where it is not there, or has none."""
     path = Path(row.path)
     try:
-        info = probe(path)
+        info = read_info(path)
         track = choose_track(info.audio)
         sound = track_excerpt(path, track.index, info.start_seconds, row.start_seconds, row.seconds, SAMPLE_RATE)
     except InputError:

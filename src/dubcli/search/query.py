@@ -88,7 +88,7 @@ def _track(index: Index, config: SearchConfig) -> str:
 
 
 def _of_file(path: Path, index: Index, config: SearchConfig) -> Query:
-    trained = load_model(index, config)
+    trained = index_model(index, config)
     if path.suffix.lower() in PICTURE_SUFFIXES:
         if config.by == SOUND:
             raise UserError(f"{path} is a picture and has no sound; leave --by out")
@@ -130,7 +130,7 @@ def _still(path: Path) -> np.ndarray:
     return np.repeat(picture[None], 16, axis=0)
 
 
-def load_model(index: Index, config: SearchConfig) -> TrainedModel:
+def index_model(index: Index, config: SearchConfig) -> TrainedModel:
     """The model that the index was built with. Raises UserError where it is not there, or another."""
     about = index.info["model"]
     path = config.model or about["path"]

@@ -24,11 +24,11 @@ from dubcli.media.identity import content_of
 from dubcli.media.kinds import is_marked_as_media, require_file, walk
 from dubcli.media.sound import Extent, track_blocks
 from dubcli.media.sources import choose_track
-from dubcli.media.streams import AudioTrack, MediaInfo, probe
+from dubcli.media.streams import AudioTrack, MediaInfo, read_info
 from dubcli.separate.config import STEMS, SeparateConfig
 from dubcli.separate.recipe import forget, owner, record, what_differs
 from dubcli.separate.run import Separator, separator_for
-from dubcli.separate.sound import Shape, sound_file, stem_of
+from dubcli.separate.stem_files import SoundFormat, sound_file, stem_of
 
 SETTINGS_FILE = "separate.json"
 LOG_FILE = "separate.jsonl"
@@ -126,7 +126,7 @@ def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, dev
             raise InputError(f"holds sound, though its name does not say so; name it as what it is{_stale(task)}")
         return _copied(task, config.out)
     try:
-        info = probe(task.source)
+        info = read_info(task.source)
         if task.keep and not info.audio:
             return _copied(task, config.out)  # a picture without sound has no speech
         track = choose_track(info.audio, config.lang)
@@ -147,7 +147,7 @@ def separate_file(task: FileTask, report: Report, *, config: SeparateConfig, dev
     return details | ({"note": f"{reason}; done again"} if existed else {})
 
 
-def _recipes(task: FileTask, shape: Shape, track: AudioTrack, separator: Separator) -> dict[Path, dict[str, Any]]:
+def _recipes(task: FileTask, shape: SoundFormat, track: AudioTrack, separator: Separator) -> dict[Path, dict[str, Any]]:
     kind = {"format": shape.format, "subtype": shape.subtype, "rate": shape.sample_rate, "channels": shape.channels}
     made = {"file": task.source.name, "source": content_of(task.source), "track": track.index, "shape": kind}
     whole = separator.recipe() | made | {"dubcli": dubcli.__version__}
@@ -161,7 +161,9 @@ def _require_own(task: FileTask, out: Path) -> None:
             raise InputError(f"{path.name} is there and is of {of}; give another --out")
 
 
-def _write(task: FileTask, track: AudioTrack, shape: Shape, separator: Separator, report: Report) -> dict[str, Any]:
+def _write(
+    task: FileTask, track: AudioTrack, shape: SoundFormat, separator: Separator, report: Report
+) -> dict[str, Any]:
     rate = separator.bag.sample_rate
     problems: list[str] = []
     extent = Extent()
@@ -221,14 +223,14 @@ def _settle(out: Path, recipe: dict[str, Any]) -> None:
     require_same(read_json(path), recipe, made_with, "give another --out", new_names_differ=False)
 
 
-def _shape(task: FileTask, info: MediaInfo, track: AudioTrack, config: SeparateConfig) -> Shape:
+def _shape(task: FileTask, info: MediaInfo, track: AudioTrack, config: SeparateConfig) -> SoundFormat:
     """The source's rate, its channels (more than two become two) and, in a data set, its format."""
     rate, channels = track.sample_rate, min(track.channels, 2)
     if not task.keep:
         kind = config.file_format or "flac"
-        return Shape(sample_rate=rate, channels=channels, format=kind.upper(), subtype=_SUBTYPES[kind])
+        return SoundFormat(sample_rate=rate, channels=channels, format=kind.upper(), subtype=_SUBTYPES[kind])
     file_format, subtype = _written_again(task.source, info, track)
-    return Shape(sample_rate=rate, channels=channels, format=file_format, subtype=subtype)
+    return SoundFormat(sample_rate=rate, channels=channels, format=file_format, subtype=subtype)
 
 
 def _written_again(path: Path, info: MediaInfo, track: AudioTrack) -> tuple[str, str]:

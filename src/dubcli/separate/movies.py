@@ -16,7 +16,7 @@ import dubcli
 from dubcli.cache import layout
 from dubcli.cache.reader import Movie
 from dubcli.cache.writer import added_mel, update_movie
-from dubcli.core.same import difference
+from dubcli.core.same import first_difference
 from dubcli.core.tracks import NOSPEECH, Track
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.devices import Devices
@@ -28,7 +28,7 @@ from dubcli.media.resample import resample_blocks
 from dubcli.media.sound import track_blocks
 from dubcli.separate.config import SeparateConfig
 from dubcli.separate.run import separator_for
-from dubcli.separate.sound import stem_of
+from dubcli.separate.stem_files import stem_of
 
 SAMPLE_RATE = 44100
 CLIP_SAMPLES = layout.CLIP_SECONDS * SAMPLE_RATE
@@ -82,7 +82,7 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, devic
 def _is_done(movie: Movie, language: str, recipe: dict[str, Any]) -> bool:
     entry = movie.entries(NOSPEECH).get(language)
     # entries of earlier versions do not say of which file they are
-    if entry is None or difference(entry, recipe, new_names_differ=False) is not None:
+    if entry is None or first_difference(entry, recipe, new_names_differ=False) is not None:
         return False
     try:
         movie.mel(Track(language, NOSPEECH))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.core.atomic import read_json, write_json
-from dubcli.core.same import difference
+from dubcli.core.same import first_difference
 from dubcli.errors import UserError
 
 RECIPES_FOLDER = ".separate"
@@ -33,7 +33,7 @@ def what_differs(out: Path, recipes: Recipes) -> str | None:
         if not file.exists():
             return f"{target.name} was there without a recipe"
         try:
-            found = difference(read_json(file), recipe)
+            found = first_difference(read_json(file), recipe)
         except UserError:
             return f"{target.name} was there with a recipe that cannot be read"
         if found is not None:

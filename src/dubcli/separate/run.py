@@ -14,8 +14,8 @@ from torch import Tensor
 from dubcli.core.machine import choose_precision, recorded_precision
 from dubcli.errors import InputError
 from dubcli.jobs.devices import Devices, claim
+from dubcli.separate.bags import Bag, load_bag
 from dubcli.separate.config import SeparateConfig
-from dubcli.separate.models import Bag, load_bag
 from dubcli.separate.segments import OVERLAP
 from dubcli.separate.stream import Execution, PrecisionCheck, measure, separate_blocks
 

@@ -17,10 +17,10 @@ from dubcli.jobs.devices import Devices, devices_for_workers
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.jobs.runner import Named, run_jobs
+from dubcli.jobs.runner import JobNames, run_jobs
+from dubcli.separate.bags import check_model
 from dubcli.separate.config import SeparateConfig
 from dubcli.separate.files import LOG_FILE, plan_files, separate_file
-from dubcli.separate.models import check_model
 from dubcli.separate.movies import separate_movie
 from dubcli.separate.recipe import recipe_file
 
@@ -78,7 +78,7 @@ def _movies(config: SeparateConfig, devices: Devices, options: JobOptions, progr
     return run_jobs(
         function,
         [str(movie.folder) for movie in movies],
-        Named(key=lambda folder: Path(folder).name),
+        JobNames(key=lambda folder: Path(folder).name),
         options=options,
         log=config.cache / layout.SEPARATE_LOG,
         progress=progress,
@@ -100,7 +100,7 @@ def _files(config: SeparateConfig, devices: Devices, options: JobOptions, progre
     return run_jobs(
         partial(separate_file, config=config, devices=devices),
         tasks,
-        Named(task="files", unit="files", key=lambda task: task.name),
+        JobNames(task="files", unit="files", key=lambda task: task.name),
         options=options,
         log=config.out / LOG_FILE,
         progress=progress,

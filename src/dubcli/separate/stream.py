@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 
 from dubcli.core.machine import autocast
 from dubcli.errors import UserError
-from dubcli.separate.models import Bag
+from dubcli.separate.bags import Bag
 from dubcli.separate.segments import Segment, SegmentPlan, plan_segments, triangle
 
 _LOUD = 0.1  # standard deviation, of 1 over the whole track, from which on a segment tells something of precision

@@ -51,7 +51,7 @@ class Clip:
         return self.seconds is None and self.start_seconds == 0
 
 
-def name_of(clip: Clip) -> str:
+def drawing_name(clip: Clip) -> str:
     """A clip's file name, to draw by: of a sound as a WAV file, so that copies in other formats are drawn alike."""
     return f"{clip.path.stem}.wav" if kind_of(clip.path) == SOUND else clip.path.name
 
@@ -100,7 +100,7 @@ class TaskData:
 
     def key(self, clip: Clip) -> str:
         """What tells the clip from all others, to draw and to pair by: its place, and which part of the file it is."""
-        place = self.place(clip.path.with_name(name_of(clip)))
+        place = self.place(clip.path.with_name(drawing_name(clip)))
         return place if clip.whole else f"{place} {clip.start_seconds:g}+{clip.seconds or 0:g}"
 
 

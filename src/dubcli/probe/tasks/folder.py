@@ -50,14 +50,14 @@ def read(folder: Path) -> TaskData:
         folder,
         clips,
         split,
-        name=f"folder-{slug(folder.resolve().name)}",
+        name=f"folder-{file_name_part(folder.resolve().name)}",
         layout=LAYOUT,
         official=not seeded,
         notes=(f"{SEEDED_FOLDS} seeded folds, since there are no train/ and test/",) if seeded else (),
     )
 
 
-def slug(text: str) -> str:
+def file_name_part(text: str) -> str:
     """``text`` as part of a file name."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "task"
 

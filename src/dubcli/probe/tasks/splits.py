@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from dubcli.errors import UserError
-from dubcli.probe.tasks.data import Clip, ClipSplit, name_of, sorted_classes
+from dubcli.probe.tasks.data import Clip, ClipSplit, drawing_name, sorted_classes
 
 SPLIT_SEED = 0
 PARTS = ("train", "valid", "test")
@@ -33,7 +33,7 @@ def by_fold(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
     return kfold([[i for i, clip in enumerate(clips) if clip.part == name] for name in names], names)
 
 
-def by_seed(count: int, key: Callable[[Clip], str] = name_of) -> Callable[..., tuple[ClipSplit, ...]]:
+def by_seed(count: int, key: Callable[[Clip], str] = drawing_name) -> Callable[..., tuple[ClipSplit, ...]]:
     """For clips without published parts: ``seeded_kfold`` of ``count`` folds by the clips' keys and labels."""
 
     def split(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:

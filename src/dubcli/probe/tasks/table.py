@@ -17,7 +17,7 @@ from typing import Any
 
 from dubcli.errors import UserError, did_you_mean
 from dubcli.probe.tasks.data import MAP_FIRST, TOP1_FIRST, Clip, ClipSplit, TaskData, labelled_task
-from dubcli.probe.tasks.folder import PART_NAMES, SEEDED_FOLDS, slug
+from dubcli.probe.tasks.folder import PART_NAMES, SEEDED_FOLDS, file_name_part
 from dubcli.probe.tasks.splits import by_fold, by_part, by_seed
 from dubcli.probe.tasks.tables import read_lines, read_rows
 
@@ -114,7 +114,7 @@ def read(path: Path) -> TaskData:
         path.parent,
         clips,
         split,
-        name=f"table-{slug(path.resolve().parent.name)}-{slug(path.stem)}",
+        name=f"table-{file_name_part(path.resolve().parent.name)}-{file_name_part(path.stem)}",
         kind="multilabel" if multilabel else "multiclass",
         layout=LAYOUT,
         metrics=MAP_FIRST if multilabel else TOP1_FIRST,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dubcli.core.features import downmix
-from dubcli.embed.sounds import Heard, stereo_blocks
+from dubcli.embed.stereo import Heard, stereo_blocks
 from dubcli.errors import InputError
 from helpers.sounds import noise
 

@@ -10,7 +10,7 @@ from dubcli.core.checkpoint import model_entries, save_checkpoint
 from dubcli.core.trained import random_trained
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
-from dubcli.probe.models import CheckpointModel, OutsideModel, Settings, StoredModel, open_model
+from dubcli.probe.probed import CheckpointModel, OutsideModel, Settings, StoredModel, open_model
 from dubcli.probe.tasks.find import load_task
 from dubcli.probe.tasks.registry import FOLDER, find_task
 from probe.layouts import folder_task, hear_task, sound

@@ -11,7 +11,7 @@ from demucs.pretrained import get_model
 from safetensors.torch import save_file
 
 from dubcli.errors import UserError
-from dubcli.separate.models import check_folder, check_name, load_bag
+from dubcli.separate.bags import check_folder, check_name, load_bag
 from helpers.separation import save_model, small_hdemucs
 
 

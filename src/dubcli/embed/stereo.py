@@ -24,7 +24,7 @@ from dubcli.errors import InputError
 from dubcli.media.length import what_is_cut
 from dubcli.media.resample import resample_blocks
 from dubcli.media.sound import track_blocks
-from dubcli.media.streams import probe
+from dubcli.media.streams import read_info
 
 if TYPE_CHECKING:
     import soundfile
@@ -102,7 +102,7 @@ def film_blocks(
     """The same of a track of a container, on the film's clock (``dubcli.media.sound``); None is the main track."""
     heard.sample_rate = sample_rate
     if heard.expect is not None:
-        heard.expect(probe(path).duration_seconds or 0.0)
+        heard.expect(read_info(path).duration_seconds or 0.0)
     problems: list[str] = []
     for block in track_blocks(path, stream, start_seconds, sample_rate, problems):
         heard.count(block)

@@ -26,7 +26,7 @@ _PEAK_REACH = 4096  # bytes of a WAV file among which its PEAK chunk begins, if 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class SoundFormat:
     """How a sound is stored: Hz, 1 or 2 channels, libsndfile's format and subtype, samples of each channel."""
 
     sample_rate: int
@@ -39,7 +39,7 @@ class Shape:
 class SoundWriter:
     """Takes (2, samples) float32 blocks at ``source_rate`` and writes them in ``shape``."""
 
-    def __init__(self, file: soundfile.SoundFile, source_rate: int, shape: Shape) -> None:
+    def __init__(self, file: soundfile.SoundFile, source_rate: int, shape: SoundFormat) -> None:
         self._file, self._shape, self._source_rate = file, shape, source_rate
         same = source_rate == shape.sample_rate
         self._resampler = None if same else Resampler(source_rate, shape.sample_rate, 2)
@@ -70,7 +70,7 @@ class SoundWriter:
 
 
 @contextmanager
-def sound_file(path: Path, source_rate: int, shape: Shape) -> Iterator[SoundWriter]:
+def sound_file(path: Path, source_rate: int, shape: SoundFormat) -> Iterator[SoundWriter]:
     """A SoundWriter whose file takes ``path``'s place when the block ends without an exception."""
     shape = replace(shape, format=_format_that_holds(shape))
     with atomic_write(path) as file:
@@ -84,7 +84,7 @@ def sound_file(path: Path, source_rate: int, shape: Shape) -> Iterator[SoundWrit
             _forget_time(file)
 
 
-def _format_that_holds(shape: Shape) -> str:
+def _format_that_holds(shape: SoundFormat) -> str:
     """RF64 (EBU 3306), which readers of WAV know, instead of a WAV file that is too large. Raises InputError."""
     size = shape.samples * shape.channels * _SAMPLE_BYTES.get(shape.subtype, 4)
     if size < _WAV_BYTES or shape.format not in _COUNTED_IN_32_BITS:

@@ -32,7 +32,7 @@ from dubcli.probe.foreign import ForeignModel, load_foreign, wrap_foreign
 from dubcli.probe.foreign_features import foreign_features
 from dubcli.probe.kit import find_kit_folder, read_kit
 from dubcli.probe.tasks.data import Task, TaskData
-from dubcli.probe.tasks.folder import slug
+from dubcli.probe.tasks.folder import file_name_part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Settings:
         return len(self.devices) if self.devices is not None and len(self.devices) > 1 else None
 
 
-class Model:
+class ProbedModel:
     """A source of features. ``name`` is the results file's; ``needs_sounds`` False where features are there already."""
 
     name: str
@@ -90,7 +90,7 @@ class Model:
         raise NotImplementedError
 
 
-class CheckpointModel(Model):
+class CheckpointModel(ProbedModel):
     """A checkpoint, a run folder, or the random model of appendix D."""
 
     def __init__(self, trained: TrainedModel, argument: str, settings: Settings, *, kind: str = "checkpoint") -> None:
@@ -151,7 +151,7 @@ class CheckpointModel(Model):
         return checkpoint_features(self.embedder, data.clips, folder, config, self.settings.options, progress)
 
 
-class OutsideModel(Model):
+class OutsideModel(ProbedModel):
     """``hear:MODULE[:WEIGHTS]``, ``video:MODULE[:WEIGHTS]``, or an object with the same functions."""
 
     def __init__(self, model: ForeignModel, argument: str, settings: Settings, *, kind: str, name: str) -> None:
@@ -188,7 +188,7 @@ class OutsideModel(Model):
         return replace(found, widths=tuple(self.model.widths[name] for name in modalities))
 
 
-class StoredModel(Model):
+class StoredModel(ProbedModel):
     """``features:FOLDER``: embeddings of hear-eval-kit (with their labels), or an output folder of ``dubav embed``."""
 
     kind = "features"
@@ -201,7 +201,7 @@ class StoredModel(Model):
             raise UserError(f"{self.folder} is not there; give features:FOLDER of dubav embed or of hear-eval-kit")
         self.argument = argument
         self.embedded = (self.folder / "embed.json").is_file()
-        self.name = slug(f"features-{self.folder.resolve().name}")
+        self.name = file_name_part(f"features-{self.folder.resolve().name}")
         self._array: np.ndarray | None = None
         self._hash = ""
 
@@ -224,7 +224,7 @@ class StoredModel(Model):
                 f"{task.hear or 'a task'} (task_metadata.json, *.embedding-dimensions.json)"
             )
         if folder.resolve() == self.folder.resolve():
-            self.name = slug(f"features-{folder.resolve().parent.name}")
+            self.name = file_name_part(f"features-{folder.resolve().parent.name}")
         data, self._array = read_kit(folder)
         self._hash = array_hash(self._array)
         return data
@@ -246,7 +246,7 @@ class StoredModel(Model):
         return found
 
 
-def open_model(given: Any, settings: Settings, name: str | None = None) -> Model:
+def open_model(given: Any, settings: Settings, name: str | None = None) -> ProbedModel:
     """The model that is given: an argument of the command line, a checkpoint in memory, or an object with functions.
 
     ``name``: what the results of an object are called; its own where it is None. Raises UserError for what is none.
@@ -258,18 +258,18 @@ def open_model(given: Any, settings: Settings, name: str | None = None) -> Model
         model = CheckpointModel(trained, trained.name, settings)
     else:
         foreign = wrap_foreign(given, name, settings.device)
-        model = OutsideModel(foreign, foreign.name, settings, kind="object", name=slug(foreign.name))
+        model = OutsideModel(foreign, foreign.name, settings, kind="object", name=file_name_part(foreign.name))
     if name is not None:
-        model.name = slug(name)
+        model.name = file_name_part(name)
     return model
 
 
-def _open_argument(argument: str, settings: Settings) -> Model:
+def _open_argument(argument: str, settings: Settings) -> ProbedModel:
     word, _, rest = argument.partition(":")
     if word in ("hear", "video"):
         foreign = load_foreign(argument, settings.device)
         module, _, weights = rest.partition(":")
-        name = slug(f"{word}-{module}-{Path(weights).stem}" if weights else f"{word}-{module}")
+        name = file_name_part(f"{word}-{module}-{Path(weights).stem}" if weights else f"{word}-{module}")
         return OutsideModel(foreign, argument, settings, kind=word, name=name)
     if word == "features":
         return StoredModel(argument)

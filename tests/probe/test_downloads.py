@@ -325,6 +325,7 @@ def test_what_is_named_unlike_a_data_sets_clips_is_left_out_and_said(copy):
         sound(root / "CREMA-D" / "AudioWAV" / name)
     data = load_task(find_task("cremad"), root)
     assert len(data.clips) == 15
+    assert "15 of the dataset's 7442 sounds are there" in data.notes
     assert "2 sounds are not named as the dataset's are, and left out, such as 1001_DFA_XYZ_XX.wav" in data.notes[-1]
 
 
@@ -438,7 +439,7 @@ def test_voxlinguas_dev_set_is_taken_before_training_languages_beside_it(origina
     assert described(data) == described(load_task(find_task("voxlingua10"), originals["voxlingua10"]))
     for number in range(34):
         touch(root / "train" / f"a{chr(97 + number % 26)}{'x' * (number // 26)}" / "1.wav")
-    assert "34 languages are the training set's" in load_task(find_task("voxlingua10"), root / "train").notes[-1]
+    assert "34 languages are the training set's" in load_task(find_task("voxlingua10"), root / "train").notes[1]
 
 
 def test_another_edition_is_named(copy, originals):
@@ -458,3 +459,12 @@ def test_another_edition_is_named(copy, originals):
 def test_clips_are_named_in_results_wherever_the_data_set_lies(task, originals, copy):
     here, there = (load_task(TASKS[task], folder) for folder in (originals[task], copy(task)))
     assert list(map(here.key, here.clips)) == list(map(there.key, there.clips))
+
+
+def test_of_several_hear_folders_one_must_be_given(tmp_path):
+    for task in ("esc50", "cremad"):
+        miniatures.make(task, tmp_path, "hear")
+    with pytest.raises(UserError, match=r"holds 2 HEAR task folders \(esc50-v2.0.0-full, tfds_.*\); give one of them"):
+        load_task(find_task("folder"), tmp_path)
+    with pytest.raises(UserError, match=r"give one of them"):
+        load_task(find_task("folder"), tmp_path / "hear-2021.0.6" / "tasks")

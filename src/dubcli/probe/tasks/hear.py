@@ -89,9 +89,14 @@ def _metadata(folder: Path) -> dict[str, Any]:
 
 
 def only_folder(root: Path) -> Path | None:
-    """The HEAR task folder that ``root`` is or holds; None where there is none or several could be meant."""
+    """The HEAR task folder that ``root`` is or holds; None where there is none. Raises UserError for several."""
     found = [folder for folder, _ in folders_in(root)]
-    return root if root in found else found[0] if len(found) == 1 else None
+    if root in found:
+        return root
+    if len(found) > 1:
+        names = ", ".join(folder.name for folder in found)
+        raise UserError(f"{root} holds {len(found)} HEAR task folders ({names}); give one of them")
+    return found[0] if found else None
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:

@@ -231,7 +231,10 @@ def find_task(name: str) -> Task:
         return load_plugin(name)
     spelled = [*plugins.names(GROUP, {**TASKS, **OWN}), "all"]
     near = did_you_mean(name, [*spelled, *(other for task in known for other in _other_names(task))])
-    raise UserError(f"there is no task {name!r}{near}; give one of {', '.join(spelled)} (see --list), or MODULE:NAME")
+    raise UserError(
+        f"there is no task {name!r}{near}; give one of {', '.join(spelled)} (see --list), or MODULE:NAME; any "
+        "other HEAR task folder is read by folder"
+    )
 
 
 def load_plugin(name: str) -> Task:

@@ -1,13 +1,14 @@
-"""The page in a real browser: no errors in the console, a click sorts, a sound plays, a plot zooms."""
+"""The page in a real browser: nothing in the console, tables sort, a sound plays, plots by keys, narrow and dark."""
 
 import os
 
 import pytest
 
 from dubcli.report import ReportConfig, report
-from helpers.browser import browser  # noqa: F401 - a fixture
+from helpers.browser import browser, complaints, emulate  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.browser
+Keys = pytest.importorskip("selenium.webdriver.common.keys", reason="selenium is not installed").Keys
 
 
 @pytest.fixture(scope="module")
@@ -21,17 +22,45 @@ def page(project, tmp_path_factory, browser):  # noqa: F811
 
 
 def column(page, key, index):
-    script = "return [...document.getElementById(arguments[0]).nextElementSibling.querySelectorAll('tbody tr')]"
+    script = "return [...document.getElementById('table-' + arguments[0]).tBodies[0].rows]"
     return page.execute_script(f"{script}.map(row => row.cells[arguments[1]].textContent.trim())", key, index)
 
 
+def drawn(page, key):
+    """Bring a plot onto the screen and wait until it is drawn."""
+    page.execute_async_script(
+        "const done = arguments[1], place = document.querySelector(`#chart-${arguments[0]} .chart`);"
+        "place.scrollIntoView({block: 'center'});"
+        "const look = () => place.dataset.drawn ? done() : setTimeout(look, 30); look();",
+        key,
+    )
+    return page.find_element("css selector", f"#chart-{key} .chart")
+
+
+def ticks(page, key):
+    """The numbers on its x axis."""
+    page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    labels = "document.querySelector(`#chart-${arguments[0]} .role-axis-label`).querySelectorAll('text')"
+    found = page.execute_script(f"return [...{labels}].map(text => text.textContent)", key)
+    return sorted(float(text.replace("\N{MINUS SIGN}", "-")) for text in found)
+
+
+def lines(page, key):
+    """The paths of its lines."""
+    page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    paths = "document.querySelectorAll(`#chart-${arguments[0]} .mark-line path`)"
+    return page.execute_script(f"return [...{paths}].map(path => path.getAttribute('d'))", key)
+
+
 def test_no_errors_in_the_console(page):
-    assert [entry for entry in page.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    for key in ("loss", "retrieval", "epochs-esc50", "durations"):
+        drawn(page, key)
+    assert complaints(page) == []
 
 
 def test_a_click_sorts_up_and_down(page):
-    head = "return document.getElementById('tableA1').nextElementSibling.querySelectorAll('th')[1]"
-    page.execute_script(head).click()
+    head = "return document.getElementById('table-tableA1').querySelectorAll('th')[1]"
+    page.execute_script(head).send_keys("\n")
     scores = column(page, "tableA1", 1)
     assert scores == sorted(scores) != column(page, "tableA1", 1)[::-1]
     page.execute_script(head).click()
@@ -50,13 +79,62 @@ def test_a_sound_plays(page):
     assert played[0] == pytest.approx(3.0, abs=0.1)
 
 
-def test_the_wheel_zooms_a_plot_and_a_double_click_resets_it(page):
-    before, zoomed, after = page.execute_script(
-        "const svg = document.querySelector('figure svg'), box = () => svg.getAttribute('viewBox');"
-        "const first = box(), place = svg.getBoundingClientRect();"
-        "svg.dispatchEvent(new WheelEvent('wheel', {deltaY: -1, clientX: place.left + 50, clientY: place.top + 50,"
-        " cancelable: true}));"
-        "const second = box(); svg.dispatchEvent(new MouseEvent('dblclick')); return [first, second, box()];"
+def test_a_plot_is_zoomed_and_shown_whole_by_keys(page):
+    plot = drawn(page, "loss")
+    first = ticks(page, "loss")
+    plot.send_keys("+++")
+    zoomed = ticks(page, "loss")
+    assert zoomed[0] > first[0]
+    plot.send_keys(Keys.ARROW_RIGHT * 3)
+    assert ticks(page, "loss")[0] > zoomed[0]
+    plot.send_keys("0")
+    assert ticks(page, "loss") == first
+
+
+def test_the_wheel_scrolls_the_page_and_zooms_with_control(page):
+    drawn(page, "loss")
+    first = ticks(page, "loss")
+    wheel = (
+        "const event = new WheelEvent('wheel', {deltaY: 200, ctrlKey: arguments[0], bubbles: true, cancelable: true});"
+        "const plot = document.querySelector('#chart-loss svg'), place = plot.getBoundingClientRect();"
+        "Object.defineProperties(event, {clientX: {value: place.left + 150}, clientY: {value: place.top + 80}});"
+        "document.elementFromPoint(place.left + 150, place.top + 80).dispatchEvent(event);"
+        "return event.defaultPrevented"
     )
-    assert float(zoomed.split()[2]) == pytest.approx(0.8 * float(before.split()[2]))
-    assert [float(n) for n in after.split()] == [float(n) for n in before.split()]
+    assert page.execute_script(wheel, False) is False
+    assert ticks(page, "loss") == first
+    assert page.execute_script(wheel, True) is True
+
+
+def test_a_switch_hides_its_line_by_mouse_and_keys(page):
+    drawn(page, "retrieval")
+    switches = page.find_elements("css selector", "#chart-retrieval [aria-label='Lines shown'] button")
+    assert len(lines(page, "retrieval")) == len(switches) == 2
+    switches[0].click()
+    assert (len(lines(page, "retrieval")), switches[0].get_attribute("aria-pressed")) == (1, "false")
+    switches[0].send_keys("\n")
+    assert (len(lines(page, "retrieval")), switches[0].get_attribute("aria-pressed")) == (2, "true")
+
+
+def test_the_slider_smooths_by_keys(page):
+    drawn(page, "loss")
+    raw, smooth = lines(page, "loss")
+    assert raw == smooth
+    page.find_element("css selector", "#chart-loss input[type=range]").send_keys(Keys.ARROW_RIGHT * 3)
+    assert lines(page, "loss")[0] == raw
+    assert lines(page, "loss")[1] != smooth
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1400, True), (360, False), (360, True)])
+def test_it_fits_a_narrow_screen_and_the_dark(page, width, dark):
+    emulate(page, width=width, dark=dark)
+    page.refresh()
+    for key in ("loss", "retrieval", "epochs-esc50", "durations"):
+        drawn(page, key)
+    page.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    drawn(page, "confusion-esc50-fr-ckpt")
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    ink = "return getComputedStyle(document.querySelector('#chart-loss .role-axis-label text')).fill"
+    assert page.execute_script(ink) == ("rgb(232, 232, 234)" if dark else "rgb(28, 28, 30)")
+    assert complaints(page) == []
+    emulate(page)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from typing import TYPE_CHECKING
 
-import jinja2
-
-from dubcli.report.plots import Plot
+from dubcli.pages.charts import Chart, library
+from dubcli.pages.shell import render, script
 from dubcli.report.tables import Table
 
 if TYPE_CHECKING:
@@ -20,13 +18,20 @@ def page(
     summary: str,
     notes: Sequence[str],
     tables: Sequence[Table],
-    plots: Sequence[Plot],
+    charts: Sequence[Chart],
     galleries: Sequence[tuple[str, Sequence[GalleryQuery]]],
 ) -> str:
-    """Names and labels come from folders and files of anybody: all text is escaped; only our own SVG is not."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string((resources.files("dubcli.report") / "page.html").read_text(encoding="utf-8"))
+    """Names and labels come from folders and files of anybody: all text is escaped."""
     has_audio = any(shown.audio for _, queries in galleries for query in queries for shown in query.nearest)
-    return template.render(
-        title=title, summary=summary, notes=notes, tables=tables, plots=plots, galleries=galleries, has_audio=has_audio
+    return render(
+        "dubcli.report",
+        "page.html",
+        title=title,
+        summary=summary,
+        notes=notes,
+        tables=tables,
+        charts=charts,
+        galleries=galleries,
+        has_audio=has_audio,
+        library=script(library()) if charts else "",
     )

@@ -1,95 +1,48 @@
 """Plots: curves over training, probe scores by epoch (figure C2), durations (B1), confusion matrices.
 
-Each is drawn once by matplotlib and saved as PNG for papers and as SVG for the page.
+Each is one description that the page draws, and of which the PNG for papers is made (``pages.charts``).
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import io
 import math
 import re
-import textwrap
-import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 import numpy as np
 
+from dubcli.pages.charts import SERIES, SHOWN_SERIES, SWITCHES, Chart, quantity, series_colour, zoomable
 from dubcli.report.belief import Predictions
 from dubcli.report.collect import Result, Run
 from dubcli.report.columns import Row, columns_of, names_of
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 BASELINES = ("random", "mono", "sep", "a")
-_LONGEST_LABEL = 48
+MOST_POINTS = 400
+"""Of a line: more than a screen tells apart. Longer logs are drawn as means of lines that follow each other."""
+
+_FEWEST_TO_SMOOTH = 20
+_MARKED_POINTS = 40
 _MOST_CLASSES_NAMED = 60
+_MOST_CLASSES_COUNTED = 15
 _LONGEST_NAME = 36
-_WIDE_FONTS = (
-    "Noto Sans CJK JP",
-    "Noto Sans CJK SC",
-    "Noto Sans JP",
-    "IPAexGothic",
-    "WenQuanYi Zen Hei",
-    "Droid Sans Fallback",
-)
+_DASHED = {"condition": {"test": "datum.baseline", "value": [6, 3]}, "value": [1, 0]}
 
 
 @dataclass(frozen=True)
-class Plot:
-    """``key`` is the name of its file; ``png`` and ``svg`` the same picture."""
+class Line:
+    """A line of a plot. ``baseline``: it is drawn dashed. ``mean_of``: so many lines of a log are one point."""
 
-    key: str
-    title: str
-    png: bytes
-    svg: str
-
-
-def draw(key: str, title: str, paint: Callable[[Axes], None], size: tuple[float, float] = (6.4, 4.0)) -> Plot:
-    """Let ``paint`` draw into one pair of axes. The same content gives the same bytes."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # names of runs and tasks are anybody's: a $ in them is no formula
-    style: dict[str, Any] = {"svg.hashsalt": key, "svg.fonttype": "none", "font.size": 9, "text.parse_math": False}
-    with matplotlib.rc_context(cast("Any", style | {"font.family": _families()})), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's text is the browser's
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        axes.set_title(textwrap.fill(title, max(16, int(13 * size[0])), break_on_hyphens=False), fontsize=9)
-        paint(axes)
-        png, svg = io.BytesIO(), io.StringIO()
-        figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
-        figure.savefig(svg, format="svg", metadata={"Date": None})
-    text = svg.getvalue()
-    return Plot(key, title, png.getvalue(), _unlike_others(text[text.index("<svg") :], key))
+    label: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    baseline: bool = False
+    mean_of: int = 1
 
 
-@functools.cache
-def _families() -> list[str]:
-    """Matplotlib's own font, and those of this machine for what it lacks."""
-    from matplotlib.font_manager import fontManager
-
-    there = set(fontManager.get_font_names())
-    return ["DejaVu Sans", *(name for name in _WIDE_FONTS if name in there)]
-
-
-def _unlike_others(svg: str, key: str) -> str:
-    """Identifiers of several pictures in one page must not meet."""
-    prefix = f"p{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
-    svg = re.sub(r'(xlink:href|href)="#([^"]+)"', rf'\1="#{prefix}-\2"', svg)
-    return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
-
-
-def training_plots(runs: Sequence[Run]) -> list[Plot]:
+def training_plots(runs: Sequence[Run]) -> list[Chart]:
     """Loss of every run; validation loss, retrieval and dub alignment where films were held out."""
     plots = []
     names = _names(runs)
@@ -100,12 +53,12 @@ def training_plots(runs: Sequence[Run]) -> list[Plot]:
         ("alignment", "Dub alignment on held-out films", "mean cosine", r"val/alignment/(.+)"),
     ):
         lines = [
-            (f"{name} {label}".strip(), x, y)
+            _thinned(f"{name} {label}".strip(), x, y, baseline=run.config.get("variant") in BASELINES)
             for name, run in zip(names, runs, strict=True)
             for label, x, y in _series(run, wanted)
         ]
         if lines:
-            plots.append(draw(key, title, _painter(lines, unit), (7.0, 4.2)))
+            plots.append(_curves(key, title, unit, lines))
     return plots
 
 
@@ -135,28 +88,78 @@ def _finite(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def _in_legend(label: str) -> str:
-    """Matplotlib leaves labels out that begin with an underscore, and the axes where a label is as wide as they are."""
-    if len(label) > _LONGEST_LABEL:
-        label = f"{label[: _LONGEST_LABEL - 16]}…{label[-15:]}"
-    return f" {label}" if label.startswith("_") else label
+def _thinned(label: str, xs: Sequence[float], ys: Sequence[float], *, baseline: bool) -> Line:
+    count = -(-len(xs) // MOST_POINTS)
+    starts = range(0, len(xs), count)
+    x_means, y_means = ([float(np.mean(values[at : at + count])) for at in starts] for values in (xs, ys))
+    return Line(label, x_means, y_means, baseline=baseline, mean_of=count)
 
 
-def _painter(lines: Sequence[tuple[str, list[float], list[float]]], unit: str) -> Callable[[Axes], None]:
-    def paint(axes: Axes) -> None:
-        for label, xs, ys in lines:
-            variant = label.split(" ")[0]
-            axes.plot(xs, ys, marker="." if len(xs) < 40 else "", label=_in_legend(label),
-                      linestyle="--" if variant in BASELINES else "-", linewidth=1.2)  # fmt: skip
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(unit)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8 if len(lines) < 9 else 6, ncols=1 + len(lines) // 12)
+def _curves(key: str, title: str, unit: str, lines: Sequence[Line]) -> Chart:
+    """Lines over epochs; long ones with a slider for the points of which the mean is drawn, the points pale behind."""
+    values = [
+        {"epoch": x, "value": y, SERIES: line.label, "baseline": line.baseline}
+        for line in lines
+        for x, y in zip(line.xs, line.ys, strict=True)
+    ]
+    longest = max(len(line.xs) for line in lines)
+    most = min(50, longest // 4) if longest >= _FEWEST_TO_SMOOTH else 0
+    slider = {"input": "range", "min": 0, "max": most, "step": 1, "name": "smoothing"}
+    reach = [{"signal": "-smoothing"}, {"signal": "smoothing"}]
+    mean = {"window": [{"op": "mean", "field": "value", "as": "smooth"}], "frame": reach,
+            "groupby": [SERIES], "sort": [{"field": "epoch"}]}  # fmt: skip
+    pale = {"type": "line", "strokeWidth": 1, "opacity": {"expr": "smoothing > 0 ? 0.3 : 0"}}
+    smooth = quantity("smooth", unit)
+    spec = {
+        "data": {"values": values},
+        "height": 300,
+        "params": [SWITCHES, {"name": "smoothing", "value": 0, **({"bind": slider} if most else {})}],
+        "transform": [SHOWN_SERIES, mean],
+        "encoding": {
+            "x": quantity("epoch", "epoch"),
+            "color": series_colour([line.label for line in lines]),
+            "strokeDash": _DASHED,
+        },
+        "layer": [
+            *([{"mark": pale, "encoding": {"y": quantity("value", unit)}}] if most else []),
+            {"mark": {"type": "line", "point": longest < _MARKED_POINTS}, "encoding": {"y": smooth}},
+            _under_the_pointer(smooth, ("series", "epoch", "value")),
+        ],
+    }
+    return Chart(key, title, _told(unit, lines), spec)
 
-    return paint
+
+def _under_the_pointer(y: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The nearest point, with its numbers. What is moved and zoomed is here: this layer lies above the others."""
+    nearest = {"type": "point", "nearest": True, "on": "pointermove, click", "clear": "pointerout"}
+    shown = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
+    kinds = {"series": {"type": "nominal"}}
+    numbers = {"type": "quantitative", "format": ".5~g"}
+    return {
+        "params": [{"name": "near", "select": nearest}, zoomable()],
+        "mark": {"type": "point", "filled": True, "size": 70},
+        "encoding": {
+            "y": y,
+            "opacity": shown,
+            "tooltip": [{"field": name, "title": name, **kinds.get(name, numbers)} for name in names],
+        },
+    }
 
 
-def epoch_plots(results: Sequence[Result]) -> list[Plot]:
+def _told(unit: str, lines: Sequence[Line], most: int = 6) -> str:
+    """What a plot of lines shows, in words."""
+    ends = [f"{line.label} {line.ys[-1]:.3g}" for line in lines[:most]]
+    more = f" and {len(lines) - most} more" if len(lines) > most else ""
+    parts = [f"{unit} by epoch; at the end: {', '.join(ends)}{more}"]
+    if any(line.baseline for line in lines):
+        parts.append("baselines are dashed")
+    if (count := max(line.mean_of for line in lines)) > 1:
+        parts.append(f"a point is the mean of up to {count} lines of the log")
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def epoch_plots(results: Sequence[Result]) -> list[Chart]:
     """Figure C2: probe score by pretraining epoch, one plot per task; baselines dashed, the best point circled.
 
     A run's last checkpoint is a point too, at the epoch that it says.
@@ -173,61 +176,77 @@ def epoch_plots(results: Sequence[Result]) -> list[Plot]:
     plots = []
     for row, name in sorted(names.items(), key=lambda item: item[1]):
         if any(len(points) > 1 for points in runs[row].values()):
-            painter = _epoch_painter({run: list(points.values()) for run, points in runs[row].items()})
-            plots.append(draw(f"epochs-{name}", f"{name}: score by pretraining epoch", painter))
+            found = {run: sorted(points.values(), key=lambda one: one.epochs or 0) for run, points in runs[row].items()}
+            plots.append(_by_epoch(name, dict(sorted(found.items()))))
     return plots
 
 
-def _epoch_painter(runs: dict[str, list[Result]]) -> Callable[[Axes], None]:
-    def paint(axes: Axes) -> None:
-        best: tuple[float, float] | None = None
-        for name, found in sorted(runs.items()):
-            points = sorted(found, key=lambda result: result.epochs or 0)
-            xs, ys = [float(p.epochs or 0) for p in points], [p.mean for p in points]
-            axes.errorbar(xs, ys, yerr=[p.std or 0.0 for p in points], marker=".", capsize=2, label=_in_legend(name),
-                          linestyle="--" if points[0].variant in BASELINES else "-")  # fmt: skip
-            top = int(np.argmax(ys))
-            if best is None or ys[top] > best[1]:
-                best = (xs[top], ys[top])
-        if best is not None:
-            axes.plot(*best, marker="o", markersize=13, fillstyle="none", color="black")
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(next(iter(runs.values()))[0].metric)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
+def _by_epoch(name: str, runs: Mapping[str, Sequence[Result]]) -> Chart:
+    """``runs``: the results of each line by epoch."""
+    metric = next(iter(runs.values()))[0].metric
+    lines = [
+        Line(run, [float(one.epochs or 0) for one in found], [one.mean for one in found],
+             baseline=found[0].variant in BASELINES)
+        for run, found in runs.items()
+    ]  # fmt: skip
+    values: list[dict[str, Any]] = [
+        {"epoch": one.epochs or 0, "score": one.mean, "low": one.mean - (one.std or 0.0),
+         "high": one.mean + (one.std or 0.0), SERIES: run, "baseline": found[0].variant in BASELINES, "best": False}
+        for run, found in runs.items()
+        for one in found
+    ]  # fmt: skip
+    max(values, key=lambda value: value["score"])["best"] = True
+    ring = {"type": "point", "size": 260, "filled": False, "strokeWidth": 2}
+    score = quantity("score", metric)
+    spec = {
+        "data": {"values": values},
+        "height": 300,
+        "params": [SWITCHES],
+        "transform": [SHOWN_SERIES],
+        "encoding": {
+            "x": quantity("epoch", "epoch") | {"axis": {"tickMinStep": 1}},
+            "color": series_colour(list(runs)),
+        },
+        "layer": [
+            {"mark": {"type": "rule"}, "encoding": {"y": quantity("low", metric), "y2": {"field": "high"}}},
+            {"mark": {"type": "line", "point": True}, "encoding": {"y": score, "strokeDash": _DASHED}},
+            {"transform": [{"filter": "datum.best"}], "mark": ring, "encoding": {"y": score}},
+            _under_the_pointer(score, ("series", "epoch", "score", "low", "high")),
+        ],
+    }
+    best = max(lines, key=lambda line: max(line.ys))
+    description = f"{_told(metric, lines)} The best, {max(best.ys):.3g} of {best.label}, is circled; bars: ± std."
+    return Chart(f"epochs-{name}", f"{name}: score by pretraining epoch", description, spec)
 
-    return paint
 
-
-def duration_plot(minutes: Sequence[float]) -> Plot:
+def duration_plot(minutes: Sequence[float]) -> Chart:
     """Figure B1c: histogram of the titles' durations."""
+    bins = {"maxbins": min(40, max(5, len(minutes) // 2))}
+    spec = {
+        "data": {"values": [{"minutes": value} for value in minutes]},
+        "height": 240,
+        "mark": {"type": "bar", "tooltip": True, "color": "#4c78a8"},
+        "encoding": {
+            "x": {"field": "minutes", "type": "quantitative", "bin": bins, "title": "minutes"},
+            "y": {"aggregate": "count", "title": "titles", "axis": {"tickMinStep": 1}},
+        },
+    }
+    told = f"{len(minutes)} titles of {min(minutes):.3g} to {max(minutes):.3g} minutes."
+    return Chart("durations", "Durations of the titles", told, spec)
 
-    def paint(axes: Axes) -> None:
-        axes.hist(minutes, bins=min(40, max(5, len(minutes) // 2)), color="#4477aa")
-        axes.set_xlabel("minutes")
-        axes.set_ylabel("titles")
 
-    return draw("durations", "Durations of the titles", paint, (5.0, 3.2))
-
-
-def confusion_plots(results: Sequence[Result], predictions: Predictions) -> list[Plot]:
+def confusion_plots(results: Sequence[Result], predictions: Predictions) -> list[Chart]:
     """A confusion matrix per results file that says what was predicted; checkpoints of epochs are left out."""
     last = [result for result in results if result.epoch is None]
-    alike = Counter((result.task, result.model) for result in last)
+    tasks = names_of(Row.of(result) for result in last)
+    alike = Counter((tasks[Row.of(result)], result.model) for result in last)
     plots = []
     for column in columns_of(last):
         for result in column.results:
-            if (found := confusion(result, predictions)) is None:
-                continue
-            matrix, classes = found
-            name = result.model if alike[result.task, result.model] == 1 else f"{column.label} {result.model}"
-            classes = [label if len(label) <= _LONGEST_NAME else label[: _LONGEST_NAME - 1] + "…" for label in classes]
-            side = min(9.0, 2.4 + 0.22 * len(classes))
-            margin = 0.8 + (0.06 * max(map(len, classes), default=0) if len(classes) <= _MOST_CLASSES_NAMED else 0.0)
-            painter = _confusion_painter(matrix, classes)
-            plots.append(
-                draw(f"confusion-{result.task}-{name}", f"{result.task}: {name}", painter, (side + margin,) * 2)
-            )
+            if (found := confusion(result, predictions)) is not None:
+                task = tasks[Row.of(result)]
+                name = result.model if alike[task, result.model] == 1 else f"{column.label} {result.model}"
+                plots.append(_matrix(f"confusion-{task}-{name}", f"{task}: {name}", *found))
     return sorted(plots, key=lambda plot: plot.key)
 
 
@@ -253,20 +272,49 @@ def confusion(result: Result, predictions: Predictions) -> tuple[np.ndarray[Any,
     return matrix, [str(name) for name in classes]
 
 
-def _confusion_painter(matrix: np.ndarray[Any, Any], classes: list[str]) -> Callable[[Axes], None]:
-    def paint(axes: Axes) -> None:
-        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
-        if len(classes) <= _MOST_CLASSES_NAMED:
-            ticks = range(len(classes))
-            axes.set_xticks(ticks, classes, rotation=90, fontsize=6)
-            axes.set_yticks(ticks, classes, fontsize=6)
-        if len(classes) <= 15:
-            for (row, column), count in np.ndenumerate(matrix):
-                if count:
-                    colour = "white" if share[row, column] > 0.5 else "black"
-                    axes.text(column, row, f"{int(count)}", ha="center", va="center", fontsize=6, color=colour)
+def _matrix(key: str, title: str, matrix: np.ndarray[Any, Any], classes: Sequence[str]) -> Chart:
+    """Shares of each true class in colours; what nothing was predicted as is left blank."""
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    shown = _distinct_names(classes)
+    values = [
+        {"true": shown[row], "predicted": shown[column], "clips": int(matrix[row, column]),
+         "share": round(float(share[row, column]), 4)}
+        for row, column in zip(*np.nonzero(matrix), strict=True)
+    ]  # fmt: skip
+    axis = {"labelLimit": 160, "labelOverlap": True} if len(classes) <= _MOST_CLASSES_NAMED else {"labels": False}
+    place = {"type": "nominal", "scale": {"domain": shown, "paddingInner": 0.02}}
+    side = min(640, max(160, 22 * len(classes)))
+    colour = {"field": "share", "type": "quantitative", "title": "share", "legend": None,
+              "scale": {"scheme": "blues", "domain": [0, 1]}}  # fmt: skip
+    count: dict[str, Any] = {
+        "mark": {"type": "text", "fontSize": 10},
+        "encoding": {
+            "text": {"field": "clips"},
+            "color": {"condition": {"test": "datum.share > 0.5", "value": "white"}, "value": "black"},
+        },
+    }
+    fields = [{"field": name, "type": "nominal"} for name in ("true", "predicted", "clips", "share")]
+    spec = {
+        "data": {"values": values},
+        "width": side,
+        "height": side,
+        "encoding": {
+            "x": {"field": "predicted", **place, "axis": {**axis, "labelAngle": -90}},
+            "y": {"field": "true", **place, "axis": axis},
+            "tooltip": fields,
+        },
+        "layer": [
+            {"mark": "rect", "encoding": {"color": colour}},
+            *([count] if len(classes) <= _MOST_CLASSES_COUNTED else []),
+        ],
+    }
+    right, every = int(matrix.trace()), int(matrix.sum())
+    told = f"Of each of {len(classes)} classes the share by what was predicted; {right} of {every} clips are right."
+    return Chart(key, title, told, spec, folded="Confusion matrices")
 
-    return paint
+
+def _distinct_names(classes: Sequence[str]) -> list[str]:
+    """As short as a chart's axis has room for, none like another's."""
+    short = [name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…" for name in classes]
+    alike = Counter(short)
+    return [name if alike[name] == 1 else f"{name} ({place})" for place, name in enumerate(short)]

@@ -13,6 +13,7 @@ from dubcli.core.atomic import atomic_write
 from dubcli.core.machine import choose_device
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.progress import SILENT, Progress
+from dubcli.pages.charts import Chart
 from dubcli.report import plots as drawing
 from dubcli.report import scores as scoring
 from dubcli.report import tables as making
@@ -21,7 +22,6 @@ from dubcli.report.collect import Collected, Run, collect
 from dubcli.report.columns import without_copies
 from dubcli.report.config import ReportConfig
 from dubcli.report.page import page
-from dubcli.report.plots import Plot
 from dubcli.report.tables import Table
 from dubcli.report.text import comma_separated, markdown
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dubcli.report.gallery import GalleryQuery
 
 Galleries = list[tuple[str, "list[GalleryQuery]"]]
-_Keyed = TypeVar("_Keyed", Table, Plot)
+_Keyed = TypeVar("_Keyed", Table, Chart)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,18 +108,18 @@ def _write_all(
     title: str,
     found: Collected,
     tables: Sequence[Table],
-    plots: Sequence[Plot],
+    plots: Sequence[Chart],
     galleries: Galleries,
 ) -> None:
     for table in tables:
         _write(folder / f"{table.key}.csv", comma_separated(table))
     for plot in plots:
         with atomic_write(folder / f"{plot.key}.png") as file:
-            file.write(plot.png)
+            file.write(plot.png())
     summary = _summary(found)
     said = [*(f"Left out: {reason}" for reason in found.ignored), *found.notes]
     lines = [f"# {title}\n", f"{summary}\n", *(f"* {line}" for line in said), *([""] if said else [])]
-    pictures = [f"![{plot.title}]({plot.key}.png)\n" for plot in plots]
+    pictures = [f"![{plot.title}. {plot.description}]({plot.key}.png)\n" for plot in plots]
     _write(folder / "report.md", "\n".join([*lines, *map(markdown, tables), *pictures]))
     _write(folder / "index.html", page(title, summary, said, tables, plots, galleries))
 
@@ -149,7 +149,7 @@ def _tables(found: Collected, config: ReportConfig, predictions: Predictions, mo
     return [table for table in tables if table is not None]
 
 
-def _plots(found: Collected, predictions: Predictions) -> list[Plot]:
+def _plots(found: Collected, predictions: Predictions) -> list[Chart]:
     minutes = making.durations(movie for cache in found.caches for movie in cache.movies)
     return [
         *drawing.training_plots(found.runs),

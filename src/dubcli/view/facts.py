@@ -9,7 +9,7 @@ from typing import Any
 from dubcli.cache.projected import clock
 from dubcli.cache.reader import Movie
 from dubcli.core.tracks import FULL, Track
-from dubcli.pages.charts import Chart, legend_switch, quantity, zoomable
+from dubcli.pages.charts import SERIES, SHOWN_SERIES, SWITCHES, Chart, quantity, series_colour, zoomable
 
 
 @dataclass(frozen=True)
@@ -67,26 +67,25 @@ def track_line(movie: Movie, track: Track) -> str:
 def sync_chart(movie: Movie) -> Chart | None:
     """Lag of each dub over the film, in the windows where it could be told; None where nothing was."""
     points = [
-        {"minutes": start / 60, "lag": lag, "dub": language}
+        {"minutes": start / 60, "lag": lag, SERIES: language}
         for language, entry in movie.tracks.items()
         for start, lag in (entry.get("sync") or {}).get("windows") or ()
     ]
     if not points:
         return None
-    dubs = ", ".join(sorted({str(point["dub"]) for point in points}))
+    dubs = sorted({str(point[SERIES]) for point in points})
     worst = max(abs(float(point["lag"])) for point in points)
     reach = max(20.0, 1.1 * worst)
-    marks = {"type": "line", "point": True, "tooltip": True}
     spec = {
         "data": {"values": points},
         "height": 180,
-        "params": [zoomable(), legend_switch("dub")],
-        "mark": marks,
+        "params": [zoomable(), SWITCHES],
+        "transform": [SHOWN_SERIES],
+        "mark": {"type": "line", "point": True, "tooltip": True},
         "encoding": {
             "x": quantity("minutes", "minutes of the film"),
             "y": quantity("lag", "lag in ms (late is above 0)", domain=[-reach, reach]),
-            "color": {"field": "dub", "type": "nominal"},
-            "opacity": {"condition": {"param": "shown", "value": 1}, "value": 0.1},
+            "color": series_colour(dubs),
         },
     }
-    return Chart("sync", "Lag of the dubs", f"Over the film, for {dubs}; at most {worst:.0f} ms.", spec)
+    return Chart("sync", "Lag of the dubs", f"Over the film, for {', '.join(dubs)}; at most {worst:.0f} ms.", spec)

@@ -25,19 +25,6 @@ for (const box of document.querySelectorAll("input[data-filters]")) {
     for (const row of rows) row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
   });
 }
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const drawCharts = () => {
-  for (const place of document.querySelectorAll(".chart")) {
-    const spec = JSON.parse(place.nextElementSibling.textContent);
-    const ink = getComputedStyle(document.body).color, line = getComputedStyle(place).getPropertyValue("--line");
-    const config = { background: "transparent", font: "system-ui, sans-serif",
-      axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line },
-      legend: { labelColor: ink, titleColor: ink, labelLimit: 240 }, view: { stroke: "transparent" } };
-    vegaEmbed(place, spec, { config, renderer: "svg", actions: { export: true, source: false, compiled: false,
-      editor: false } }).catch(error => { place.textContent = String(error); console.error(error); });
-  }
-};
-if (window.vegaEmbed) { drawCharts(); dark.addEventListener("change", drawCharts); }
 // of several sounds one is heard at a time
 document.addEventListener("play", event => {
   for (const other of document.querySelectorAll("audio")) if (other !== event.target) other.pause();

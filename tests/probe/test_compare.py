@@ -120,18 +120,19 @@ def test_clips_are_paired_by_name_and_those_of_one_alone_left_out(tmp_path):
 def test_what_else_differs_is_noted(tmp_path, command):
     for name in "ab":
         result(problem(), tmp_path / f"{name}.json", noise=1.0, seed=ord(name))
-    same = {"data": "4d", "modalities": ["audio"], "seed": 0}
+    same = {"data": "4d", "modalities": ["audio"], "seed": 0, "chunks": "half", "content_hash": "not of it"}
     edit(tmp_path / "a.json", identity=same, protocol={"max_steps": 10})
     edit(
         tmp_path / "b.json",
         protocol={"name": "hear"},
-        identity={**same, "data": "5e", "modalities": ["video"], "seed": 1},
+        identity={**same, "data": "5e", "modalities": ["video"], "seed": 1, "chunks": "padded"},
     )
     status, out, _ = command("a.json", "b.json")
     assert status == 0
     for line in ("protocol differs: knn and hear", "protocol differs in max_steps: 10 and None",
                  "modality differs: A and V",
-                 "data (their fingerprints) differ: 4d and 5e", "seed of the heads differ: 0 and 1"):  # fmt: skip
+                 "data (their fingerprints) differ: 4d and 5e", "seed of the heads differ: 0 and 1",
+                 "chunk rules (--chunks) differ: half and padded"):  # fmt: skip
         assert f"  note: {line}\n" in out
     edit(tmp_path / "b.json", format=1)
     assert (

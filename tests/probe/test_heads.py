@@ -258,7 +258,7 @@ def test_steps_reach_what_torch_reaches(kind):
 def test_sgd_on_features_too_large_is_refused_in_a_line():
     made = problem(rows=64, splits=1)
     huge = Problem(**{**made.__dict__, "features": made.features * np.float32(1e25)})
-    with pytest.raises(UserError, match="diverged .* --protocol linear or logreg"):
+    with pytest.raises(UserError, match="diverged .* --protocol logreg or knn"):
         run_heads(huge, StepRecipe(optimizer="sgd", lr=0.2, batch_size=64, epochs=30), Training(device="cpu"))
 
 

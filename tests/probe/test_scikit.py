@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dubcli.probe.checks import odd_scale
 from dubcli.probe.problem import Problem, Split
 from dubcli.probe.protocols import run_protocol
 from dubcli.probe.scikit import standardised
@@ -51,6 +52,13 @@ def test_features_of_any_scale_score_the_same(made, protocol, scale):
     assert top1(features * scale, labels, protocol) == pytest.approx(top1(features, labels, protocol), abs=0.01)
     mixed = np.concatenate([features[:, :32] * scale, features[:, 32:]], axis=1)
     assert top1(mixed, labels, protocol) == pytest.approx(top1(features, labels, protocol), abs=0.01)
+
+
+def test_features_that_a_head_does_not_standardise_and_hardly_learns_from_are_said(made):
+    assert odd_scale(made[0], "hear") is None
+    assert odd_scale(made[0] * 1e-9, "logreg") is None
+    for protocol, scale in (("hear", 1e-9), ("hares", 1e9)):
+        assert f"{protocol} does not standardise; logreg and knn do" in odd_scale(made[0] * scale, protocol)
 
 
 def test_standardised_is_scikit_learns_where_features_vary(made):

@@ -294,7 +294,11 @@ _NAMES = {
     "data_variant": "data variant",
     "seed": "seed of the heads",
     "fast_heads": "--fast-heads",
+    "chunks": "chunk rules (--chunks)",
+    "clips_with": "modalities that clips had to have",
 }
+_SAID_OTHERWISE = ("content_hash", "protocol", "modalities", "splits", "max_steps")
+"""Of what a result depends on: the model; and what the notices of protocols, modalities and splits say."""
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
@@ -309,7 +313,7 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     if modality_of(one) != modality_of(other):
         notices.append(f"modality differs: {modality_of(one) or 'unknown'} and {modality_of(other) or 'unknown'}")
     made = [content.get("identity") or {} for content in (one, other)]
-    for name in ("data", "data_variant", "shots", "draws", "seed", "fast_heads"):
+    for name in (name for name in dict.fromkeys((*made[0], *made[1])) if name not in _SAID_OTHERWISE):
         values = [content.get(name) for content in made]
         if values[0] != values[1]:
             notices.append(f"{_NAMES.get(name, name)} differ: {values[0]} and {values[1]}")

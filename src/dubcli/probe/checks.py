@@ -15,11 +15,15 @@ import numpy as np
 from dubcli.errors import InputError, UserError
 from dubcli.media.kinds import SOUND, kind_of
 from dubcli.media.streams import open_media
+from dubcli.probe.protocols import find_protocol
 from dubcli.probe.tasks.data import Clip, TaskData, restrict
 from dubcli.probe.tasks.files import seen
 
 SHOWN = 3
 """How many names a message gives before it says how many more there are."""
+
+SMALL, LARGE = 1e-4, 1e4
+"""Deviations of features between which heads that start at usual weights and rates learn."""
 
 _PIECE = 64 * 1024
 _POINTER = b"version https://git-lfs"
@@ -72,6 +76,14 @@ def without_failed(
     smaller = _leave_out(data, failed, "unusable", allow=allow or data.may_lack_files)
     keep = [number for number in range(len(data.clips)) if number not in failed]
     return smaller, features[keep]
+
+
+def odd_scale(features: np.ndarray, protocol: str) -> str | None:
+    """What to know of features so small or large that a protocol which does not standardise them learns little."""
+    spread = float(np.std(features.astype(np.float64)))
+    if find_protocol(protocol).parameters.get("standardised", True) or SMALL < spread < LARGE or not spread:
+        return None
+    return f"the features' deviation is {spread:.1e} and {protocol} does not standardise; logreg and knn do"
 
 
 def check_parts(data: TaskData) -> TaskData:

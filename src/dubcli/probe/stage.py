@@ -20,7 +20,7 @@ from dubcli.core.machine import choose_devices
 from dubcli.core.results import letters
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.probe.checks import check_modalities, check_parts, without_failed
+from dubcli.probe.checks import check_modalities, check_parts, odd_scale, without_failed
 from dubcli.probe.config import MODALITIES, ProbeConfig
 from dubcli.probe.features import ClipFeatures
 from dubcli.probe.fewshot import few_shot
@@ -261,6 +261,9 @@ def _measure(
         data = few_shot(data, run.shots, config.draws, config.seed)
     if find_protocol(protocol).needs_validation:
         data = with_validation(data)
+    if (odd := odd_scale(array, protocol)) is not None:
+        run.progress.message(f"{data.name}, {model.name}: {odd}")
+        data = data.with_notes(odd)
     problem = to_problem(data, array)
     training = Training(
         seed=config.seed,

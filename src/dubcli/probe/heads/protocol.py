@@ -63,7 +63,7 @@ def _by_grid(
     grid = {"grid": [_chosen(one) for one in tried]}
     if any(one.logits is None or not one.logits.isfinite().all() for one in trained):
         raise UserError(
-            "the best heads diverged: the features are too large; --protocol logreg takes them at any scale"
+            "the best heads diverged: the features are too large; --protocol logreg or knn takes them at any scale"
         )
     return [(_predictions(one, objective), _chosen(one) | (grid if one is best else {})) for one in trained]
 

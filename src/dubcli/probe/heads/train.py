@@ -196,7 +196,7 @@ def _check(bank: HeadBank, step: int, recipe: StepRecipe) -> None:
     if not all(bool(part.isfinite().all()) for part in bank.parameters):
         raise UserError(
             f"the heads diverged before step {step} at learning rate {recipe.lr:g}: the features are too large for it; "
-            "--protocol linear or logreg takes them at any scale"
+            "--protocol logreg or knn takes them at any scale"
         )
 
 

@@ -119,15 +119,14 @@ def digits(folder: Path, model: str, repo: Path | None, ckpt: str) -> None:
         ):  # fmt: skip
             out = f"results-{title.replace(' ', '-')}"
             probe = ["folder", ckpt, "--data", data, "--protocol", "logreg", "--data-variant", variant]
-            dubav(work, "probe", *probe, "--out", out)
-            (result,) = (work / out).rglob("*.json")
-            found = json.loads(result.read_text())
+            (found,) = json.loads(dubav(work, "probe", *probe, "--out", out, "--json"))["results"]
             print(f"digits {title}: {found['metric']} {found['mean']:.3f} (std {found['std']:.3f})", flush=True)
 
 
-def dubav(folder: Path, *arguments: str) -> None:
-    """Run the command, quietly."""
-    subprocess.run([sys.executable, "-m", "dubcli", *arguments, "-q"], cwd=folder, check=True)
+def dubav(folder: Path, *arguments: str) -> str:
+    """Run the command, quietly. Returns what it prints."""
+    command = [sys.executable, "-m", "dubcli", *arguments, "-q"]
+    return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 if __name__ == "__main__":

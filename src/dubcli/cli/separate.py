@@ -50,7 +50,8 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="NAME|MODULE:NAME",
-        help="Model or bag, by demucs's name or signature, or a separator of your own (docs/extending.md).",
+        help="Model or bag, by demucs's name or signature, spleeter, audio-separator:FILE, or a separator of your own "
+        "(docs/extending.md).",
     ),
 ]
 ModelRepoOption = Annotated[

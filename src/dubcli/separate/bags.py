@@ -14,7 +14,7 @@ from typing import Any
 
 from dubcli.core.memory import room_for_model
 from dubcli.errors import UserError, first_line
-from dubcli.separate import spleeter
+from dubcli.separate import spleeter, uvr
 from dubcli.separate.folder import check_folder, from_folder, read_recipe
 from dubcli.separate.foreign import ForeignSeparator, find_maker, load_separator
 from dubcli.separate.speech import speech_stem
@@ -56,10 +56,7 @@ def load_bag(
     that is speech; None is the one whose name says so (``speech.py``). Raises UserError when the model is not to be
     had, is damaged, or is no stereo model with such a stem.
     """
-    if name == spleeter.NAME:
-        model = load_separator(name, partial(spleeter.load_spleeter, repo), device)
-        return replace(_foreign_bag(model), speech=speech_stem(model.sources, speech, name))
-    if repo is None and (maker := check_name(name)) is not None:
+    if (maker := _maker_with_files(name, repo, device) or (check_name(name) if repo is None else None)) is not None:
         bag = _foreign_bag(load_separator(name, maker, device))
         return replace(bag, speech=speech_stem(bag.sources, speech, name))
     bag = as_bag(_from_hub(name) if repo is None else from_folder(name, repo, trust), name)
@@ -141,10 +138,19 @@ def _quiet_download() -> Iterator[None]:
         logger.setLevel(before)
 
 
+def _maker_with_files(name: str, repo: Path | None, device: str) -> Any:
+    """What makes a separator whose files are in ``repo`` and are not demucs's; None for other names."""
+    if name == spleeter.NAME:
+        return partial(spleeter.load_spleeter, repo)
+    return partial(uvr.load_uvr, name, repo, device) if name.startswith(uvr.PREFIX) else None
+
+
 def check_model(name: str, repo: Path | None) -> None:
     """Raises UserError where there is no model of that name to be loaded; opens none."""
     if name == spleeter.NAME:
         spleeter.find_weights(repo)
+    elif name.startswith(uvr.PREFIX):
+        uvr.find_model(name, repo)
     elif repo is None:
         check_name(name)
     else:

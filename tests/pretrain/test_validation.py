@@ -11,13 +11,14 @@ import torch
 
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.models import DubModel
+from dubcli.core.retrieval import retrieval
 from dubcli.core.transforms import eval_video
 from dubcli.core.variants import Variant, View
 from dubcli.pretrain import loader, train
 from dubcli.pretrain.loader import ClipDataset, Request
 from dubcli.pretrain.step import Stepper
 from dubcli.pretrain.training_films import held_out_films, mel_statistics, read_training_films
-from dubcli.pretrain.validation import HeldOut, alignment, retrieval, validate
+from dubcli.pretrain.validation import HeldOut, alignment, validate
 from helpers.runs import metrics, pretrain, small_config
 
 

@@ -125,6 +125,18 @@ def test_the_slider_smooths_by_keys(page):
     assert lines(page, "loss")[1] != smooth
 
 
+def test_the_gallery_s_models_are_switched(page):
+    switch = page.find_element("css selector", "section.gallery button[data-model]")
+    shown = "return [...document.querySelectorAll('.answer')].filter(one => one.offsetHeight).length"
+    before = page.execute_script(shown)
+    switch.send_keys("\n")
+    assert (before > 0, page.execute_script(shown)) == (True, 0)
+    switch.click()
+    assert page.execute_script(shown) == before
+    whole = "return [...document.querySelectorAll('section.gallery img')].every(one => one.naturalWidth > 0)"
+    assert page.execute_script(whole)
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1400, True), (360, False), (360, True)])
 def test_it_fits_a_narrow_screen_and_the_dark(page, width, dark):
     emulate(page, width=width, dark=dark)

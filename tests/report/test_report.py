@@ -3,22 +3,28 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from dubcli.cache.reader import Cache
+from dubcli.core.checkpoint import model_entries, save_checkpoint
+from dubcli.core.models import DubModel
+from dubcli.core.variants import parse_variant
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
 from dubcli.report import ReportConfig, report
 from dubcli.report.belief import Predictions
 from dubcli.report.collect import collect
+from dubcli.report.gallery import galleries
 from dubcli.report.paper import KINDS_1, KINDS_2, TABLE_1, TABLE_2, VARIANTS
 from dubcli.report.plots import confusion
 from dubcli.report.scores import score_tables
 from dubcli.report.tables import table_b4
 from helpers.caches import TAGS, make_cache
-from report.conftest import write_result
+from report.conftest import write_result, write_run
 
 
 def cells(table, task):
@@ -130,22 +136,73 @@ def test_the_page_needs_no_network_and_escapes_names(project, tmp_path):
 
 
 def test_the_gallery_marks_the_same_instant_in_other_languages(project):
-    from dubcli.report.gallery import gallery
+    found = collect([project])
+    (shelf,) = galleries([("fr", found.runs[0])], found.caches, ReportConfig(gallery=1), SILENT)
+    assert [query.direction for query in shelf.queries] == ["pictures -> sounds", "sounds -> pictures"]
+    (answer,) = shelf.queries[0].answers
+    assert [hit.cosine for hit in answer.hits] == sorted((hit.cosine for hit in answer.hits), reverse=True)
+    asked = shelf.queries[0].item
+    assert all(hit.same == (hit.item.caption.rsplit(" ", 1)[0] == asked.caption) for hit in answer.hits)
+    ranks = [place for place, hit in enumerate(answer.hits, 1) if hit.same]
+    assert answer.rank == ranks[0] if ranks else answer.rank > len(answer.hits)
+    items = [item for query in shelf.queries for item in (query.item, *(hit.item for hit in query.answers[0].hits))]
+    for kind, start in (("picture", "data:image/jpeg"), ("mel", "data:image/png"), ("sound", "data:audio/")):
+        assert all(shelf.media[getattr(item, kind)].startswith(start) for item in items), kind  # the query's too
+    assert all(hit.item.caption.endswith((" en", " fr")) for hit in answer.hits)
+
+
+def test_the_gallery_scores_as_validation_does(project):
+    from dubcli.cache.projected import TrackClip  # fmt: skip
+    from dubcli.cache.projected import project as place
+    from dubcli.core.checkpoint import load_trained
+    from dubcli.core.retrieval import retrieval
 
     found = collect([project])
-    queries = gallery(found.runs[0], found.caches[0], ReportConfig(gallery=1), SILENT)
-    assert [query.direction for query in queries] == ["video -> sounds", "sound -> videos"]
-    sounds = queries[0].nearest
-    assert [s.similarity for s in sounds] == sorted((s.similarity for s in sounds), reverse=True)
-    asked = queries[0].query.caption
-    assert all(sound.same == (sound.caption.rsplit(" ", 1)[0] == asked) for sound in sounds)
-    assert all(sound.audio.startswith("data:audio/") for sound in sounds)
-    assert len(queries[0].query.frames) == 4
+    (shelf,) = galleries([("fr", found.runs[0])], found.caches, ReportConfig(gallery=1), SILENT)
+    movie, trained = found.caches[0].movies[0], load_trained(found.runs[0].path)
+    pictures = [TrackClip(movie, clip) for clip in range(movie.n_clips)]
+    for track in ("en", "fr"):
+        sounds = [TrackClip(movie, clip, track) for clip in range(movie.n_clips)]
+        rows = place(trained, [*pictures, *sounds], torch.device("cpu"), lambda done: None)
+        wanted = retrieval(rows[: len(pictures)], rows[len(pictures) :])["r@1"]
+        (row,) = [one for one in shelf.scores.rows if [cell.text for cell in one[1:3]] == ["pictures -> sounds", track]]
+        assert row[4].value == pytest.approx(wanted)
+        assert row[7].text == ("0.2" if track == "fr" else "-")  # the run's last validation
+    assert shelf.recalls["fr", "pictures -> sounds"] == pytest.approx(
+        sum(row[4].value for row in shelf.scores.rows[:2]) / 2
+    )
+
+
+def test_the_gallery_names_what_it_leaves_out(project, tmp_path):
+    """A frame, a mel, a checkpoint, a model that has nothing to find: each costs itself."""
+    cache = tmp_path / "cache"
+    shutil.copytree(project / "cache", cache)
+    movie = Cache(cache).movies[0]
+    with open(movie.folder / "frames.jpgs", "r+b") as file:
+        file.write(bytes(200))  # of the first clip's first frame
+    (movie.folder / "mel.fr.npy").write_bytes(b"no numpy file")
+    for name, variant in (("bad", "fr"), ("alone", "a")):
+        write_run(tmp_path / "runs" / name, variant)
+    write_run(tmp_path / "runs" / "without")
+    (tmp_path / "runs" / "bad" / "ckpt.pt").write_bytes(b"no checkpoint")
+    model = DubModel(parse_variant("a", "en", []), "tiny")
+    entries = model_entries(model, mel_mean=-6.0, mel_std=5.0, config={"variant": "a"})
+    save_checkpoint(tmp_path / "runs" / "alone" / "ckpt.pt", entries)
+    config = ReportConfig(gallery=1)
+    summary = report([project / "runs", tmp_path / "runs", cache, project / "cache"], tmp_path / "out", config)
+    said = "\n".join([*summary.ignored, *summary.notes])
+    wanted = ("gallery of cache.* 0:00: frame 0", r"mel\.fr\.npy", r"bad: .*ckpt\.pt", "alone: it compares a sound",
+              r"without: it has no ckpt\.pt")  # fmt: skip
+    for part in wanted:
+        assert re.search(part, said), (part, said)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count('<section class="gallery"') == 2
+    assert "3 of 4 clips of all 1 films are searched" in page
+    assert {"retrieval-cache-1", "retrieval-cache-2"} <= set(summary.tables)
 
 
 def test_players_are_found_in_sources_and_missing_without(project, film, tmp_path):
     from dubcli.cache.projected import TrackClip
-    from dubcli.cache.reader import Cache
     from dubcli.pages.players import cut_players
 
     movie = Cache(project / "cache").movies[0]
@@ -162,7 +219,6 @@ def test_players_are_cut_where_their_clips_are(project, monkeypatch):
     from fractions import Fraction
 
     from dubcli.cache.projected import TrackClip
-    from dubcli.cache.reader import Cache
     from dubcli.media.sound import track_blocks
     from dubcli.pages import players
 

@@ -75,7 +75,7 @@ def test_mels_are_drawn_upright_from_the_floor_to_the_loudest():
     mel = np.full((2, 96, 280), QUIETEST, np.float16)
     mel[0, 0, :] = LOUDEST  # the lowest pitch of the left channel
     mel[1, 95, :] = np.nan
-    picture = np.asarray(Image.open(io.BytesIO(mel_picture(mel))), int).sum(axis=2)
+    picture = np.asarray(Image.open(io.BytesIO(mel_picture(mel))).convert("RGB"), int).sum(axis=2)
     assert picture.shape == (192, 280)
     assert (picture[95] > 500).all()
     assert (np.delete(picture, 95, axis=0) < 20).all()

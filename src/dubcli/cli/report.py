@@ -26,10 +26,10 @@ OutsideOption = Annotated[
     bool, typer.Option("--outside", help="Also the paper's tables A1 to A3 of other people's results.")
 ]
 GalleryOption = Annotated[
-    int, typer.Option("--gallery", help="Queries of the retrieval gallery; needs a run and one cache. 0: none.")
+    int, typer.Option("--gallery", help="Queries of the retrieval gallery; needs a run and a cache. 0: none.")
 ]
 GalleryClipsOption = Annotated[
-    int, typer.Option("--gallery-clips", help="At most so many clips of the cache are searched.")
+    int, typer.Option("--gallery-clips", help="At most so many clips of each cache are searched.")
 ]
 AgainstOption = Annotated[
     str, typer.Option("--against", help="The column that each row's highest is held against, class by class.")
@@ -55,8 +55,8 @@ def report(
 
     Writes OUT/index.html (one file, no network), report.md, a CSV per table and a PNG per plot: the paper's tables 1
     and 2 with intervals, chance and what paired tests tell apart, D6, differences by class, curves over training,
-    scores by epoch, confusion matrices; from a clip cache the language subsets (B4) and durations (B1), and with a run
-    a gallery of what is near to what.
+    scores by epoch, confusion matrices; from a clip cache the language subsets (B4) and durations (B1), and with runs a
+    gallery of what each model finds nearest to what.
     """
     from dubcli.cli.console import make_progress, print_json, warn
     from dubcli.report import ReportConfig

@@ -8,13 +8,15 @@ double click shows all of it. Beside a chart with several series stand switches 
 from __future__ import annotations
 
 import functools
-import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from dubcli.core.atomic import strict
+from dubcli.pages.shell import data
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 PAPER_WIDTH, PAPER_HEIGHT = 520, 300
@@ -37,13 +39,12 @@ class Chart:
     folded: str = ""
 
     @property
-    def json(self) -> str:
-        """For a script element of a page: the description as strict JSON that cannot end the element."""
+    def json(self) -> Markup:
+        """For a script element of a page."""
         spec = {**self.spec, "width": "container", "description": self.description}
         if len(self.spec.get("data", {}).get("values", ())) > _SVG_MARKS:  # as elements of a page they are slow
             spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
-        text = json.dumps(strict({"$schema": _SCHEMA, **spec}), ensure_ascii=False, allow_nan=False)
-        return text.replace("<", "\\u003c")
+        return data({"$schema": _SCHEMA, **spec})
 
     @property
     def height(self) -> int:

@@ -45,7 +45,8 @@ def mel_picture(mel: npt.NDArray[np.float16], *, scale: int = 1) -> bytes:
     level = np.nan_to_num(mel.astype(np.float32), nan=QUIETEST, posinf=LOUDEST, neginf=QUIETEST)
     part = np.clip((level - QUIETEST) / (LOUDEST - QUIETEST), 0, 1)
     upright = np.concatenate([channel[::-1] for channel in part])
-    picture = Image.fromarray(_colours()[(upright * 255).round().astype(np.uint8)])
+    picture = Image.fromarray((upright * 255).round().astype(np.uint8))
+    picture.putpalette(_colours().tobytes())
     if scale > 1:
         picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     return _saved(picture, "PNG")

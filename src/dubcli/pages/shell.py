@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
+
+from dubcli.core.atomic import strict
 
 
 def render(package: str, template: str, **values: Any) -> str:
@@ -26,3 +29,8 @@ def _environment(package: str) -> jinja2.Environment:
 def script(text: str) -> Markup:
     """A script of ours, or a library's, to stand in a page as it is."""
     return Markup(text.replace("</script", "<\\/script"))
+
+
+def data(content: Any) -> Markup:
+    """Content of a script element of the kind ``application/json``: strict JSON that cannot end the element."""
+    return Markup(json.dumps(strict(content), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"))

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dubcli.pages.charts import Chart, library
-from dubcli.pages.shell import render, script
+from dubcli.pages.shell import data, render, script
 from dubcli.report.tables import Table
 
 if TYPE_CHECKING:
-    from dubcli.report.gallery import GalleryQuery
+    from dubcli.report.gallery import Gallery
+
+MODELS_SHOWN = 4
+"""Side by side at first; the gallery has a switch for each."""
 
 
 def page(
@@ -19,10 +22,9 @@ def page(
     notes: Sequence[str],
     tables: Sequence[Table],
     charts: Sequence[Chart],
-    galleries: Sequence[tuple[str, Sequence[GalleryQuery]]],
+    galleries: Sequence[Gallery],
 ) -> str:
     """Names and labels come from folders and files of anybody: all text is escaped."""
-    has_audio = any(shown.audio for _, queries in galleries for query in queries for shown in query.nearest)
     return render(
         "dubcli.report",
         "page.html",
@@ -32,6 +34,7 @@ def page(
         tables=tables,
         charts=charts,
         galleries=galleries,
-        has_audio=has_audio,
+        data=data,
+        most_models=MODELS_SHOWN,
         library=script(library()) if charts else "",
     )

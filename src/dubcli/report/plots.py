@@ -45,7 +45,7 @@ class Line:
 def training_plots(runs: Sequence[Run]) -> list[Chart]:
     """Loss of every run; validation loss, retrieval and dub alignment where films were held out."""
     plots = []
-    names = _names(runs)
+    names = run_names(runs)
     for key, title, unit, wanted in (
         ("loss", "Training loss", "loss", r"loss"),
         ("val-loss", "Loss on held-out films", "loss", r"val/loss/(.+)"),
@@ -62,7 +62,7 @@ def training_plots(runs: Sequence[Run]) -> list[Chart]:
     return plots
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
+def run_names(runs: Sequence[Run]) -> list[str]:
     """The runs' names; of those that are the same with the folders before them."""
     alike = Counter(run.name for run in runs)
     return [
@@ -239,14 +239,14 @@ def confusion_plots(results: Sequence[Result], predictions: Predictions) -> list
     """A confusion matrix per results file that says what was predicted; checkpoints of epochs are left out."""
     last = [result for result in results if result.epoch is None]
     tasks = names_of(Row.of(result) for result in last)
-    alike = Counter((tasks[Row.of(result)], result.model) for result in last)
+    alike = Counter((result.task, result.model) for result in last)
     plots = []
     for column in columns_of(last):
         for result in column.results:
             if (found := confusion(result, predictions)) is not None:
-                task = tasks[Row.of(result)]
-                name = result.model if alike[task, result.model] == 1 else f"{column.label} {result.model}"
-                plots.append(_matrix(f"confusion-{task}-{name}", f"{task}: {name}", *found))
+                name = result.model if alike[result.task, result.model] == 1 else f"{column.label} {result.model}"
+                title = f"{tasks[Row.of(result)]}: {name}"
+                plots.append(_matrix(f"confusion-{result.task}-{name}", title, *found))
     return sorted(plots, key=lambda plot: plot.key)
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dubcli.core.atomic import atomic_write
 from dubcli.core.machine import choose_device
-from dubcli.errors import InputError, UserError
+from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pages.charts import Chart
 from dubcli.report import plots as drawing
 from dubcli.report import scores as scoring
 from dubcli.report import tables as making
 from dubcli.report.belief import Predictions
-from dubcli.report.collect import Collected, Run, collect
+from dubcli.report.collect import Collected, collect
 from dubcli.report.columns import without_copies
 from dubcli.report.config import ReportConfig
 from dubcli.report.page import page
@@ -26,9 +26,8 @@ from dubcli.report.tables import Table
 from dubcli.report.text import comma_separated, markdown
 
 if TYPE_CHECKING:
-    from dubcli.report.gallery import GalleryQuery
+    from dubcli.report.gallery import Gallery
 
-Galleries = list[tuple[str, "list[GalleryQuery]"]]
 _Keyed = TypeVar("_Keyed", Table, Chart)
 
 
@@ -81,13 +80,14 @@ def report(
     found.results, copies = without_copies(found.results)
     found.notes += copies
     predictions = Predictions()
+    galleries = _galleries(found, config, progress)
     progress.start("tables", None, "tables")
-    tables = _distinct(_tables(found, config, predictions, more_tables))
+    own = [*(one.scores for one in galleries), *more_tables]
+    tables = _distinct(_tables(found, config, predictions, own))
     progress.finish("tables")
     progress.start("plots", None, "plots")
     plots = _distinct(_plots(found, predictions))
     progress.finish("plots")
-    galleries = _galleries(found, config, progress)
     found.ignored += predictions.damaged
     found.notes += predictions.notes
     _write_all(folder, config.title, found, tables, plots, galleries)
@@ -109,7 +109,7 @@ def _write_all(
     found: Collected,
     tables: Sequence[Table],
     plots: Sequence[Chart],
-    galleries: Galleries,
+    galleries: Sequence[Gallery],
 ) -> None:
     for table in tables:
         _write(folder / f"{table.key}.csv", comma_separated(table))
@@ -159,38 +159,25 @@ def _plots(found: Collected, predictions: Predictions) -> list[Chart]:
     ]
 
 
-def _galleries(found: Collected, config: ReportConfig, progress: Progress) -> Galleries:
-    """One gallery per run that was trained on a cache at hand; none where there are several caches to choose from."""
+def _galleries(found: Collected, config: ReportConfig, progress: Progress) -> list[Gallery]:
+    """A gallery of each cache, with every run that has a checkpoint; what is left out of it is noted."""
     if not config.gallery or not found.caches or not found.runs:
         return []
-    if len(found.caches) > 1:
-        found.notes.append(f"no retrieval gallery: {len(found.caches)} caches are among the paths; give one of them")
-        return []
-    from dubcli.report.gallery import gallery
+    from dubcli.report.gallery import galleries
 
-    galleries: Galleries = []
-    for run in found.runs:
-        if not _has_model(run):
-            found.notes.append(f"no retrieval gallery of {run.path}: it has no ckpt.pt")
-            continue
-        try:
-            queries = gallery(run, found.caches[0], config, progress)
-        except (UserError, InputError) as error:
-            found.ignored.append(f"the retrieval gallery of {run.path}: {error}")
-            continue
-        if queries:
-            galleries.append((run.name, queries))
-    return galleries
-
-
-def _has_model(run: Run) -> bool:
-    return (run.path / "ckpt.pt").is_file()
+    named = list(zip(drawing.run_names(found.runs), found.runs, strict=True))
+    without = [name for name, run in named if not (run.path / "ckpt.pt").is_file()]
+    found.notes += [f"no retrieval gallery of {run.path}: it has no ckpt.pt" for name, run in named if name in without]
+    made = galleries([(name, run) for name, run in named if name not in without], found.caches, config, progress)
+    for one in made:
+        found.ignored += [f"of the retrieval gallery of {one.name}, {reason}" for reason in one.left_out]
+    return [one for one in made if one.queries]
 
 
 def _summary(found: Collected) -> str:
     parts = [(len(found.results), "results"), (len(found.runs), "runs"), (len(found.caches), "caches")]
     text = "From " + ", ".join(f"{count} {what}" for count, what in parts if count) + "."
-    return text + (f" {len(found.ignored)} files could not be read." if found.ignored else "")
+    return text + (f" {len(found.ignored)} could not be read or shown and are named." if found.ignored else "")
 
 
 def _distinct(found: Sequence[_Keyed]) -> list[_Keyed]:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from dubcli.cli.app import app
 from dubcli.errors import UserError
 from dubcli.separate import uvr
-from dubcli.separate.models import check_model, load_bag
+from dubcli.separate.bags import check_model, load_bag
 
 THERE = importlib.util.find_spec("audio_separator") is not None
 RATE = 44100

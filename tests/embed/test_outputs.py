@@ -1,6 +1,7 @@
 """What features are: pooled, of a layer, projected; the same through embed, Embedder and HEAR, and recorded."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ from torch import nn
 import dubcli
 from dubcli import hear
 from dubcli.core.features import log_mel
-from dubcli.core.models import freeze
+from dubcli.core.models import DubModel, freeze
+from dubcli.core.outputs import Output
 from dubcli.core.trained import random_trained
 from dubcli.core.transforms import normalise_mels
+from dubcli.core.variants import parse_variant
 from dubcli.embed import EmbedConfig, Embedder, embed, load_features
+from dubcli.embed.blocks import open_embedder
 from dubcli.errors import UserError
 from helpers.sounds import noise
 
@@ -79,6 +83,36 @@ def test_projected_is_the_space_of_the_loss(trained, sound):
     found = Embedder(trained, projected=True).audio(sound[: 3 * 48000], 48000)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert hear.load_model("random:tiny", projected=True).scene_embedding_size == found.shape[1] == 128
+
+
+def test_a_dub_is_placed_by_the_head_that_was_trained_on_it(sound, trained):
+    torch.manual_seed(0)
+    variant = parse_variant("es", "en", ["en", "es"])
+    model = freeze(DubModel(variant, "tiny"))
+    trained = replace(trained, model=model, variant=variant)
+    three = sound[: 3 * 48000]
+    with torch.no_grad():
+        features = model.audio(mels_of(three, trained, 0))
+        wanted = {
+            lang: nn.functional.normalize(model.heads[head](features), dim=1).numpy()
+            for lang, head in ((None, "primary"), ("en", "primary"), ("es", "secondary"))
+        }
+    assert np.abs(wanted["en"] - wanted["es"]).max() > 0.1
+    for lang, expected in wanted.items():
+        embedder = Embedder(trained, projected=True, lang=lang)
+        np.testing.assert_allclose(embedder.audio(three, 48000), expected, atol=1e-5)
+        assert embedder.identity().get("head") == ("secondary" if lang == "es" else None)
+    with pytest.raises(UserError, match="give it layer, projected and lang itself"):
+        open_embedder(Embedder(trained, projected=True), EmbedConfig(projected=True, lang="es"), print)
+
+
+def test_a_layer_s_width_is_known_without_a_copy_and_leaves_no_hook(trained, monkeypatch):
+    def no_copy(*_):
+        raise AssertionError("copied")
+
+    monkeypatch.setattr("copy.deepcopy", no_copy)
+    assert Output(layer="blocks.3").size(trained.model, "audio") == 128
+    assert not any(module._forward_hooks for module in trained.model.audio.modules())
 
 
 def test_outputs_that_are_not_there(trained):

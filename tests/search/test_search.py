@@ -11,9 +11,13 @@ from typer.testing import CliRunner
 
 from dubcli.cli.app import app
 from dubcli.core.checkpoint import load_trained
+from dubcli.embed import Embedder
 from dubcli.errors import UserError
 from dubcli.search import Index, SearchConfig, build_index, search
+from dubcli.search.query import read_query
 from helpers.caches import make_cache
+from helpers.containers import Track
+from helpers.containers import make_film as make_tagged_film
 from helpers.films import make_film
 from helpers.runs import metrics, pretrain
 
@@ -122,6 +126,28 @@ def test_a_sound_of_the_folder_is_the_nearest_to_itself(run, tmp_path):
     done = command(tmp_path / "index", tmp_path / "high.wav", "--play-page", page, "--device", "cpu")
     assert done.exit_code == 0, done.stderr
     assert "data:audio/" in page.read_text()
+
+
+def test_a_sound_of_several_chunks_is_asked_with_the_mean_of_their_places(run, tmp_path):
+    """Each chunk is placed as validation places a clip. Of a dub it is by the head that was trained on the dub."""
+    wave = np.random.default_rng(1).normal(0, 0.1, (2, 48000 * 6)) * np.repeat([1.0, 0.01], 48000 * 3)
+    tracks = [Track(lang, codec="pcm_s16le", sound=wave.astype(np.float32)) for lang in ("eng", "fra")]
+    film = tmp_path / "film.mkv"
+    make_tagged_film(film, seconds=6, tracks=tracks)
+    vectors = {}
+    for lang, head in ((PRIMARY, "primary"), (DUB, "secondary")):
+        built = build_index(tmp_path / lang, film, run, lang=lang, device="cpu")
+        trained = load_trained(run)
+        features = Embedder(trained, device="cpu").audio(wave[None], 48000, per_chunk=True)
+        with torch.no_grad():
+            wanted = torch.nn.functional.normalize(trained.model.heads[head](torch.from_numpy(features)), dim=1)
+        sounds = [number for number, row in enumerate(built.rows) if row.kind == "sound"]
+        np.testing.assert_allclose(np.asarray(built.vectors)[sounds], wanted, atol=5e-3)
+        asked = read_query(str(film), built, SearchConfig(device="cpu", track=lang, by="sound"))
+        mean = wanted.mean(dim=0)
+        np.testing.assert_allclose(asked.vector, mean / mean.norm(), atol=5e-3)
+        vectors[lang] = asked.vector
+    assert vectors[PRIMARY] @ vectors[DUB] < 0.99
 
 
 def test_a_page_shows_what_was_found(index, cache, tmp_path):

@@ -14,6 +14,7 @@ from dubcli.cache.layout import CLIP_SECONDS
 from dubcli.cache.reader import Movie
 from dubcli.core.layout import Layout, lay_out
 from dubcli.core.models import normalise_pixels, preset_sizes
+from dubcli.core.outputs import placed
 from dubcli.core.tracks import Track
 from dubcli.core.trained import TrainedModel
 from dubcli.core.transforms import eval_video, normalise_mels
@@ -105,7 +106,7 @@ def project(
             done(finished)
     except torch.OutOfMemoryError:
         raise UserError(f"out of memory on {device}; give --device cpu") from None
-    return torch.nn.functional.normalize(rows, dim=1)
+    return rows
 
 
 def _alike(items: Sequence[TrackClip]) -> Iterator[list[int]]:
@@ -127,11 +128,11 @@ def _project_batch(trained: TrainedModel, items: Sequence[TrackClip], device: to
         sizes = preset_sizes(trained.preset)
         pixels = torch.stack([eval_video(_frames(item), sizes) for item in items]).to(device)
         laid = Layout.of(model, device).tensor(normalise_pixels(pixels).permute(0, 2, 1, 3, 4))
-        return model.heads["video"](model.embed_video(laid)).cpu()  # type: ignore[no-any-return]
+        return placed(model.heads["video"], model.embed_video(laid)).cpu()
     mels = torch.from_numpy(np.stack([item.movie.mel(str(item.language))[item.clip] for item in items]))
     features = model.embed_audio(normalise_mels(mels.to(device), trained.mel_mean, trained.mel_std))
     heads = [trained.variant.head_of(Track.of(str(item.language))) for item in items]
-    found = {name: model.heads[name](features).cpu() for name in set(heads)}
+    found = {name: placed(model.heads[name], features).cpu() for name in set(heads)}
     return torch.stack([found[name][row] for row, name in enumerate(heads)])
 
 

@@ -20,7 +20,7 @@ from dubcli.core.outputs import Output
 from dubcli.core.trained import TrainedModel
 from dubcli.embed.chunks import Wanted
 from dubcli.embed.config import EmbedConfig
-from dubcli.embed.embedder import Embedder
+from dubcli.embed.embedder import Embedder, output_of
 from dubcli.embed.engine import say_nothing
 from dubcli.embed.inputs import BlockPlan, MediaItem, PlannedBlock
 from dubcli.embed.pipeline import Pipeline
@@ -70,9 +70,10 @@ def devices_of(ckpt: ModelSource, config: EmbedConfig, options: JobOptions) -> l
 def open_embedder(ckpt: ModelSource, config: EmbedConfig, say: Callable[[str], None]) -> Embedder:
     """The Embedder of a checkpoint with the options of ``config``."""
     if isinstance(ckpt, Embedder):
-        asked = Output(config.layer, config.projected)
+        asked = output_of(ckpt.trained, config)
         if asked not in (Output(), ckpt.output):
-            raise UserError("the Embedder makes other features than are asked for; give it layer and projected itself")
+            raise UserError("the Embedder makes other features than are asked for; give it layer, projected and lang "
+                            "itself")  # fmt: skip
         return ckpt
     return Embedder(ckpt, config, say=say)
 

@@ -48,6 +48,7 @@ class ModelOptions(TypedDict, total=False):
     preset: str
     layer: str
     projected: bool
+    lang: str | None
 
 
 def check_hop(hop_seconds: float) -> float:
@@ -66,7 +67,8 @@ class EmbedConfig:
     ``embed.chunks``).
     ``pool``: how a file's chunks become its row: ``mean``, ``max``, or ``none``: a row per chunk, which ``per_chunk``
     says too. ``hop_seconds``: between the starts of chunks.
-    ``layer``: a layer inside the backbones in place of their output. ``projected``: the projection heads' outputs.
+    ``layer``: a layer inside the backbones in place of their output. ``projected``: the projection heads' outputs, of
+    sound by the head that was trained on the track of ``lang``.
     ``format``: how the features are stored; ``items.csv`` and ``embed.json`` are always written.
     ``device``, ``gpus``: by default all GPUs, as far as the work pays for a process on each, else the CPU; ``gpus``
     takes at most so many of them (0: the CPU), ``device`` the one of torch's name.

@@ -19,6 +19,7 @@ from dubcli.core.machine import choose_device, choose_precision, torch_type
 from dubcli.core.memory import out_of_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
 from dubcli.core.outputs import Output
+from dubcli.core.tracks import Track
 from dubcli.core.trained import TrainedModel, random_trained
 from dubcli.core.transforms import eval_clip, normalise_mels
 from dubcli.embed.arrays import Pooled, Waveforms, as_sounds, as_stereo, checked_rate
@@ -46,13 +47,14 @@ class Embedder:
     Args:
         ckpt: a checkpoint file, ``"random"`` (a seeded random model, the RP baseline of appendix D) or a TrainedModel.
         config: of it ``device``, ``compile``, ``precision``, ``batch_size``, ``layer``, ``projected``, and the random
-            model's ``seed`` and ``preset`` count here.
+            model's ``seed`` and ``preset`` count here; ``lang`` where ``projected`` is asked for.
         say: takes lines for the user.
         options: those of ``config`` by name, in its place or over it. ``device``: torch's name; None is CUDA when there
             is one. ``compile``: at the first batch (True), never (False, the default), or where the chunks of one call
             pay for it (None). ``precision``: ``"auto"`` (bf16 where the device computes it natively, else fp32),
             ``"bf16"``, ``"fp16"``, ``"fp32"``. ``batch_size``: chunks at once. ``layer``, ``projected``: features of a
-            layer inside the backbones, or of the projection heads, as ``core.outputs.Output`` has them.
+            layer inside the backbones, or of the projection heads, as ``core.outputs.Output`` has them. ``lang``: the
+            track that sounds are of, which says which head places them; None is the primary one.
 
     Raises:
         UserError: a file that is no checkpoint, a device or a layer that is not there.
@@ -74,8 +76,8 @@ class Embedder:
         if unknown := options.keys() - ModelOptions.__annotations__.keys():
             raise TypeError(f"Embedder has no argument {', '.join(sorted(unknown))}")
         config = replace(config, **options)
-        self.output = Output(config.layer, config.projected)
         self.trained = load_trained_or_random(ckpt, seed=config.seed, preset=config.preset)
+        self.output = output_of(self.trained, config)
         self.modalities = self.output.modalities(self.trained.model)
         """Those that there are features of: the checkpoint has a backbone for them, and that has the layer."""
         self.device = choose_device(config.device)
@@ -284,6 +286,14 @@ class Embedder:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._making = threading.Lock()
+
+
+def output_of(trained: TrainedModel, config: EmbedConfig) -> Output:
+    """What options ask of a model: sound is placed by the head that was trained on its track."""
+    if not config.projected or config.lang is None:
+        return Output(config.layer, config.projected)
+    track = Track(config.lang, trained.variant.primary.kind)
+    return Output(config.layer, config.projected, trained.variant.head_of(track))
 
 
 def load_trained_or_random(

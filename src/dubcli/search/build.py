@@ -69,7 +69,8 @@ def build_index(
     if of_cache:
         rows, vectors = _of_cache(Cache(place), trained, work, choose_device(device), progress)
     else:
-        rows, vectors = _of_files(place, trained, work, EmbedConfig(per_chunk=True, lang=lang, device=device), progress)
+        config = EmbedConfig(per_chunk=True, projected=True, lang=lang, device=device)
+        rows, vectors = _of_files(place, trained, work, config, progress)
     if not rows:
         raise UserError(f"{place} has no clip that {trained.name} can place")
     about = {"name": trained.name, "content_hash": trained.content_hash, "path": os.path.abspath(model)}
@@ -136,16 +137,15 @@ def _made_of(movie: Movie, trained: TrainedModel, items: Sequence[TrackClip]) ->
 def _of_files(
     source: Path, trained: TrainedModel, work: Path, config: EmbedConfig, progress: Progress
 ) -> tuple[list[IndexRow], Float]:
-    embed([source], trained, work / "features", config, progress=progress)
-    features = load_features(work / "features")
+    embed([source], trained, work / "places", config, progress=progress)
+    features = load_features(work / "places")
     rows: list[IndexRow] = []
     parts: list[Float] = []
-    for kind, head in ((PICTURE, "video"), (SOUND, "primary")):
+    for kind, array in ((PICTURE, features.video), (SOUND, features.audio)):
         chosen = list(_rows_with(features, kind))
-        array = features.video if kind == PICTURE else features.audio
         if array is None or not chosen:
             continue
-        parts.append(head_outputs(trained, head, array[[number for number, _ in chosen]]))
+        parts.append(array[[number for number, _ in chosen]])
         rows += [row for _, row in chosen]
     return rows, np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
 
@@ -157,13 +157,3 @@ def _rows_with(features: Features, kind: str) -> Iterator[tuple[int, IndexRow]]:
             path, start = str(chunk["path"]), float(chunk["start_seconds"])
             seconds = float(chunk["stop_seconds"]) - start
             yield number, IndexRow(kind, path, Path(path).name, start, seconds, "", path)
-
-
-def head_outputs(trained: TrainedModel, head: str, features: Float) -> Float:
-    """Backbone features (n, width) through a projection head: float32 (n, width of the space), rows of length 1."""
-    module = trained.model.heads[head]
-    weight = next(module.parameters())
-    with torch.no_grad():
-        placed = module(torch.from_numpy(np.ascontiguousarray(features)).to(weight.device, weight.dtype))
-    unit: Float = torch.nn.functional.normalize(placed.float(), dim=1).cpu().numpy()
-    return unit

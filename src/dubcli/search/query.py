@@ -11,11 +11,9 @@ from PIL import Image
 
 from dubcli.cache.projected import clock
 from dubcli.core.checkpoint import load_trained
-from dubcli.core.tracks import Track
 from dubcli.core.trained import TrainedModel
 from dubcli.embed import EmbedConfig, Embedder, embed_files
 from dubcli.errors import UserError, did_you_mean, first_line
-from dubcli.search.build import head_outputs
 from dubcli.search.config import PICTURE, SOUND, SearchConfig
 from dubcli.search.index import Float, Index, IndexRow
 
@@ -93,26 +91,19 @@ def _of_file(path: Path, index: Index, config: SearchConfig) -> Query:
         if config.by == SOUND:
             raise UserError(f"{path} is a picture and has no sound; leave --by out")
         _require_video(trained, path)
-        seen = Embedder(trained, device=config.device).video(_still(path))
-        return Query(head_outputs(trained, "video", seen)[0], f"{path.name} (picture)")
+        seen = Embedder(trained, device=config.device, projected=True).video(_still(path))
+        return Query(seen[0], f"{path.name} (picture)")
     kinds = [config.by] if config.by else [PICTURE, SOUND] if trained.variant.uses_video else [SOUND]
     modalities = tuple("video" if kind == PICTURE else "audio" for kind in kinds)
-    options = EmbedConfig(modalities=modalities, lang=config.track, device=config.device)
+    options = EmbedConfig(modalities=modalities, projected=True, lang=config.track, device=config.device)
     features = embed_files([path], trained, options)
-    for kind, array, head in (
-        (PICTURE, features.video, "video"),
-        (SOUND, features.audio, _head(trained, config)),
-    ):
+    for kind, array in ((PICTURE, features.video), (SOUND, features.audio)):
         column = "video_chunks" if kind == PICTURE else "audio_chunks"
         if kind in kinds and array is not None and features.items[0][column]:
             chunks = int(features.items[0][column])
             mean = f", the mean of {chunks} chunks" if chunks > 1 else ""
-            return Query(head_outputs(trained, head, array[:1])[0], f"{path.name} ({kind}{mean})")
+            return Query(array[0] / np.linalg.norm(array[0]), f"{path.name} ({kind}{mean})")
     raise UserError(f"{path} cannot be asked with: {features.items[0]['reason'] or f'it has no {kinds[0]}'}")
-
-
-def _head(trained: TrainedModel, config: SearchConfig) -> str:
-    return "primary" if config.track is None else trained.variant.head_of(Track.of(config.track))
 
 
 def _require_video(trained: TrainedModel, path: Path) -> None:

@@ -46,7 +46,8 @@ def two_straight(cache, tmp_path_factory):
     process = start(cache, out, *TWO, "--max-steps", 6, "--save-every", 2)
     _, errors = process.communicate(timeout=HOPELESS_SECONDS)
     assert process.returncode == 0, errors
-    assert errors == ""
+    said = [line for line in errors.splitlines() if not line.startswith("steps: ")]  # a slow machine's progress
+    assert said == []
     assert [step for step, _ in losses(out)] == [1, 2, 3, 4, 5, 6]  # rank 0 alone writes
     return out
 

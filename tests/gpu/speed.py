@@ -205,6 +205,7 @@ def _chosen_step(check: Check) -> Callable[[], None]:
     from dubcli.pretrain.learner import Learner
 
     config = PretrainConfig(preset=check.preset, batch_size=check.batch)
+    torch.backends.cudnn.benchmark = check.gpu  # as core.machine.kernels has it while a run trains
     learner = Learner(_variant(), config, check.device, (-6.0, 5.5), say=lambda text: check.note("a kernel", text))
     batch = _batch(check)
     learner.settle(batch)

@@ -1,6 +1,7 @@
 """How a rank computes: half precision with a scaler, deterministic kernels, compiled or not; and what is said of it."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from dubcli.core.models import DubModel
 from dubcli.core.variants import parse_variant
 from dubcli.errors import UserError
 from dubcli.pretrain import train
-from dubcli.pretrain.learner import Learner, choose_kernels
+from dubcli.pretrain.learner import Learner
 from helpers.runs import SignalAfter, assert_same_state, losses, metrics, pretrain, small_config
 
 
@@ -83,37 +84,49 @@ def test_full_precision_counts_no_skipped_steps(cache, tmp_path):
     assert "skipped_steps" not in metrics(tmp_path)[0]
 
 
-@pytest.fixture
-def settings_put_back():
-    cudnn, before = torch.backends.cudnn, torch.are_deterministic_algorithms_enabled()
-    flags = cudnn.deterministic, cudnn.benchmark
-    yield
-    torch.use_deterministic_algorithms(before)
-    cudnn.deterministic, cudnn.benchmark = flags
+def settings():
     import torch._inductor.config as inductor
 
-    inductor.deterministic = False
+    cudnn, strict = torch.backends.cudnn, torch.are_deterministic_algorithms_enabled()
+    return (
+        strict,
+        cudnn.deterministic,
+        cudnn.benchmark,
+        inductor.deterministic,
+        os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+    )
 
 
-def test_deterministic_kernels_are_chosen_recorded_and_asked_for_again(cache, tmp_path, settings_put_back):
-    import torch._inductor.config as inductor
-
-    options = ("--variant", "es", "--max-steps", 2)
-    assert pretrain(cache, tmp_path / "run", *options, "--deterministic").returncode == 0
-    assert torch.are_deterministic_algorithms_enabled()
-    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
-    assert inductor.deterministic
+def test_deterministic_kernels_are_chosen_recorded_and_the_caller_s_are_put_back(cache, tmp_path, monkeypatch):
+    """A notebook that trains goes on with its own choices, also where training failed."""
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before, within = settings(), []
+    step = Learner.step
+    monkeypatch.setattr(Learner, "step", lambda *given: (within.append(settings()), step(*given))[1])
+    train(small_config(cache, tmp_path / "run", variant="a", max_steps=2, deterministic=True), device="cpu")
+    assert within == [(True, True, False, True, ":4096:8")] * 2
+    assert settings() == before != within[0]
     assert json.loads((tmp_path / "run" / "config.json").read_text())["deterministic"] is True
-    done = pretrain(cache, tmp_path / "run", *options)
-    assert done.returncode == 2
-    assert "has deterministic True, this one False" in done.stderr
+    with pytest.raises(UserError, match="has deterministic True, this one False"):
+        train(small_config(cache, tmp_path / "run", variant="a", max_steps=2), device="cpu")
+
+    def fails(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Learner, "step", fails)
+    with pytest.raises(RuntimeError, match="broken"):
+        train(small_config(cache, tmp_path / "new", variant="a", max_steps=2, deterministic=True), device="cpu")
+    assert settings() == before
 
 
-def test_fixed_shapes_are_timed_on_a_gpu_unless_bits_are_promised(settings_put_back):
-    choose_kernels(False, torch.device("cuda"))
-    assert torch.backends.cudnn.benchmark
-    choose_kernels(True, torch.device("cuda"))
-    assert not torch.backends.cudnn.benchmark
+def test_fixed_shapes_are_timed_on_a_gpu_unless_bits_are_promised():
+    before = settings()
+    with machine.kernels(False, torch.device("cuda")):
+        assert torch.backends.cudnn.benchmark
+        with machine.kernels(True, torch.device("cuda")):
+            assert not torch.backends.cudnn.benchmark
+        assert torch.backends.cudnn.benchmark
+    assert settings() == before
 
 
 def fails_to_compile(monkeypatch):

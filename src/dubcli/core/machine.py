@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ PRECISION_HELP = "auto (bf16 where the device computes it natively, else fp32), 
 _LONG_NAMES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
 
 MAX_LOADER_WORKERS = 12
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -75,6 +76,39 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, torch_type(precision))
+
+
+@contextmanager
+def kernels(deterministic: bool, device: torch.device) -> Iterator[None]:
+    """Inside the block torch takes kernels that give the same bits each time, or else the fastest for fixed shapes.
+
+    On the CPU its kernels give the same bits either way. cuBLAS wants a workspace of fixed size for it (NVIDIA's
+    documentation, "Results reproducibility"); cuDNN's and the compiler's choices by timing are left out. Afterwards
+    the process is as it was: a notebook that trained goes on with its own choices.
+    """
+    import torch
+
+    cudnn, strict = torch.backends.cudnn, torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    timing, workspace = (cudnn.deterministic, cudnn.benchmark), os.environ.get(_WORKSPACE)
+    compiler = None
+    try:
+        if deterministic:
+            os.environ.setdefault(_WORKSPACE, ":4096:8")
+            import torch._inductor.config as inductor
+
+            compiler, inductor.deterministic = inductor.deterministic, True
+        if deterministic or device.type == "cuda":
+            torch.use_deterministic_algorithms(deterministic)
+            cudnn.deterministic, cudnn.benchmark = deterministic, not deterministic
+        yield
+    finally:
+        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
+        cudnn.deterministic, cudnn.benchmark = timing
+        if compiler is not None:
+            inductor.deterministic = compiler
+        if workspace is None:
+            os.environ.pop(_WORKSPACE, None)
 
 
 def choose_device(asked: str | None = None) -> torch.device:

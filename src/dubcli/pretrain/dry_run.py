@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from dubcli.core import machine
 from dubcli.core.memory import is_out_of_memory, peak_bytes
 from dubcli.core.models import count_parameters
 from dubcli.errors import UserError
@@ -70,13 +71,14 @@ def dry_run(config: PretrainConfig, where: LaunchConfig) -> dict[str, Any]:
 
 def _measured(trainer: Trainer) -> tuple[float, float]:
     """``_measure`` of the built trainer. Raises UserError also where memory does not suffice."""
-    try:
-        trainer._build(mel_statistics(trainer.films.train, trainer.films.variant))
-        return _measure(trainer)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-    raise trainer.out_of_memory()
+    with machine.kernels(trainer.config.run.deterministic, trainer.device):
+        try:
+            trainer._build(mel_statistics(trainer.films.train, trainer.films.variant))
+            return _measure(trainer)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        raise trainer.out_of_memory()
 
 
 def _measure(trainer: Trainer) -> tuple[float, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,7 +36,6 @@ class Learner:
         given: Given | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        choose_kernels(config.run.deterministic, device)
         self.variant, self.config, self.device = variant, config, device
         crop = preset_sizes(config.model.preset).crop
         self.model = build_model(variant, config, device, given)
@@ -247,23 +245,6 @@ def build_model(variant: Variant, config: PretrainConfig, device: torch.device, 
             raise UserError("--sync-bn needs GPUs: torch's SyncBatchNorm has no CPU form; leave it away")
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return lay_out(model.to(device), device)
-
-
-def choose_kernels(deterministic: bool, device: torch.device) -> None:
-    """Have torch take kernels that give the same bits each time, or else the fastest ones for these fixed shapes.
-
-    On the CPU its kernels give the same bits either way. cuBLAS wants a workspace of fixed size for it (NVIDIA's
-    documentation, "Results reproducibility"); cuDNN's and the compiler's choices by timing are left out.
-    """
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        import torch._inductor.config as inductor
-
-        inductor.deterministic = True
-    if deterministic or device.type == "cuda":
-        torch.use_deterministic_algorithms(deterministic)
-        torch.backends.cudnn.deterministic = deterministic
-        torch.backends.cudnn.benchmark = not deterministic
 
 
 @contextmanager

@@ -136,13 +136,14 @@ class Trainer:
 
         Raises UserError also where memory does not suffice, with sizes that it suffices for.
         """
-        try:
-            with self.folder.held():
-                return self._run(stop, fresh)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        raise self.out_of_memory()
+        with machine.kernels(self.config.run.deterministic, self.device):
+            try:
+                with self.folder.held():
+                    return self._run(stop, fresh)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            raise self.out_of_memory()
 
     def out_of_memory(self) -> UserError:
         """What to say of it; after the ``except`` block, which holds on to memory."""

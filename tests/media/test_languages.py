@@ -57,6 +57,9 @@ def test_the_users_list():
         ("en,,fr", "''"),
         ("fr,fre", "names fr twice"),
         ("French,fr", "fr twice"),
+        ("en,mul", "'mul' is no ISO 639 language; the code is of none, of several"),
+        ("mis", "the code is of none"),  # and not "did you mean amis"
+        ("QAD", "not registered"),
     ):
         with pytest.raises(UserError, match=reason):
             check_languages(text.split(","))

@@ -131,11 +131,16 @@ def _tag_of_code(code: str) -> str | None:
         language = langcodes.Language.get(code.replace("_", "-")).language
     except LanguageTagError:
         return None
-    if not language or language in _NO_ONE_LANGUAGE or "qaa" <= language <= "qtz" or not _is_known(language):
+    if not language or _names_none(language) or not _is_known(language):
         return None
     if len(language) == 3:
         language = langcodes.standardize_tag(language, macro=True).split("-")[0]
     return _ONE_TAG.get(language, language)
+
+
+def _names_none(code: str) -> bool:
+    """Whether a code says that there is no language, that there are several, or one that only its maker knows."""
+    return code in _NO_ONE_LANGUAGE or bool(re.fullmatch("q[a-t][a-z]", code))
 
 
 def _is_known(language: str) -> bool:
@@ -145,6 +150,8 @@ def _is_known(language: str) -> bool:
 
 
 def _advice(text: str) -> str:
+    if _names_none(text.strip().lower()):
+        return "the code is of none, of several or of one that is not registered; name the track's language"
     near = [f"{language_name(tag).lower()} ({tag})" for tag in _near(text)]
     return f"did you mean {' or '.join(near)}?" if near else "give codes such as en,es,fr,ja"
 

@@ -282,6 +282,12 @@ def test_interrupted_it_goes_on(study, tmp_path, monkeypatch, capsys, interrupte
         (('preset = "minute"', 'preset = "minit"'), r"minit"),
         (('out = "study"', 'out = "study'), "cannot be read as TOML"),
         (("[films]", '[report]\nagainst = ["ess"]\n[films]'), "against names ess, no variant of the plan"),
+        (("[films]", '[films]\nframes = "slots"'), r"\[films\] --frames is 'slots' \(did you mean slot"),
+        (("[films]", '[separate]\nprecision = "fp15"\n[films]'), r"\[separate\] --precision is 'fp15'"),
+        (("max_steps = 5", 'max_steps = "5"'), r"\[probe\]: max_steps is '5'; give a whole number"),
+        (("max_steps = 5", 'chunks = "third"'), r"\[probe\] --chunks is 'third'; give one of half"),
+        (('esc50 = "logreg"', 'esc50 = "logrek"'), r"\[probe\] --protocol is 'logrek' \(did you mean logreg"),
+        (("epochs = [1, 2]", "epochs = [1, 5]"), r"epochs has 5, but models train for 2 \(\[pretrain\] epochs\)"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_plan_is_said_in_one_line(tmp_path, capsys, change, words):
@@ -309,13 +315,14 @@ def test_slurm_jobs_name_the_steps_that_are_left(study, tmp_path, capsys):
     shutil.copy(plan, tmp_path / "plan.toml")
     for name in ("cache", "sets"):
         (tmp_path / name).symlink_to(folder / name)
-    assert run(tmp_path / "plan.toml", "--emit", "slurm", tmp_path / "jobs") == 0
-    jobs = tmp_path / "jobs"
+    assert run(tmp_path / "plan.toml", "--emit", "slurm", tmp_path / "my jobs") == 0
+    jobs = tmp_path / "my jobs"
     assert (jobs / "pretrain.txt").read_text().split() == ["pretrain/mono", "pretrain/es"]
     assert len((jobs / "probe.txt").read_text().split()) == 8
     script = (jobs / "pretrain.sbatch").read_text()
     assert "#SBATCH --partition=gpu" in script
     assert "#SBATCH --exclude=n1" in script
+    assert f"#SBATCH --output='{jobs}/%x-%A-%a.out'" in script  # the folder's name has a space
     for path in jobs.glob("*.s*"):
         subprocess.run(["bash", "-n", path], check=True)
     # a cluster of one process: what is submitted is run, array by array
@@ -375,6 +382,24 @@ def test_several_processes_are_refused_but_for_one_training(study, monkeypatch, 
         monkeypatch.setenv(name, value)
     assert run(plan) == 2
     assert "torchrun started 2 processes, which would all do the whole plan" in capsys.readouterr().err
+
+
+def test_the_ranks_of_torchrun_do_one_training_and_the_first_alone_writes_its_mark(study, tmp_path, monkeypatch):
+    from dubcli.reproduce import work
+
+    folder, _, _, _ = study
+    (tmp_path / "cache").symlink_to(folder / "cache")
+    plan = read_plan(write(tmp_path))
+    where = []
+    monkeypatch.setitem(work._WORK, "pretrain", lambda doing: where.append(doing.nodes) or [])
+    for rank in ("1", "0"):
+        for name, value in {"RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": "2"}.items():
+            monkeypatch.setenv(name, value)
+        assert reproduce(plan, only=["pretrain/mono"]).ran == ["pretrain/mono"]
+        assert (tmp_path / "study" / "steps" / "pretrain--mono.json").exists() == (rank == "0")
+    assert [nodes.rank for nodes in where] == [1, 0]
+    with pytest.raises(UserError, match="give them one training, --only pretrain/NAME, or start one process"):
+        reproduce(plan, only=["pretrain/mono", "pretrain/es"])
 
 
 def test_a_training_on_several_nodes_is_one_job(tmp_path):

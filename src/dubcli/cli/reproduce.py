@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -66,7 +67,7 @@ def reproduce(
 
         for path in emit_slurm(read, outline(read), folder):
             print(path)
-        print(f"submit them with: bash {folder / 'submit.sh'}")
+        print(f"submit them with: bash {shlex.quote(str(folder / 'submit.sh'))}")
         return 0
     if list_steps:
         return _list(read, outline(read), gpus, json)

@@ -204,7 +204,9 @@ def _by_epoch(name: str, runs: Mapping[str, Sequence[Result]]) -> Chart:
         "params": [SWITCHES],
         "transform": [SHOWN_SERIES],
         "encoding": {
-            "x": quantity("epoch", "epoch") | {"axis": {"tickMinStep": 1}},
+            # ticks at the epochs that were probed, and these off the frame
+            "x": quantity("epoch", "epoch", padding=16)
+            | {"axis": {"values": sorted({one["epoch"] for one in values})}},
             "color": series_colour(list(runs)),
         },
         "layer": [

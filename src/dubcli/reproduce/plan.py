@@ -8,10 +8,10 @@ commands of these names. Paths are relative to the plan's own folder.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from dubcli.errors import UserError, did_you_mean
 
@@ -172,7 +172,7 @@ def read_plan(path: str | Path) -> Plan:
     >>> plan = read_plan("study.toml")  # doctest: +SKIP
     """
     from dubcli.prep.config import PrepConfig
-    from dubcli.pretrain.config import PretrainConfig
+    from dubcli.pretrain.config import PARTS
     from dubcli.probe.config import ProbeConfig
     from dubcli.separate.config import SeparateConfig
 
@@ -184,12 +184,14 @@ def read_plan(path: str | Path) -> Plan:
     def own(name: str, kind: type[Any]) -> Any:
         return _made(kind, tables[name], f"{path}, [{name}]: ")
 
-    def rest(name: str, defaults: Mapping[str, Any], taken: Collection[str], mine: type[Any] | None) -> dict[str, Any]:
+    def rest(name: str, kinds: Sequence[type[Any]], taken: Collection[str], mine: type[Any] | None) -> dict[str, Any]:
+        defaults = {f.name: f.default for kind in kinds for f in fields(kind)}
+        hints = {option: hint for kind in kinds for option, hint in get_type_hints(kind).items()}
         others = [f.name for f in fields(mine)] if mine is not None else []
         known = {key: value for key, value in defaults.items() if key not in (*taken, *others)}
         _refuse_unknown(tables[name], (*others, *known), f"{path}, [{name}]: ")
         return {
-            key: _typed(value, known[key], f"{path}, [{name}]: {key}") if known[key] is not None else value
+            key: _typed(value, known[key], f"{path}, [{name}]: {key}", hints[key])
             for key, value in tables[name].items()
             if key in known
         }
@@ -205,25 +207,27 @@ def read_plan(path: str | Path) -> Plan:
         nospeech=own("nospeech", NospeechPlan) if "nospeech" in content else None,
         report=own("report", ReportPlan),
         slurm=own("slurm", SlurmPlan),
-        prep=rest("films", _defaults(PrepConfig), _OWN_PREP, FilmsPlan),
-        separate=rest("separate", _defaults(SeparateConfig), _OWN_SEPARATE, None),
-        training=rest("pretrain", PretrainConfig().to_dict(), _OWN_PRETRAIN, PretrainPlan),
-        probing=rest("probe", _defaults(ProbeConfig), _OWN_PROBE, ProbePlan),
+        prep=rest("films", [PrepConfig], _OWN_PREP, FilmsPlan),
+        separate=rest("separate", [SeparateConfig], _OWN_SEPARATE, None),
+        training=rest("pretrain", [*PARTS.values()], _OWN_PRETRAIN, PretrainPlan),
+        probing=rest("probe", [ProbeConfig], _OWN_PROBE, ProbePlan),
     )
     _check(plan)
     return plan
 
 
-def _defaults(kind: type[Any]) -> dict[str, Any]:
-    return {f.name: f.default for f in fields(kind)}
-
-
 def _check(plan: Plan) -> None:
     """Values that would be found wrong only when their step is reached, days later."""
     from dubcli.core.presets import preset_sizes
+    from dubcli.pretrain.config import PretrainConfig
     from dubcli.probe.tasks.registry import find_task
 
     where = f"{plan.path}: "
+    for table, check in {"films": _prep_config, "separate": _separate_config, "probe": _probe_configs}.items():
+        try:
+            check(plan)
+        except UserError as error:
+            raise UserError(f"{where}[{table}] {error}") from None
     for options in (plan.training, plan.probing):
         preset_sizes(str(options.get("preset", "paper")))
     for name in (*plan.probe.tasks, *plan.probe.epoch_tasks, *plan.probe.protocols, *_by_task(plan.probe.data)):
@@ -245,6 +249,28 @@ def _check(plan: Plan) -> None:
             raise UserError(f"{where}[pretrain] {name} is {list(values)}; name some, each once")
     if any(epoch < 1 for epoch in plan.probe.epochs):
         raise UserError(f"{where}[probe] epochs is {list(plan.probe.epochs)}; epochs count from 1")
+    last = int(plan.training.get("epochs", PretrainConfig().optimisation.epochs))
+    if plan.probe.epochs != PAPER_EPOCHS and (late := [epoch for epoch in plan.probe.epochs if epoch > last]):
+        raise UserError(f"{where}[probe] epochs has {late[0]}, but models train for {last} ([pretrain] epochs)")
+
+
+def _prep_config(plan: Plan) -> None:
+    from dubcli.prep.config import PrepConfig
+
+    PrepConfig(languages=plan.films.languages, **plan.prep)
+
+
+def _separate_config(plan: Plan) -> None:
+    from dubcli.separate.config import SeparateConfig
+
+    SeparateConfig(**plan.separate)
+
+
+def _probe_configs(plan: Plan) -> None:
+    from dubcli.probe.config import ProbeConfig
+
+    for protocol in (None, *plan.probe.protocols.values()):
+        ProbeConfig(protocol=protocol, **plan.probing)
 
 
 def _by_task(data: str | Mapping[str, str]) -> tuple[str, ...]:
@@ -284,7 +310,16 @@ def _made(kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
     return kind(**values)
 
 
-def _typed(value: Any, default: Any, where: str) -> Any:
+def _typed(value: Any, default: Any, where: str, hint: Any = None) -> Any:
+    """``value`` where it has the type of a default, of an option that is None by default one of its ``hint``."""
+    if default is None:
+        kinds = {list: "a list", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+        names = {tuple: list, Path: str}
+        allowed = {names.get(origin, origin) for kind in get_args(hint) if (origin := get_origin(kind) or kind)}
+        if type(value) not in allowed:
+            words = [text for kind, text in kinds.items() if kind in allowed]
+            raise UserError(f"{where} is {value!r}; give {' or '.join(words)}")
+        return tuple(value) if isinstance(value, list) else value
     if isinstance(default, tuple):
         item = default[0] if default else ""
         if not isinstance(value, list):

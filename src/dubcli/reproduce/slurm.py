@@ -59,7 +59,7 @@ def _script(plan: Plan, kind: str, folder: Path) -> str:
         "gpus-per-node": str(getattr(slurm, _GPUS[kind])) if kind in _GPUS and getattr(slurm, _GPUS[kind]) else "",
     }
     nodes = slurm.nodes if kind == "pretrain" else 1
-    lines = [f"#SBATCH --{name}={value}" for name, value in wanted.items() if value]
+    lines = [f"#SBATCH --{name}={shlex.quote(value)}" for name, value in wanted.items() if value]
     lines += [f"#SBATCH --nodes={nodes}", "#SBATCH --ntasks-per-node=1", "#SBATCH --requeue"]
     lines += ["#SBATCH --signal=B:USR1@180", *(f"#SBATCH {line}" for line in slurm.lines)]
     gpus = f" --gpus {getattr(slurm, _GPUS[kind])}" if kind in _GPUS else ""

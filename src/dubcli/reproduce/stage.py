@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dubcli.core.atomic import atomic_write
@@ -76,21 +76,27 @@ def reproduce(
     >>> from dubcli.reproduce import read_plan, reproduce
     >>> reproduce(read_plan("study.toml"), gpus=0)  # doctest: +SKIP
     """
-    _check_nodes(nodes, only)
+    nodes = _placed(nodes, only)
     return _Study(plan, progress, plan.pretrain.gpus if gpus is None else gpus, nodes).run(only)
 
 
-def _check_nodes(nodes: Nodes, only: Sequence[str]) -> None:
-    """Raises UserError where several processes would do the same step beside each other."""
+def _placed(nodes: Nodes, only: Sequence[str]) -> Nodes:
+    """The same with this process's rank where torchrun, srun or mpirun started the ranks of a training.
+
+    Raises UserError where several processes would do the same step beside each other.
+    """
     trainings = bool(only) and all(name.startswith("pretrain/") for name in only)
     if nodes.count > 1 and not trainings:
         raise UserError("--nnodes is for trainings: give --only pretrain/NAME, and everything else on one machine")
     ranks = ranks_of()
-    if ranks is not None and ranks.world_size > 1 and nodes.count == 1:
+    if ranks is None or ranks.world_size == 1 or nodes.count > 1:
+        return nodes
+    if len(only) != 1 or not trainings:
         raise UserError(
-            f"{ranks.started_by} started {ranks.world_size} processes, which would all do the whole plan; start one: "
-            "it trains on all GPUs of its machine (--gpus), and on several machines with --only pretrain/NAME --nnodes"
+            f"{ranks.started_by} started {ranks.world_size} processes, which would all do the whole plan; give them "
+            "one training, --only pretrain/NAME, or start one process: it trains on all GPUs of its machine (--gpus)"
         )
+    return replace(nodes, rank=ranks.rank)
 
 
 class _Study:
@@ -116,7 +122,10 @@ class _Study:
                     steps = StepList(self.plan).build()
             if self.summary.stopped_by is not None:
                 break
-        self.summary.states = [found.get(step.name) or State(step, TO_DO) for step in steps]
+        for step in steps:  # those after one that was stopped stand as they stood
+            if step.name not in found:
+                found[step.name] = step_state(step, self.marks.read(step.name), found)
+        self.summary.states = [found[step.name] for step in steps]
         if self.summary.stopped_by is None and (not only or REPORT in only):
             self._report()
         return self.summary

@@ -26,7 +26,10 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Nodes:
-    """Machines that train together: ``rank`` is this one of ``count``; ``endpoint``: HOST:PORT of the first."""
+    """Machines that train together: ``rank`` is this one of ``count``; ``endpoint``: HOST:PORT of the first.
+
+    Of one machine on which torchrun started the ranks of a training, ``rank`` is this process's.
+    """
 
     count: int = 1
     rank: int = 0
@@ -105,7 +108,7 @@ def _pretrain(doing: Doing) -> list[Path]:
         gpus=None if doing.gpus < 0 else doing.gpus,
         procs=plan.pretrain.procs,
         nnodes=doing.nodes.count,
-        node_rank=doing.nodes.rank,
+        node_rank=doing.nodes.rank if doing.nodes.count > 1 else 0,
         rdzv_endpoint=doing.nodes.endpoint,
     )
     summary = launch(training_config(plan, model), where, doing.progress)

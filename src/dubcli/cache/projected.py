@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from dubcli.cache.frames import decode_frames
 from dubcli.cache.layout import CLIP_SECONDS
@@ -74,7 +75,12 @@ def has_a_word(title: str, film: str, words: Iterable[str]) -> bool:
 
 
 def project(
-    trained: TrainedModel, items: Sequence[TrackClip], device: torch.device, done: Callable[[int], None]
+    trained: TrainedModel,
+    items: Sequence[TrackClip],
+    device: torch.device,
+    done: Callable[[int], None],
+    *,
+    features: bool = False,
 ) -> Tensor:
     """Pictures through the video head, sounds through the head that was trained on their track.
 
@@ -83,9 +89,10 @@ def project(
         items: pictures, sounds or both.
         device: where it is computed.
         done: is told how many items are done.
+        features: the backbones' own, before the heads, of items of one kind: what ``embed`` gives.
 
     Returns:
-        float32 (items, width of the contrastive space) on the CPU, rows of length 1.
+        float32 (items, width of the contrastive space, or of the features) on the CPU, rows of length 1.
 
     Raises:
         UserError: pictures for a model without video, frames that do not decode, too little memory.
@@ -99,7 +106,7 @@ def project(
     finished = 0
     try:
         for part in _alike(items):
-            made = _project_batch(trained, [items[index] for index in part], device)
+            made = _project_batch(trained, [items[index] for index in part], device, features)
             rows = rows if rows.shape[1] else torch.zeros(len(items), made.shape[1])
             rows[part] = made
             finished += len(part)
@@ -122,15 +129,20 @@ def _alike(items: Sequence[TrackClip]) -> Iterator[list[int]]:
 
 
 @torch.no_grad()
-def _project_batch(trained: TrainedModel, items: Sequence[TrackClip], device: torch.device) -> Tensor:
+def _project_batch(
+    trained: TrainedModel, items: Sequence[TrackClip], device: torch.device, before_heads: bool
+) -> Tensor:
     model = trained.model
     if items[0].language is None:
         sizes = preset_sizes(trained.preset)
         pixels = torch.stack([eval_video(_frames(item), sizes) for item in items]).to(device)
         laid = Layout.of(model, device).tensor(normalise_pixels(pixels).permute(0, 2, 1, 3, 4))
-        return placed(model.heads["video"], model.embed_video(laid)).cpu()
+        seen = model.embed_video(laid)
+        return (normalize(seen.float(), dim=1) if before_heads else placed(model.heads["video"], seen)).cpu()
     mels = torch.from_numpy(np.stack([item.movie.mel(str(item.language))[item.clip] for item in items]))
     features = model.embed_audio(normalise_mels(mels.to(device), trained.mel_mean, trained.mel_std))
+    if before_heads:
+        return normalize(features.float(), dim=1).cpu()
     heads = [trained.variant.head_of(Track.of(str(item.language))) for item in items]
     found = {name: placed(model.heads[name], features).cpu() for name in set(heads)}
     return torch.stack([found[name][row] for row, name in enumerate(heads)])

@@ -23,7 +23,7 @@ from dubcli.errors import InputError, UserError, did_you_mean
 # One line per subcommand, in the order of the work. Its module is imported only when the subcommand is called or its
 # own help is asked for, so that `dubav --help` stays fast however many there are.
 COMMANDS = {
-    "demo": "Make a small dubbed corpus and go the whole way through it.",
+    "demo": "Show what dubs teach: make small dubbed films, go the whole way, one page.",
     "ls": "Show what films or a clip cache hold: titles, languages, codecs, hours.",
     "prep": "Turn films with several sound tracks into a clip cache.",
     "separate": "Remove the speech (Demucs) and write no-speech mels.",

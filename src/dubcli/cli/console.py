@@ -23,6 +23,14 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def open_in_browser(address: str) -> None:
+    """Open a page; where there is no browser, say its address."""
+    import webbrowser
+
+    if not webbrowser.open(address):
+        warn(f"no browser was found; open {address}")
+
+
 def print_json(content: Any) -> None:
     """Strict JSON on standard output; a number that is none (NaN) becomes null."""
     print(json.dumps(strict(content), ensure_ascii=False, indent=2, allow_nan=False))

@@ -51,7 +51,7 @@ def view(
     Writes pages that need no server and no network. Of a run there is a map too: its clips, as pictures and as sound,
     where the model places them. Players are cut from the films that prep read; where those have moved, give --sources.
     """
-    from dubcli.cli.console import make_progress, print_json
+    from dubcli.cli.console import make_progress, open_in_browser, print_json
     from dubcli.view import ViewConfig, open_site, write_sheet, write_site
 
     progress = make_progress(quiet=quiet or json)
@@ -68,7 +68,7 @@ def view(
     summary = write_site(site, out, progress)
     _show(summary, as_json=json)
     if opened:
-        _open(summary.page.resolve().as_uri())
+        open_in_browser(summary.page.resolve().as_uri())
     return 1 if summary.problems else 0
 
 
@@ -88,24 +88,15 @@ def _show(summary: ViewSummary, *, as_json: bool) -> None:
 
 
 def _serve(site: Site, port: int, *, opened: bool) -> None:
-    from dubcli.cli.console import warn
+    from dubcli.cli.console import open_in_browser, warn
     from dubcli.view.serve import make_server
 
     with make_server(site, port, warn) as server:
         address = f"http://{server.server_address[0]!s}:{server.server_address[1]}/"
         print(f"{address} until Ctrl-C", flush=True)
         if opened:
-            _open(address)
+            open_in_browser(address)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             print("stopped")
-
-
-def _open(address: str) -> None:
-    import webbrowser
-
-    from dubcli.cli.console import warn
-
-    if not webbrowser.open(address):
-        warn(f"no browser was found; open {address}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dubcli.demo.config import DemoConfig
+from dubcli.demo.config import DemoConfig, demo_corpus
 
 if TYPE_CHECKING:
     from dubcli.demo.walk import run_demo as run_demo
 
-__all__ = ["DemoConfig", "run_demo"]
+__all__ = ["DemoConfig", "demo_corpus", "run_demo"]
 
 
 def __getattr__(name: str) -> Any:

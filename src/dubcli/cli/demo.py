@@ -10,7 +10,7 @@ import typer
 from dubcli.cli.options import JsonOption, QuietOption, WorkersOption
 
 if TYPE_CHECKING:
-    from dubcli.demo.walk import DemoSummary
+    from dubcli.demo.summary import DemoSummary
 
 EPILOG = (
     "Examples:\n\n"

@@ -6,7 +6,6 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,15 +13,13 @@ from dubcli.cache.projected import TrackClip
 from dubcli.core.atomic import atomic_write
 from dubcli.core.tracks import Track
 from dubcli.demo.likeness import Likeness, Placements
+from dubcli.demo.summary import DemoSummary
 from dubcli.jobs.progress import Progress
 from dubcli.media.languages import language_name
 from dubcli.pages.charts import Chart, library
 from dubcli.pages.pictures import frame_strip, mel_picture
 from dubcli.pages.players import cut_players, data_uri
 from dubcli.pages.shell import render, script
-
-if TYPE_CHECKING:
-    from dubcli.demo.walk import DemoSummary
 
 EXAMPLES = 3
 NEAREST = 3

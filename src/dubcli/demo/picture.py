@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -11,11 +10,9 @@ from dubcli.core.atomic import atomic_write
 from dubcli.core.tracks import Track
 from dubcli.demo.likeness import Placements
 from dubcli.demo.page import groups, matrix_chart, scene_of
+from dubcli.demo.summary import DemoSummary
 from dubcli.media.languages import language_name
 from dubcli.pages.pictures import frame_strip, mel_picture
-
-if TYPE_CHECKING:
-    from dubcli.demo.walk import DemoSummary
 
 _WIDTH, _GAP, _LINE = 1280, 12, 24
 _MEL_HEIGHT = 96

@@ -6,15 +6,12 @@ every stage knows its own results.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dubcli.cache.reader import Cache
 from dubcli.core.atomic import read_json, write_json
@@ -22,8 +19,9 @@ from dubcli.core.machine import choose_device
 from dubcli.core.same import require_same
 from dubcli.corpus.stage import Corpus, make_corpus
 from dubcli.demo.config import DemoConfig
-from dubcli.demo.likeness import Likeness, PlacedClips, Placements, clips_of, likeness, place_clips
-from dubcli.demo.questions import Question, judged, of_dub, of_pictures, of_results, verdict
+from dubcli.demo.likeness import PlacedClips, Placements, clips_of, likeness, place_clips
+from dubcli.demo.questions import Question, judged, of_dub, of_pictures, of_results
+from dubcli.demo.summary import DemoSummary
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary
@@ -34,34 +32,6 @@ RECIPE_FILE, SUMMARY_FILE, PAGE_FILE, PICTURE_FILE = "demo.json", "summary.json"
 RANDOM = "random"
 _VALIDATION_CLIPS = 2  # the tracks' own step measures more, once
 _LOADERS = 2  # small models wait for pictures
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoSummary:
-    """What the walk made. ``seconds``: {step: wall time}.
-
-    ``learnt``, ``kept``: of clips of the films that were trained on, and of those that were not, a ``Likeness`` each.
-    """
-
-    folder: Path
-    page: Path
-    picture: Path
-    films: int
-    clips: int
-    learnt: tuple[Likeness, ...]
-    kept: tuple[Likeness, ...]
-    questions: tuple[Question, ...]
-    seconds: dict[str, float]
-
-    @property
-    def verdict(self) -> str:
-        """One line: in what the last two models differ by more than noise."""
-        return verdict(self.questions)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
-        plain = dataclasses.asdict(self)
-        return {**plain, **{name: str(plain[name]) for name in ("folder", "page", "picture")}}
 
 
 def run_demo(config: DemoConfig = DemoConfig(), progress: Progress = SILENT) -> DemoSummary:  # noqa: B008 - frozen

@@ -21,6 +21,8 @@ from dubcli.pretrain import train
 from dubcli.pretrain.training_films import mel_statistics, read_training_films
 
 MAIN_FACTORS = ("place", "event", "voice")
+IGNORED = -100  # of cross-entropy
+_LEVELS = 0.15  # standard deviations of the log-mels by which a sound is made louder or quieter
 
 
 def train_models(study: Study, models: list[Model], jobs: int, progress: Progress) -> None:
@@ -77,8 +79,11 @@ def train_supervised(study: Study, model: Model, progress: Progress) -> None:
             mels.append(np.array(movie.mel(languages[number])[place]))
             for factor in MAIN_FACTORS:
                 row = truth[movie.meta["title"], place, languages[number]]
-                targets[factor].append(labels[factor].index(row[factor]))
+                asked = factor != "voice" or row["count"] == "1"  # of two it cannot be told who began
+                targets[factor].append(labels[factor].index(row[factor]) if asked else IGNORED)
         inputs = normalise_mels(torch.from_numpy(np.stack(mels)), mean, std)
+        inputs = torch.roll(inputs, int(draw.integers(inputs.shape[3])), 3)  # against learning clips by heart
+        inputs = inputs + torch.from_numpy(draw.normal(0, _LEVELS, (batch, 1, 1, 1)).astype(np.float32))
         inputs = mask_spectrograms(inputs, draw_masks(model.seed, step, chosen.tolist(), "primary"))
         features = network.embed_audio(inputs)
         losses = [nn.functional.cross_entropy(heads[f](features), torch.tensor(targets[f])) for f in MAIN_FACTORS]

@@ -55,7 +55,7 @@ class Beds:
         return sounds.at_level(np.stack(pieces), generator)
 
     def _events(self, clip_sound: Sound, clip: ClipPlan, event: int, generator: Generator) -> None:
-        base = float(np.exp(generator.uniform(np.log(1500), np.log(4500))))
+        base = float(np.exp(generator.uniform(np.log(1800), np.log(4200))))
         side = float(generator.uniform(0.25, 0.75))
         for at in clip.event_seconds:
             if self.events:

@@ -3,8 +3,8 @@
 Every choice is drawn from a generator keyed by (seed, film, part), so that a film does not depend on the others and
 more films can be added without changing the first ones.
 
-Factors are numbers. A place is a pair of rhythms, an event a pair of contours, a voice a pitch and a vocal tract: each
-class shares its parts with others, so that no single cue tells it.
+Factors are numbers. A place is a pair of rhythms, an event a pair of contours, a voice a kind of speaker and a breath:
+each class shares its parts with others, so that no single cue tells it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dubcli.corpus.config import CorpusConfig
 
 PLACES = 16  # of 4 rhythms below times 4 above, and 4 directions of 4 patterns
 EVENTS = 12  # of 4 contours of pitch times 3 of level, and 4 outlines times 3 fillings
-VOICES = 16  # of 4 pitches times 4 vocal tracts, and 4 heads times 4 bodies
+VOICES = 16  # of 4 kinds of speakers times 4 breaths, and 4 heads times 4 bodies
 MOODS = ("calm", "excited", "sad")
 MOOD_SPEED = {"calm": 1.0, "excited": 1.12, "sad": 0.9}
 MAX_SPEAKERS = 2
@@ -31,7 +31,9 @@ WORDS = 8  # lines that open a clip, which the probe of words tells apart
 CAST = 4
 _SCENE_CLIPS = (4, 8)
 _People = tuple[tuple[int, ...], tuple[int, ...], bool]
-_ROLES = {name: number for number, name in enumerate(("plan", "cast", "dub", "bed", "event", "picture", "track"))}
+_ROLES = {
+    name: number for number, name in enumerate(("plan", "cast", "dub", "bed", "event", "picture", "track", "actor"))
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,18 +133,10 @@ def _clip(generator: np.random.Generator, scene: int, place: int, events: int, l
 def cast_of(plan: FilmPlan, config: CorpusConfig, language: str) -> dict[int, int]:
     """{a voice of the original: the voice that speaks for it in this film's version in ``language``}."""
     voices = range(VOICES)
-    if language == config.languages[0] or config.dubs == "same":
+    if config.casting == "alike" or language == config.languages[0] or config.dubs == "same":
         return {voice: voice for voice in voices}
     generator = plan.generator("cast", language_key(language))
-    if config.casting == "any":
-        return {voice: int(generator.choice([other for other in voices if other != voice])) for voice in voices}
-    return {voice: int(generator.choice(voices_alike(voice))) for voice in voices}
-
-
-def voices_alike(voice: int) -> list[int]:
-    """Voices of the same pitch and the next longer and shorter vocal tracts."""
-    pitch, tract = divmod(voice, 4)
-    return [4 * pitch + near for near in (tract - 1, tract + 1) if 0 <= near < 4]
+    return {voice: int(generator.choice([other for other in voices if other != voice])) for voice in voices}
 
 
 def language_key(language: str) -> int:

@@ -21,6 +21,7 @@ from dubcli.media.sound import track_blocks
 Generator = np.random.Generator
 _PROMPT_SECONDS = (0.6, 2.0)
 _PROMPTS = 40
+_KINDS = (0.74, 0.91, 1.12, 1.38)
 
 
 class Prompts:
@@ -36,9 +37,9 @@ class Prompts:
         """The prompt's name, which says what is said."""
         return self.names[line].replace("-", " ")
 
-    def say(self, line: int, language: str, voice: int, mood: int) -> Sound:
-        """Pitch and vocal tract move together, in sixteen steps; moods are faster and slower."""
-        factor = 0.72 * (1.42 / 0.72) ** (voice / 15) * MOOD_SPEED[MOODS[mood]] ** 0.3
+    def say(self, line: int, language: str, kind: int, mood: int, faster: float) -> Sound:
+        """Pitch and vocal tract move together, in four steps; moods are faster and slower."""
+        factor = _KINDS[kind] * MOOD_SPEED[MOODS[mood]] ** 0.3 * faster
         return played(self._read(self.folders[language] / f"{self.names[line]}.wav"), SAMPLE_RATE, factor)
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dubcli.cache.layout import CLIP_SECONDS
 from dubcli.corpus.plan import FilmPlan
+from dubcli.media.resample import resampled
 
 SAMPLE_RATE = 48000
 CLIP_SAMPLES = CLIP_SECONDS * SAMPLE_RATE
@@ -23,7 +24,7 @@ Sound = npt.NDArray[np.float32]
 Generator = np.random.Generator
 
 BED_RMS = 0.05
-EVENT_DB = 12.0  # over the background's nominal level
+EVENT_DB = 16.0  # over the background's nominal level
 _EDGES = (60.0, 250.0, 900.0, 3000.0, 7000.0, 14000.0)
 _HERTZ = (0.9, 1.7, 3.2, 6.0)
 _TABLE_SECONDS = 32
@@ -55,7 +56,7 @@ def place_sound(place: int, samples: int, generator: Generator) -> Sound:
     envelopes = (1 - depth + depth * wave) / np.sqrt(np.mean(wave**2, axis=1, keepdims=True))
     envelopes *= 10 ** (tilt[:, None] / 20)
     sound = np.zeros((2, samples), np.float32)
-    for band, table in enumerate(_noise_bands()):
+    for band, table in enumerate(noise_bands(_EDGES)):
         gain = _at_audio_rate(envelopes[band], samples)
         for channel in range(2):
             sound[channel] += gain * piece(table, samples, generator)
@@ -105,13 +106,13 @@ def speech_band_rms() -> float:
 
 
 @functools.cache
-def _noise_bands() -> list[Sound]:
-    """Noise of each band, with an RMS of 1, the same for every film: pieces of it are taken from anywhere."""
+def noise_bands(edges: tuple[float, ...]) -> list[Sound]:
+    """Noise of each band between two edges in Hz, with an RMS of 1, the same for every film: pieces of it are taken from anywhere."""
     samples = _TABLE_SECONDS * SAMPLE_RATE
     spectrum = np.fft.rfft(np.random.default_rng(7).standard_normal(samples))
     frequencies = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)
     bands = []
-    for low, high in itertools.pairwise(_EDGES):
+    for low, high in itertools.pairwise(edges):
         noise = np.fft.irfft(spectrum * ((frequencies >= low) & (frequencies < high)), samples)
         bands.append((noise / noise.std()).astype(np.float32))
     return bands
@@ -126,9 +127,7 @@ def piece(table: Sound, samples: int, generator: Generator, *, both_ways: bool =
 
 def played(sound: Sound, rate: int, faster: float) -> Sound:
     """(samples,) at ``rate`` -> 48 kHz, ``faster`` than it was (pitch, formants and speed), with an RMS of 1."""
-    step = rate / SAMPLE_RATE * faster
-    places = np.arange(int(len(sound) / step), dtype=np.float32) * np.float32(step)
-    heard = np.interp(places, np.arange(len(sound)), sound).astype(np.float32)
+    heard = resampled(sound[None], round(rate * faster), SAMPLE_RATE)[0]
     level = np.float32(np.sqrt(np.mean(heard**2)) + 1e-9) if len(heard) else np.float32(1)
     return np.asarray(heard / level, np.float32)
 

@@ -13,7 +13,7 @@ from dubcli.corpus.plan import MOODS, FilmPlan, cast_of
 from dubcli.corpus.voices import Lines
 
 FACTORS = ("place", "event", "voice", "mood", "count", "language", "words")
-"""What can be asked of a clip's sound. ``voice``: who begins to speak; ``words``: with which line."""
+"""What can be asked of a clip's sound. ``voice``: who speaks, where one does; ``words``: which line comes first."""
 
 COLUMNS = (
     "film", "split", "clip", "start_seconds", "language", "place", "event", "events", "event_seconds", "mood", "count",
@@ -29,14 +29,10 @@ def clip_labels(plan: FilmPlan, number: int, language: str, config: CorpusConfig
     labels = {"place": f"place{clip.place:02d}", "event": f"event{clip.event:02d}", "count": str(len(clip.looks))}
     if config.speech == "silent":
         return {**labels, "count": "0"}
-    voice = cast_of(plan, config, language)[clip.voices[0]]
-    return {
-        **labels,
-        "voice": f"voice{voice:02d}",
-        "mood": MOODS[clip.mood],
-        "language": language,
-        "words": f"line{clip.lines[0]}",
-    }
+    labels |= {"mood": MOODS[clip.mood], "language": language, "words": f"line{clip.lines[0]}"}
+    if len(clip.voices) == 1:
+        labels["voice"] = f"voice{cast_of(plan, config, language)[clip.voices[0]]:02d}"
+    return labels
 
 
 def write_labels(path: Path, plans: Iterator[tuple[FilmPlan, str]], config: CorpusConfig, lines: Lines | None) -> None:

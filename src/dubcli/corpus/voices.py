@@ -1,7 +1,8 @@
 """The speech of one language version: sixteen voices, made from a synthesiser's or recorded lines, in mono at 48 kHz.
 
-A voice is a pitch, a vocal tract and a rate. Played faster by the tract's factor, a line has shorter formants; the
-synthesiser was asked for a lower pitch and a slower speed by the same factor, so that these come out as wanted.
+A voice is a kind of speaker (pitch, vocal tract and rate, as of men, women and children) and a breath, noise of one band. Played faster by
+the tract's factor, a line has shorter formants; the synthesiser was asked for a lower pitch and a slower speed by the
+same factor, so that these come out as wanted. The actor who has a voice differs by film and language, by a few percent.
 """
 
 from __future__ import annotations
@@ -17,26 +18,31 @@ from dubcli.core.atomic import atomic_write
 from dubcli.corpus.config import CorpusConfig
 from dubcli.corpus.plan import MOOD_SPEED, MOODS, VOICES, FilmPlan, cast_of, language_key, spoken_lines
 from dubcli.corpus.recordings import Prompts
-from dubcli.corpus.sounds import CLIP_SAMPLES, SAMPLE_RATE, played, speech_band_rms
+from dubcli.corpus.sounds import CLIP_SAMPLES, SAMPLE_RATE, noise_bands, piece, played, speech_band_rms
 from dubcli.media.resample import resampled
 from dubcli.speech.engines import Voice, named_engines
 from dubcli.speech.speaker import Speaker
 
 Sound = npt.NDArray[np.float32]
-PITCHES_HERTZ = (125.0, 163.0, 213.0, 277.0)
-TRACTS = (0.78, 0.92, 1.08, 1.27)
-RATES = (0.8, 0.97, 1.17, 1.4)  # of the vocal tracts: the shorter, the faster
+# of each kind of speaker: the shorter the vocal tract, the higher and faster
+PITCHES_HERTZ = (90.0, 145.0, 235.0, 380.0)
+TRACTS = (0.68, 0.87, 1.12, 1.44)
+RATES = (0.84, 0.96, 1.1, 1.26)
+BREATHS_HERTZ = (2500.0, 4200.0, 6800.0, 10500.0, 16000.0)  # edges of four bands
 MOOD_PITCH = {"calm": 1.0, "excited": 1.08, "sad": 0.93}
 MOOD_DB = {"calm": 0.0, "excited": 3.0, "sad": -3.0}
 # medians of what the built-in synthesisers speak at, measured on the lines: a voice is as high in every language
 _OWN_HERTZ = {"en": 170.0, "es": 207.0, "fr": 193.0, "de": 168.0, "it": 193.0, "ja": 320.0}
 _OTHER_HERTZ = 190.0
-_ASKABLE = (0.5, 2.0)  # of a synthesiser's own pitch
+_ASKABLE = (0.4, 2.0)  # of a synthesiser's own pitch
 BANK_RATE = 24000
 LINES = 16  # of the table: all of them would be spoken by all voices in all moods, which takes minutes
 FIRST_SECONDS = 1.7  # room of the first line where another person answers
 _FADE = 960
-_TILT = 0.4
+_TILT = 0.3
+_ACTORS = 0.03
+_BREATH_DB = -5.0
+_STEP, _SMOOTH = 48, 15  # the loudness of a voice: every millisecond, of 15
 
 
 class Lines(Protocol):
@@ -47,8 +53,8 @@ class Lines(Protocol):
     def text(self, line: int, language: str) -> str:
         """The words."""
 
-    def say(self, line: int, language: str, voice: int, mood: int) -> Sound:
-        """(samples,) at 48 kHz, RMS 1."""
+    def say(self, line: int, language: str, kind: int, mood: int, faster: float) -> Sound:
+        """(samples,) at 48 kHz, RMS 1, by a kind of speaker (0 to 3), of whom this one is ``faster`` and higher."""
 
 
 class SpokenLines:
@@ -65,24 +71,24 @@ class SpokenLines:
         """Of the built-in table."""
         return spoken_lines()[line][language]
 
-    def say(self, line: int, language: str, voice: int, mood: int) -> Sound:
-        """From the bank, with the voice's vocal tract."""
-        samples = self._bank(line, language, voice, mood)
-        return played(samples.astype(np.float32), BANK_RATE, TRACTS[voice % 4])
+    def say(self, line: int, language: str, kind: int, mood: int, faster: float) -> Sound:
+        """From the bank, with the speaker's vocal tract."""
+        samples = self._bank(line, language, kind, mood)
+        return played(samples.astype(np.float32), BANK_RATE, TRACTS[kind] * faster)
 
-    def _load(self, line: int, language: str, voice: int, mood: int) -> npt.NDArray[np.int16]:
+    def _load(self, line: int, language: str, kind: int, mood: int) -> npt.NDArray[np.int16]:
         engine = self._speaker.engine(language).name
-        file = self.folder / f"{engine}-{language}" / f"voice{voice:02d}-{MOODS[mood]}-line{line:02d}.npy"
+        file = self.folder / f"{engine}-{language}" / f"speaker{kind}-{MOODS[mood]}-line{line:02d}.npy"
         if not file.exists():
             with atomic_write(file) as target:
-                np.save(target, self._speak(line, language, voice, mood), allow_pickle=False)
+                np.save(target, self._speak(line, language, kind, mood), allow_pickle=False)
         samples: npt.NDArray[np.int16] = np.load(file, allow_pickle=False)
         return samples
 
-    def _speak(self, line: int, language: str, voice: int, mood: int) -> npt.NDArray[np.int16]:
-        tract, name = TRACTS[voice % 4], MOODS[mood]
-        pitch = PITCHES_HERTZ[voice // 4] * MOOD_PITCH[name] / _OWN_HERTZ.get(language, _OTHER_HERTZ) / tract
-        speed = RATES[voice % 4] * MOOD_SPEED[name] / tract
+    def _speak(self, line: int, language: str, kind: int, mood: int) -> npt.NDArray[np.int16]:
+        tract, name = TRACTS[kind], MOODS[mood]
+        pitch = PITCHES_HERTZ[kind] * MOOD_PITCH[name] / _OWN_HERTZ.get(language, _OTHER_HERTZ) / tract
+        speed = RATES[kind] * MOOD_SPEED[name] / tract
         asked = Voice(speed=round(speed, 3), pitch=round(min(max(pitch, _ASKABLE[0]), _ASKABLE[1]), 3))
         sound = resampled(self._speaker.say(self.text(line, language), language, asked)[None], SAMPLE_RATE, BANK_RATE)
         return np.asarray(np.round(sound[0].clip(-1, 1) * 32767), np.int16)
@@ -117,12 +123,28 @@ def speak(plan: FilmPlan, language: str, lines: Lines | None, config: CorpusConf
         last, tilt = len(clip.voices) - 1, np.float32(generator.uniform(-_TILT, _TILT))
         spoken = config.languages[0] if config.dubs == "same" else language
         for who, line in zip((0, last), clip.lines, strict=True):
-            sound = _coloured(lines.say(line, spoken, actors[clip.voices[who]], clip.mood), tilt)
+            kind, breath = divmod(actors[clip.voices[who]], len(BREATHS_HERTZ) - 1)
+            sound = lines.say(line, spoken, kind, clip.mood, actor(plan, timing, clip.voices[who]))
+            sound = _coloured(_breathy(sound, breath, generator), tilt)
             end = CLIP_SAMPLES if who == last else int(FIRST_SECONDS * SAMPLE_RATE)
             sound = _faded(sound[: max(0, end - at)], cut=len(sound) > end - at)
             total[who, number * CLIP_SAMPLES + at :][: len(sound)] += np.float32(gain) * sound
             at += len(sound) + int(generator.uniform(0.1, 0.3) * SAMPLE_RATE)
     return total
+
+
+def actor(plan: FilmPlan, language: str, voice: int) -> float:
+    """By how much the one who speaks for ``voice`` in this film and language is faster and higher than others."""
+    return float(plan.generator("actor", language_key(language), voice).uniform(1 - _ACTORS, 1 + _ACTORS))
+
+
+def _breathy(sound: Sound, breath: int, generator: np.random.Generator) -> Sound:
+    """The voice, RMS 1, with noise of one band that comes and goes as it does."""
+    loudness = np.convolve(np.abs(sound[::_STEP]), np.ones(_SMOOTH, np.float32) / _SMOOTH, mode="same")
+    envelope = np.repeat(loudness, _STEP)[: len(sound)]
+    noise = piece(noise_bands(BREATHS_HERTZ)[breath], len(sound), generator)
+    level = 10 ** ((_BREATH_DB + generator.uniform(-2, 2)) / 20)
+    return np.asarray(sound + np.float32(level) * envelope * noise, np.float32)
 
 
 def _coloured(sound: Sound, tilt: np.float32) -> Sound:
@@ -140,4 +162,4 @@ def _faded(sound: Sound, *, cut: bool) -> Sound:
     return sound
 
 
-assert len(PITCHES_HERTZ) * len(TRACTS) == VOICES
+assert len(TRACTS) * (len(BREATHS_HERTZ) - 1) == VOICES

@@ -156,8 +156,9 @@ def test_the_corpus_leaves_room_below_for_what_a_model_can_learn(tmp_path):
     averaged = sounds.mean(dim=3).reshape(len(sounds), -1).numpy()
     known = np.array(films) < 24
     for factor in ("place", "event", "voice"):
-        truth = np.array([label[factor] for label in labels])
+        truth = np.array([label.get(factor, "") for label in labels])
+        learnt, asked = known & (truth != ""), ~known & (truth != "")
         for features, most in ((untrained, 0.45), (averaged, 0.60)):
-            scaled = StandardScaler().fit(features[known]).transform(features)
-            head = LogisticRegression(C=0.01, max_iter=200).fit(scaled[known], truth[known])
-            assert head.score(scaled[~known], truth[~known]) <= most, factor
+            scaled = StandardScaler().fit(features[learnt]).transform(features)
+            head = LogisticRegression(C=0.01, max_iter=200).fit(scaled[learnt], truth[learnt])
+            assert head.score(scaled[asked], truth[asked]) <= most, factor

@@ -30,8 +30,8 @@ class CorpusConfig:
     ``speech``: ``tts`` (synthesisers), ``asterisk`` (recorded prompts, from ``speech_folder``) or ``silent``.
     ``speech_db``: level of the voices over the background in the band of speech, 300 to 3400 Hz. ``link``: share of
     clips in which the original's voice is that of the person in the picture; in the others somebody out of the picture
-    speaks. ``casting``: the actor of a dub is a voice ``alike`` the one that the person has in the original (pitch
-    the same, vocal tract the next), or ``any`` other.
+    speaks. ``casting``: the actor of a dub has a voice ``alike`` the one that the person has in the original (of the
+    same class, a few percent higher or lower), or ``any`` other.
 
     ``dubs``: ``other`` actors, words and timing, as dubs have; for controls the ``same`` voice and words as the
     original, or those of other actors over the ``wrong-background``. ``broken``: share of films that lack one dub, or

@@ -32,7 +32,8 @@ CAST = 4
 _SCENE_CLIPS = (4, 8)
 _People = tuple[tuple[int, ...], tuple[int, ...], bool]
 _ROLES = {
-    name: number for number, name in enumerate(("plan", "cast", "dub", "bed", "event", "picture", "track", "actor"))
+    name: number
+    for number, name in enumerate(("plan", "cast", "dub", "bed", "event", "picture", "track", "actor", "hiss"))
 }
 
 

@@ -107,7 +107,7 @@ def speech_band_rms() -> float:
 
 @functools.cache
 def noise_bands(edges: tuple[float, ...]) -> list[Sound]:
-    """Noise of each band between two edges in Hz, with an RMS of 1, the same for every film: pieces of it are taken from anywhere."""
+    """Noise of each band between edges in Hz, RMS 1, the same for every film: pieces are taken from anywhere."""
     samples = _TABLE_SECONDS * SAMPLE_RATE
     spectrum = np.fft.rfft(np.random.default_rng(7).standard_normal(samples))
     frequencies = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)

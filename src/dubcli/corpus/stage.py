@@ -32,7 +32,7 @@ from dubcli.corpus.config import CorpusConfig
 from dubcli.corpus.plan import FilmPlan, film_seconds, plan_film
 from dubcli.corpus.probes import probe_split, write_probe_sounds
 from dubcli.corpus.truth import write_labels
-from dubcli.corpus.voices import Lines, lines_of, speak
+from dubcli.corpus.voices import Lines, hiss, lines_of, speak
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import JobNames, run_jobs
@@ -132,7 +132,8 @@ class Materials:
             if number == 0:
                 original = voices
             wrong = number > 0 and self.config.dubs == "wrong-background"
-            mixes[language] = tracks.six_channels(self.beds.background(plan, other=1) if wrong else bed, voices)
+            heard = np.concatenate([voices, hiss(plan, language, self.config)])
+            mixes[language] = tracks.six_channels(self.beds.background(plan, other=1) if wrong else bed, heard)
         tracks.common_gain(mixes)
         return mixes, original
 

@@ -56,7 +56,7 @@ def releases(plan: FilmPlan, config: CorpusConfig, *, whole: bool = False) -> di
 
 
 def six_channels(bed: Sound, voices: Sound) -> Sound:
-    """(2, samples) background and (people, samples) voices -> (6, samples), the voices in the centre."""
+    """(2, samples) background and (voices, samples) -> (6, samples), the voices in the centre."""
     six = np.zeros((6, bed.shape[1]), np.float32)
     six[:2] = bed
     six[CENTRE] = voices.sum(0) * np.float32(np.sqrt(2))  # as loud as before once it is mixed down

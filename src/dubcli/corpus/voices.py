@@ -1,8 +1,9 @@
 """The speech of one language version: sixteen voices, made from a synthesiser's or recorded lines, in mono at 48 kHz.
 
-A voice is a kind of speaker (pitch, vocal tract and rate, as of men, women and children) and a breath, noise of one band. Played faster by
-the tract's factor, a line has shorter formants; the synthesiser was asked for a lower pitch and a slower speed by the
-same factor, so that these come out as wanted. The actor who has a voice differs by film and language, by a few percent.
+A voice is a kind of speaker (pitch, vocal tract and rate, as of men, women and children) and a breath: noise of one of
+four bands that comes and goes with the voice. Played faster by the tract's factor, a line has shorter formants; the
+synthesiser was asked for a lower pitch and a slower speed by the same factor, so that these come out as wanted. The
+actor who has a voice differs by film and language, by a few percent.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ _FADE = 960
 _TILT = 0.3
 _ACTORS = 0.03
 _BREATH_DB = -5.0
+_HISS_DB = (-9.0, -1.0)  # of a microphone, against a breath
 _STEP, _SMOOTH = 48, 15  # the loudness of a voice: every millisecond, of 15
 
 
@@ -130,6 +132,22 @@ def speak(plan: FilmPlan, language: str, lines: Lines | None, config: CorpusConf
             sound = _faded(sound[: max(0, end - at)], cut=len(sound) > end - at)
             total[who, number * CLIP_SAMPLES + at :][: len(sound)] += np.float32(gain) * sound
             at += len(sound) + int(generator.uniform(0.1, 0.3) * SAMPLE_RATE)
+    return total
+
+
+def hiss(plan: FilmPlan, language: str, config: CorpusConfig) -> Sound:
+    """(1, samples) of the whole film: each clip's microphone, steady noise in one of the breaths' bands.
+
+    On average it sounds like a breath; only that it does not come and go with the voice tells it from one.
+    """
+    total = np.zeros((1, plan.n_clips * CLIP_SAMPLES), np.float32)
+    timing = config.languages[0] if config.dubs == "same" else language
+    for number in range(plan.n_clips if config.speech != "silent" else 0):
+        generator = plan.generator("hiss", language_key(timing), number)
+        bands = noise_bands(BREATHS_HERTZ)
+        noise = piece(bands[int(generator.integers(len(bands)))], CLIP_SAMPLES, generator)
+        level = speech_band_rms() * 10 ** ((config.speech_db + _BREATH_DB + generator.uniform(*_HISS_DB)) / 20)
+        total[0, number * CLIP_SAMPLES :][:CLIP_SAMPLES] = np.float32(level) * noise
     return total
 
 

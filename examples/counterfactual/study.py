@@ -55,7 +55,7 @@ class Study:
     corpus: CorpusConfig
     stages: dict[str, tuple[Model, ...]]
     training: dict[str, Any]
-    supervised_rate: float = 2e-3
+    supervised_rate: float = 4e-3
     head_films: int = 60
     valid_films: int = 12
     epochs_shown: tuple[int, ...] = ()

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from measure import FACTORS
+from models import MAIN_FACTORS
+from study import RANDOM
 
 from dubcli.core.atomic import atomic_write
+from dubcli.pages.charts import SERIES, Chart, quantity, series_colour
 from dubcli.report.paper import TABLE_1, TABLE_2
-from dubcli.report.plots import draw
 
 ROWS = {"place": "tut18", "event": "esc50", "voice": "cremad", "count": "libricount", "words": "speechcommands-5h",
         "language": "voxforge"}  # fmt: skip
@@ -19,53 +21,66 @@ ROWS = {"place": "tut18", "event": "esc50", "voice": "cremad", "count": "librico
 
 def write_figures(analysis: dict[str, Any], folder: Path, steps_per_epoch: int) -> None:
     """``differences.png`` and ``steps.png``."""
-    _save(folder / "differences.png", _differences(analysis))
-    _save(folder / "steps.png", _steps(analysis, steps_per_epoch))
+    for chart in (_differences(analysis), _steps(analysis, steps_per_epoch)):
+        with atomic_write(folder / f"{chart.key}.png") as file:
+            file.write(chart.png())
 
 
-def _save(path: Path, plot: Any) -> None:
-    with atomic_write(path) as file:
-        file.write(plot.png)
-
-
-def _differences(analysis: dict[str, Any]) -> Any:
+def _differences(analysis: dict[str, Any]) -> Chart:
     """By factor, every kind of model against the same without dubs, with 90 % intervals."""
-    shown = [one for one in analysis["differences"] if one["head"] == "mixed" and one["first"] not in ("random",)]
-    kinds = list(dict.fromkeys((one["second"], one["first"]) for one in shown))
+    values = [
+        {"factor": one["factor"], SERIES: f"{one['second']} - {one['first']}", "difference": one["mean"],
+         "low": one["interval_90"][0], "high": one["interval_90"][1]}
+        for one in analysis["differences"]
+        if one["head"] == "mixed" and one["first"] != RANDOM
+    ]  # fmt: skip
+    names = list(dict.fromkeys(value[SERIES] for value in values))
+    title = "difference of accuracy, 90 % interval"
+    zero = {"y": {"datum": 0}, "x": None, "xOffset": None, "color": None}
+    spec = {
+        "data": {"values": values},
+        "encoding": {
+            "x": {
+                "field": "factor",
+                "type": "nominal",
+                "sort": list(FACTORS),
+                "title": None,
+                "axis": {"labelAngle": 0},
+            },
+            "xOffset": {"field": SERIES, "type": "nominal", "sort": names},
+            "color": series_colour(names),
+        },
+        "layer": [
+            {"data": {"values": [{}]}, "mark": {"type": "rule", "color": "grey"}, "encoding": zero},
+            {"mark": "rule", "encoding": {"y": quantity("low", title), "y2": {"field": "high"}}},
+            {"mark": {"type": "point", "filled": True}, "encoding": {"y": quantity("difference", title)}},
+        ],
+    }
+    return Chart("differences", "What dubs change, by factor", "Differences of accuracy with intervals.", spec)
 
-    def paint(axes: Any) -> None:
-        width = 0.8 / max(1, len(kinds))
-        for number, (second, first) in enumerate(kinds):
-            rows = {one["factor"]: one for one in shown if (one["second"], one["first"]) == (second, first)}
-            at = np.arange(len(rows)) + (number - (len(kinds) - 1) / 2) * width
-            means = np.array([one["mean"] for one in rows.values()])
-            ends = np.array([one["interval_90"] for one in rows.values()]).T
-            axes.errorbar(at, means, np.abs(ends - means), fmt="o", markersize=3, label=f"{second} - {first}")
-        axes.axhline(0, color="grey", linewidth=0.8)
-        axes.set_xticks(np.arange(len(FACTORS)), FACTORS)
-        axes.set_ylabel("difference of accuracy, 90 % intervals")
-        axes.legend(fontsize=6, ncols=3)
 
-    return draw("differences", "What dubs change, by factor", paint, (9.0, 4.5))
-
-
-def _steps(analysis: dict[str, Any], steps_per_epoch: int) -> Any:
-    def paint(axes: Any) -> None:
-        for factor, style in (("place", "-"), ("event", "--"), ("voice", ":")):
-            for kind, colour in (("mono", "tab:blue"), ("efj", "tab:orange")):
-                found = {
-                    int(epoch): kinds[kind][f"{factor} mixed"]
-                    for epoch, kinds in analysis["epochs"].items()
-                    if kind in kinds
-                }
-                steps = [epoch * steps_per_epoch for epoch in found]
-                means = [float(np.mean(values)) for values in found.values()]
-                axes.plot(steps, means, style, color=colour, marker="o", markersize=3, label=f"{kind}, {factor}")
-        axes.set_xlabel("steps")
-        axes.set_ylabel("accuracy, mean of seeds")
-        axes.legend(fontsize=7, ncols=3)
-
-    return draw("steps", "Score against steps", paint)
+def _steps(analysis: dict[str, Any], steps_per_epoch: int) -> Chart:
+    """Mean of seeds of mono and efj on the three main factors."""
+    values = [
+        {SERIES: f"{kind}, {factor}", "factor": factor, "steps": int(epoch) * steps_per_epoch,
+         "accuracy": float(np.mean(kinds[kind][f"{factor} mixed"]))}
+        for epoch, kinds in analysis["epochs"].items()
+        for kind in ("mono", "efj")
+        if kind in kinds
+        for factor in MAIN_FACTORS
+    ]  # fmt: skip
+    names = list(dict.fromkeys(value[SERIES] for value in values))
+    spec = {
+        "data": {"values": values},
+        "mark": {"type": "line", "point": True},
+        "encoding": {
+            "x": quantity("steps", "steps"),
+            "y": quantity("accuracy", "accuracy, mean of seeds"),
+            "color": series_colour(names),
+            "strokeDash": {"field": "factor", "type": "nominal", "legend": None},
+        },
+    }
+    return Chart("steps", "Score against steps", "Accuracies on place, event and voice by steps of training.", spec)
 
 
 def score_table(analysis: dict[str, Any], head: str = "mixed") -> str:

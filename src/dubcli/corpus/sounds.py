@@ -24,7 +24,7 @@ Sound = npt.NDArray[np.float32]
 Generator = np.random.Generator
 
 BED_RMS = 0.05
-EVENT_DB = 16.0  # over the background's nominal level
+EVENT_DB = 18.0  # over the background's nominal level
 _EDGES = (60.0, 250.0, 900.0, 3000.0, 7000.0, 14000.0)
 _HERTZ = (0.9, 1.7, 3.2, 6.0)
 _TABLE_SECONDS = 32

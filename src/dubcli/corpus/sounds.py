@@ -43,11 +43,11 @@ def scene_spans(plan: FilmPlan) -> list[tuple[int, int]]:
 def place_sound(place: int, samples: int, generator: Generator) -> Sound:
     """(2, samples). ``samples``: whole blocks of 64."""
     low, high = divmod(place, 4)
-    hertz = np.array([_HERTZ[low]] * 2 + [_HERTZ[high]] * 3) * generator.uniform(0.83, 1.2, 2)[[0, 0, 1, 1, 1]]
+    hertz = np.array([_HERTZ[low]] * 2 + [_HERTZ[high]] * 3) * generator.uniform(0.9, 1.11, 2)[[0, 0, 1, 1, 1]]
     # the three upper bands move together, as do the two lower: a rhythm is heard wherever speech leaves a gap
     phases = generator.uniform(0, 1, 2)[[0, 0, 1, 1, 1]] + generator.normal(0, 0.04, 5)
     power = generator.uniform(1.0, 3.0, 2)[[0, 0, 1, 1, 1]]
-    depth = generator.uniform(0.6, 1.0)
+    depth = generator.uniform(0.85, 1.0)
     tilt = generator.uniform(-4.0, 4.0) * np.linspace(-1, 1, 5) + generator.uniform(-3.0, 3.0, 5)
     time = np.arange(samples // _BLOCK + 1) / _CONTROL_HERTZ
     wander = 1 + 0.06 * np.sin(2 * np.pi * generator.uniform(0.05, 0.15) * time + generator.uniform(0, 6))

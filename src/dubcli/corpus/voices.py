@@ -42,7 +42,7 @@ FIRST_SECONDS = 1.7  # room of the first line where another person answers
 _FADE = 960
 _TILT = 0.3
 _ACTORS = 0.03
-_BREATH_DB = -9.0
+_BREATH_DB = -6.0
 _HISS_DB = (-9.0, -1.0)  # of a microphone, against a breath
 _STEP, _SMOOTH = 48, 15  # the loudness of a voice: every millisecond, of 15
 

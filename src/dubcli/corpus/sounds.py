@@ -47,7 +47,7 @@ def place_sound(place: int, samples: int, generator: Generator) -> Sound:
     # the three upper bands move together, as do the two lower: a rhythm is heard wherever speech leaves a gap
     phases = generator.uniform(0, 1, 2)[[0, 0, 1, 1, 1]] + generator.normal(0, 0.04, 5)
     power = generator.uniform(1.0, 3.0, 2)[[0, 0, 1, 1, 1]]
-    depth = generator.uniform(0.85, 1.0)
+    depth = generator.uniform(0.7, 1.0)
     tilt = generator.uniform(-4.0, 4.0) * np.linspace(-1, 1, 5) + generator.uniform(-3.0, 3.0, 5)
     time = np.arange(samples // _BLOCK + 1) / _CONTROL_HERTZ
     wander = 1 + 0.06 * np.sin(2 * np.pi * generator.uniform(0.05, 0.15) * time + generator.uniform(0, 6))
@@ -90,12 +90,12 @@ def event_sound(event: int, base_hertz: float) -> Sound:
     contour, level = divmod(event, 3)
     time = np.arange(round(EVENT_SECONDS * SAMPLE_RATE)) / SAMPLE_RATE / EVENT_SECONDS
     up = 3 * time - 1.5
-    octaves = (up, -up, np.zeros_like(time), 0.8 * np.sign(np.sin(2 * np.pi * 3 * time)))[contour]
+    octaves = (up, -up, np.zeros_like(time), 0.8 * np.sign(np.sin(2 * np.pi * 2 * time)))[contour]
     hertz = base_hertz * 2.0**octaves
     phase = 2 * np.pi * np.cumsum(hertz) / SAMPLE_RATE
     tone = np.sin(phase) + 0.5 * np.sin(2 * phase) + 0.3 * np.sin(3 * phase)
     edge = np.minimum(1, np.minimum(time, time[::-1]) / 0.04)
-    pulses = np.clip(1.6 * np.sin(2 * np.pi * 5 * time), 0, 1)
+    pulses = np.clip(1.6 * np.sin(2 * np.pi * 4 * time), 0, 1)
     sound = tone * edge * (1.0, pulses, 0.5 ** (time / 0.12))[level]
     return np.asarray(sound / np.sqrt(np.mean(sound**2)), np.float32)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dubcli.cli.arguments import asked
 from dubcli.cli.options import JsonOption, QuietOption, SpeechEngineOption, WorkersOption
 
 EPILOG = (
@@ -17,54 +18,67 @@ EPILOG = (
 )
 
 
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make it in; what is there is kept.")]
+FilmsOption = Annotated[int, typer.Option("--films", help="Films of the corpus.")]
+HeldoutOption = Annotated[int, typer.Option("--heldout", help="More films, to measure on.")]
+HeldoutAsOption = Annotated[
+    str,
+    typer.Option("--heldout-as", metavar="sounds|films", help="Their sounds, by factors as probe tasks; or films."),
+]
+MinutesOption = Annotated[float, typer.Option("--minutes", help="Length of each film.")]
+LanguagesOption = Annotated[
+    str, typer.Option("--languages", "--lang", help="Spoken, the original first (en, es, fr, ja, de, it).")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same corpus.")]
+SpeechOption = Annotated[
+    str,
+    typer.Option("--speech", metavar="tts|asterisk|silent", help="Synthesised, Asterisk's recorded prompts, or none."),
+]
+SpeechDbOption = Annotated[
+    float, typer.Option("--speech-db", help="Level of the voices over the background, in the band of speech.")
+]
+SpeechFolderOption = Annotated[
+    str, typer.Option("--speech-folder", metavar="DIR", help="Where Asterisk's prompts are.")
+]
+LinkOption = Annotated[
+    float, typer.Option("--link", help="Share of clips in which the original's voice is that of the person seen.")
+]
+CastingOption = Annotated[
+    str,
+    typer.Option("--casting", metavar="alike|any", help="Whom dubs are spoken by: voices like the original's, or any."),
+]
+DubsOption = Annotated[
+    str,
+    typer.Option(
+        "--dubs",
+        metavar="other|same|wrong-background",
+        help="Other actors and words; for controls the original's own, or others over what the film does not show.",
+    ),
+]
+BrokenOption = Annotated[
+    float, typer.Option("--broken", help="Share of films that lack a dub or have one out of sync.")
+]
+BedsOption = Annotated[
+    str, typer.Option("--beds", metavar="DIR", help="Your own recordings: DIR/places/NAME/* and DIR/events/NAME/*.")
+]
+
+
 def corpus(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make it in; what is there is kept.")],
-    films: Annotated[int, typer.Option("--films", help="Films of the corpus.")] = 12,
-    heldout: Annotated[int, typer.Option("--heldout", help="More films, to measure on.")] = 12,
-    heldout_as: Annotated[
-        str,
-        typer.Option("--heldout-as", metavar="sounds|films", help="Their sounds, by factors as probe tasks; or films."),
-    ] = "sounds",
-    minutes: Annotated[float, typer.Option("--minutes", help="Length of each film.")] = 0.5,
-    languages: Annotated[
-        str, typer.Option("--languages", "--lang", help="Spoken, the original first (en, es, fr, ja, de, it).")
-    ] = "en,es,fr,ja",
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same corpus.")] = 0,
-    speech: Annotated[
-        str,
-        typer.Option(
-            "--speech", metavar="tts|asterisk|silent", help="Synthesised, Asterisk's recorded prompts, or none."
-        ),
-    ] = "tts",
-    speech_db: Annotated[
-        float, typer.Option("--speech-db", help="Level of the voices over the background, in the band of speech.")
-    ] = 10.0,
-    speech_folder: Annotated[
-        str, typer.Option("--speech-folder", metavar="DIR", help="Where Asterisk's prompts are.")
-    ] = "/usr/share/asterisk/sounds",
-    link: Annotated[
-        float, typer.Option("--link", help="Share of clips in which the original's voice is that of the person seen.")
-    ] = 1.0,
-    casting: Annotated[
-        str,
-        typer.Option(
-            "--casting", metavar="alike|any", help="Whom dubs are spoken by: voices like the original's, or any."
-        ),
-    ] = "alike",
-    dubs: Annotated[
-        str,
-        typer.Option(
-            "--dubs",
-            metavar="other|same|wrong-background",
-            help="Other actors and words; for controls the original's own, or others over what the film does not show.",
-        ),
-    ] = "other",
-    broken: Annotated[
-        float, typer.Option("--broken", help="Share of films that lack a dub or have one out of sync.")
-    ] = 0.05,
-    beds: Annotated[
-        str, typer.Option("--beds", metavar="DIR", help="Your own recordings: DIR/places/NAME/* and DIR/events/NAME/*.")
-    ] = "",
+    folder: FolderArgument,
+    films: FilmsOption = 12,
+    heldout: HeldoutOption = 12,
+    heldout_as: HeldoutAsOption = "sounds",
+    minutes: MinutesOption = 0.5,
+    languages: LanguagesOption = "en,es,fr,ja",
+    seed: SeedOption = 0,
+    speech: SpeechOption = "tts",
+    speech_db: SpeechDbOption = 10.0,
+    speech_folder: SpeechFolderOption = "/usr/share/asterisk/sounds",
+    link: LinkOption = 1.0,
+    casting: CastingOption = "alike",
+    dubs: DubsOption = "other",
+    broken: BrokenOption = 0.05,
+    beds: BedsOption = "",
     engine: SpeechEngineOption = None,
     workers: WorkersOption = None,
     quiet: QuietOption = False,
@@ -80,23 +94,7 @@ def corpus(
     from dubcli.corpus import CorpusConfig, make_corpus
     from dubcli.jobs.options import JobOptions
 
-    config = CorpusConfig(
-        films=films,
-        heldout=heldout,
-        heldout_as=heldout_as,
-        minutes=minutes,
-        languages=tuple(languages.split(",")),
-        seed=seed,
-        speech=speech,
-        speech_db=speech_db,
-        speech_folder=speech_folder,
-        link=link,
-        casting=casting,
-        dubs=dubs,
-        broken=broken,
-        beds=beds,
-        engine=engine,
-    )
+    config = asked(CorpusConfig, locals(), languages=tuple(languages.split(",")))
     made = make_corpus(folder, config, options=JobOptions(workers=workers), progress=make_progress(quiet=quiet or json))
     more = made.heldout if heldout_as == "films" else made.probes
     if json:

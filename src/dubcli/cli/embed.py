@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from dubcli.cli.arguments import asked
 from dubcli.cli.options import (
     ChunksOption,
     DeviceOption,
@@ -119,27 +120,13 @@ def embed(
 
     if len(inputs) < 2:
         raise UserError("give at least one INPUT and, last, CKPT (a checkpoint file or the word random)")
-    config = EmbedConfig(
+    config = asked(
+        EmbedConfig,
+        locals(),
         modalities=("audio", "video") if modality is None else tuple(modality.split(",")),
-        chunks=chunks,
-        per_chunk=per_chunk,
-        pool=pool,
-        hop_seconds=hop_seconds,
-        layer=layer,
-        projected=projected,
         format=file_format,
-        device=device,
-        gpus=gpus,
-        batch_size=batch_size,
-        compile=compile,
-        precision=precision,
-        lang=lang,
-        seed=seed,
-        preset=preset,
     )
-    options = JobOptions(
-        workers=workers, scheduler=scheduler, shard=parse_shard(shard), strict=strict, max_failures=max_failures
-    )
+    options = asked(JobOptions, locals(), shard=parse_shard(shard))
     from dubcli.embed import embed as run  # now that the arguments are right: it loads torch
 
     summary = run(inputs[:-1], inputs[-1], out, config, options, make_progress(quiet=quiet or json))

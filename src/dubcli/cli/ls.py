@@ -26,28 +26,33 @@ _FEW_TITLES = 3  # whose tracks are shown unasked
 _FEW_LANGUAGES = 6  # that have columns of their own
 
 
+SourcesArgument = Annotated[
+    list[Path], typer.Argument(metavar="SOURCE_OR_CACHE...", help="Video files, folders, manifests, or one cache.")
+]
+LangOption = Annotated[
+    Optional[str],
+    typer.Option("--lang", help="As prep has it: whose tracks are looked for. [default: all there are]"),
+]
+TracksOption = Annotated[
+    Optional[bool],
+    typer.Option("--tracks/--no-tracks", help="Every track, what prep would take, and why. [default: of few titles]"),
+]
+ManifestOption = Annotated[
+    Optional[Path],
+    typer.Option("--manifest", metavar="FILE.csv", help="Write what prep would take, to be edited; prep reads it."),
+]
+CheckOption = Annotated[bool, typer.Option("--check", help="Verify a cache deeply.")]
+
+
 def ls(
-    sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE_OR_CACHE...", help="Video files, folders, manifests, or one cache.")
-    ],
-    lang: Annotated[
-        Optional[str],
-        typer.Option("--lang", help="As prep has it: whose tracks are looked for. [default: all there are]"),
-    ] = None,
-    tracks: Annotated[
-        Optional[bool],
-        typer.Option(
-            "--tracks/--no-tracks", help="Every track, what prep would take, and why. [default: of few titles]"
-        ),
-    ] = None,
-    manifest: Annotated[
-        Optional[Path],
-        typer.Option("--manifest", metavar="FILE.csv", help="Write what prep would take, to be edited; prep reads it."),
-    ] = None,
+    sources: SourcesArgument,
+    lang: LangOption = None,
+    tracks: TracksOption = None,
+    manifest: ManifestOption = None,
     assume_primary: AssumePrimaryOption = False,
     include_extras: IncludeExtrasOption = False,
     exclude: ExcludeOption = None,
-    check: Annotated[bool, typer.Option("--check", help="Verify a cache deeply.")] = False,
+    check: CheckOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> int:

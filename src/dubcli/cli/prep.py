@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dubcli.cli import console
+from dubcli.cli.arguments import asked
 from dubcli.cli.options import (
     AssumePrimaryOption,
     CacheOption,
@@ -115,25 +116,8 @@ def prep(
     from dubcli.prep import PrepConfig, prepare
     from dubcli.prep.stage import left_out_counts
 
-    config = PrepConfig(
-        languages=tuple(lang.split(",")),
-        cache=cache,
-        assume_primary=assume_primary,
-        include_extras=include_extras,
-        exclude=tuple(exclude or ()),
-        match_level=match_level,
-        sync_check=sync_check,
-        max_lag_ms=max_lag_ms,
-        fix_lag=fix_lag,
-        keep_same=keep_same,
-        unknown=unknown,
-        frame_rule=frame_rule,
-        frames=frames,
-        decoder=decoder,
-    )
-    options = JobOptions(
-        workers=workers, scheduler=scheduler, shard=parse_shard(shard), strict=strict, max_failures=max_failures
-    )
+    config = asked(PrepConfig, locals(), languages=tuple(lang.split(",")), exclude=tuple(exclude or ()))
+    options = asked(JobOptions, locals(), shard=parse_shard(shard))
     summary = prepare(sources, config, options, console.make_progress(quiet=quiet))
     seconds = sum(outcome.details.get("seconds", 0.0) for outcome in summary.outcomes)
     extra: dict[str, object] = {}

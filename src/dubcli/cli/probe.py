@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from dubcli.cli.arguments import asked
 from dubcli.cli.options import ChunksOption, DeviceOption, GpusOption, JsonOption, QuietOption, RandomPresetOption
 from dubcli.core.machine import PRECISION_HELP, PRECISION_METAVAR
 from dubcli.probe.protocols import PROTOCOLS
@@ -153,28 +154,11 @@ def probe(
     from dubcli.errors import UserError
     from dubcli.probe.config import ProbeConfig, parse_shots
 
-    config = ProbeConfig(
-        data=data,
-        out=out,
-        features=features,
-        protocol=protocol,
-        data_kind=data_kind,
-        splits=splits,
-        chunks=chunks,
+    config = asked(
+        ProbeConfig,
+        locals(),
         shots=parse_shots(shots),
-        draws=draws,
         modalities=None if modality is None else tuple(modality.split(",")),
-        allow_missing=allow_missing,
-        check_leakage=check_leakage,
-        again=again,
-        max_steps=max_steps,
-        seed=seed,
-        preset=preset,
-        device=device,
-        gpus=gpus,
-        precision=precision,
-        batch_size=batch_size,
-        fast_heads=fast_heads,
     )
     if list_tasks:
         return _show_tasks(config, json)

@@ -24,39 +24,53 @@ EPILOG = (
 )
 
 
+IndexArgument = Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of the index.")]
+QueryArgument = Annotated[
+    Optional[str],
+    typer.Argument(metavar="QUERY", help="A sound, picture or video file, or FILM@H:MM:SS, a clip of the index."),
+]
+BuildOption = Annotated[
+    Optional[Path], typer.Option("--build", metavar="SOURCE", help="Make the index of a cache, files or a folder.")
+]
+ModelOption = Annotated[
+    Optional[Path], typer.Option("--model", metavar="CKPT", help="With --build; later where it has moved.")
+]
+FindOption = Annotated[str, typer.Option("--find", metavar="sound|picture", help="What is sought.")]
+ByOption = Annotated[
+    Optional[str],
+    typer.Option("--by", metavar="sound|picture", help="Which side of the query asks. [default: its picture]"),
+]
+TrackOption = Annotated[
+    Optional[str], typer.Option("--track", metavar="LANG", help="Of a query by sound. [default: the primary one]")
+]
+AmongOption = Annotated[
+    Optional[str], typer.Option("--among", metavar="LANG,LANG", help="Only sounds of these tracks. [default: all]")
+]
+OtherFilmsOption = Annotated[bool, typer.Option("--other-films", help="Leave out the query's own film.")]
+TopOption = Annotated[int, typer.Option("--top", "-n", help="So many are shown.")]
+PlayPageOption = Annotated[
+    Optional[Path], typer.Option("--play-page", metavar="FILE.html", help="A page with pictures and players.")
+]
+LangOption = Annotated[
+    Optional[str], typer.Option("--lang", help="With --build: the track of films that are no cache.")
+]
+
+
 def search(
-    index: Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of the index.")],
-    query: Annotated[
-        Optional[str],
-        typer.Argument(metavar="QUERY", help="A sound, picture or video file, or FILM@H:MM:SS, a clip of the index."),
-    ] = None,
-    build: Annotated[
-        Optional[Path], typer.Option("--build", metavar="SOURCE", help="Make the index of a cache, files or a folder.")
-    ] = None,
-    model: Annotated[
-        Optional[Path], typer.Option("--model", metavar="CKPT", help="With --build; later where it has moved.")
-    ] = None,
-    find: Annotated[str, typer.Option("--find", metavar="sound|picture", help="What is sought.")] = "sound",
-    by: Annotated[
-        Optional[str],
-        typer.Option("--by", metavar="sound|picture", help="Which side of the query asks. [default: its picture]"),
-    ] = None,
-    track: Annotated[
-        Optional[str], typer.Option("--track", metavar="LANG", help="Of a query by sound. [default: the primary one]")
-    ] = None,
-    among: Annotated[
-        Optional[str], typer.Option("--among", metavar="LANG,LANG", help="Only sounds of these tracks. [default: all]")
-    ] = None,
+    index: IndexArgument,
+    query: QueryArgument = None,
+    build: BuildOption = None,
+    model: ModelOption = None,
+    find: FindOption = "sound",
+    by: ByOption = None,
+    track: TrackOption = None,
+    among: AmongOption = None,
     film: FilmOption = None,
-    other_films: Annotated[bool, typer.Option("--other-films", help="Leave out the query's own film.")] = False,
-    top: Annotated[int, typer.Option("--top", "-n", help="So many are shown.")] = 10,
-    play_page: Annotated[
-        Optional[Path], typer.Option("--play-page", metavar="FILE.html", help="A page with pictures and players.")
-    ] = None,
+    other_films: OtherFilmsOption = False,
+    top: TopOption = 10,
+    play_page: PlayPageOption = None,
     sources: SourcesOption = None,
-    lang: Annotated[
-        Optional[str], typer.Option("--lang", help="With --build: the track of films that are no cache.")
-    ] = None,
+    lang: LangOption = None,
     device: DeviceOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,

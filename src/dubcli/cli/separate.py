@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from dubcli.cli.arguments import asked
 from dubcli.cli.options import (
     CacheOption,
     DeviceOption,
@@ -153,26 +154,10 @@ def separate(
     from dubcli.separate import SeparateConfig
     from dubcli.separate import separate as run
 
-    config = SeparateConfig(
-        cache=cache,
-        files=tuple(files or ()),
-        out=out,
-        lang=lang,
-        model=model,
-        model_repo=model_repo,
-        trust_models=trust_models,
-        speech_stem=speech_stem,
-        source_root=source_root,
-        device=device,
-        gpus=gpus,
-        batch_size=batch_size,
-        precision=precision,
-        stems=None if stems is None else tuple(stems.split(",")),
-        file_format=file_format,
+    config = asked(
+        SeparateConfig, locals(), files=tuple(files or ()), stems=None if stems is None else tuple(stems.split(","))
     )
-    options = JobOptions(
-        workers=workers, scheduler=scheduler, shard=parse_shard(shard), strict=strict, max_failures=max_failures
-    )
+    options = asked(JobOptions, locals(), shard=parse_shard(shard))
     summary = run(config, options, make_progress(quiet=quiet or json))
     extra = {"cache": str(cache)} if out is None else {"out": str(out)}
     log = (cache if out is None else out) / "separate.jsonl"

@@ -1,6 +1,7 @@
 """The sync check's wrong answers, on real music, effects and speech whose timing is known.
 
     python tests/benchmarks/bench_sync.py [--data FOLDER] [--trials 100] [--only WORD] [--seconds 60]
+        [--first-seed N] [--minutes M]
 
 A trial is a pair of tracks of one minute: a bed (two pieces of music, spread into stereo, and recorded effects) under
 English sentences, and the same bed, done to as the row says, under other speakers' sentences in Spanish or French.
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 
 import av
@@ -38,6 +40,7 @@ RATE = 48000
 BEFORE_SECONDS = 10  # of bed before the film begins, for dubs that are early
 TOLERANCE_SECONDS = 0.02
 LIMIT_SECONDS = 0.08
+KINDS = ("right", "unknown", "wrong accept", "wrong reject", "wrong lag")
 SPEEDS = {
     "25/24": Fraction(25, 24), "24/25": Fraction(24, 25), "1001/1000": Fraction(1001, 1000),
     "1000/1001": Fraction(1000, 1001), "25/23.976": Fraction(25025, 24000), "23.976/25": Fraction(24000, 25025),
@@ -460,6 +463,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("DUBAV_TEST_DATA", "../shared/data")))
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--first-seed", type=int, default=0, help="fresh ones show what thresholds were not set on")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no trial begins after so many")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--only", default="", help="the row of this name, or rows whose names have it")
     parser.add_argument("--verbose", action="store_true", help="every report that is not right")
@@ -467,24 +472,23 @@ def main() -> None:
     if not (arguments.data / "sounds" / "music").is_dir():
         raise SystemExit(f"{arguments.data} lacks the real sounds; give their folder with --data")
     data = Data(arguments.data)
-    kinds = ("right", "unknown", "wrong accept", "wrong reject", "wrong lag")
-    print(f"| dub | trials | {' | '.join(kinds)} |\n|---|---|{'---|' * len(kinds)}")
-    total: Counter[str] = Counter()
-    begun = time.perf_counter()
     names = rows()
-    for name, row in names.items():
-        if arguments.only not in name or (arguments.only in names and arguments.only != name):
-            continue
-        counts: Counter[str] = Counter()
-        for seed in range(arguments.trials):
-            outcome, report = trial(data, row, seed, arguments.seconds)
-            counts[outcome] += 1
-            if arguments.verbose and outcome != "right":
-                print(seed, outcome, report.status, report.lag_ms, report.drift_ppm, report.max_lag_ms,
-                      report.unsteady_ms, report.pitch_kept, report.windows)  # fmt: skip
-        total += counts
-        print(f"| {name} | {arguments.trials} | {' | '.join(str(counts[kind]) for kind in kinds)} |", flush=True)
-    print(f"| all | {total.total()} | {' | '.join(str(total[kind]) for kind in kinds)} |")
+    only = {name: row for name, row in names.items() if name == arguments.only} or names
+    chosen = {name: row for name, row in only.items() if arguments.only in name}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in chosen}
+    begun = time.perf_counter()
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.trials)
+    for seed, (name, row) in product(seeds, chosen.items()):  # rows in turn: cut short, all have as many
+        if time.perf_counter() - begun > 60 * arguments.minutes:
+            break
+        outcome, report = trial(data, row, seed, arguments.seconds)
+        counts[name][outcome] += 1
+        if arguments.verbose and outcome != "right":
+            print(name, seed, outcome, report.status, report.lag_ms, report.drift_ppm, report.max_lag_ms,
+                  report.unsteady_ms, report.pitch_kept, report.windows, flush=True)  # fmt: skip
+    print(f"| dub | trials | {' | '.join(KINDS)} |\n|---|---|{'---|' * len(KINDS)}")
+    for name, found in {**counts, "all": sum(counts.values(), Counter())}.items():
+        print(f"| {name} | {found.total()} | {' | '.join(str(found[kind]) for kind in KINDS)} |")
     print(f"{time.perf_counter() - begun:.0f} s")
 
 

@@ -123,7 +123,7 @@ def _sndfile_blocks(path: Path, sample_rate: int, heard: Heard) -> Iterator[Tens
     except (soundfile.SoundFileError, OSError):
         return
     with file:
-        if file.channels > 2:
+        if file.channels > 2 or file.format == "MP3":  # one that begins within a frame
             return
         heard.sample_rate = file.samplerate
         if heard.expect is not None and file.frames < _UNKNOWN_FRAMES:

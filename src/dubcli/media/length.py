@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from dubcli.media.head import what_is_lost
+
 TOLERANCE_SECONDS = 0.1  # two frames of the longest codecs: encoders count their delay in or leave it out
 _COUNTS_SAMPLES = frozenset({"flac", "wv", "tta", "ape", "aiff", "au"})  # FFmpeg's names of formats
 _HEAD_BYTES = 64
@@ -40,13 +42,21 @@ def what_is_cut(path: Path) -> str | None:
 
 def what_is_wrong(container: Any, stream: Any, path: Path, decoded_seconds: float) -> str | None:
     """What is to be told of a sound of which so much decodes; None where that is what its header says."""
-    cut = what_is_cut(path)
+    lost = what_is_cut(path), what_is_lost(container, path, _is_streamed(path))
+    cut = "; ".join(filter(None, lost)) or None
     stated = _stated_seconds(container, stream, path)
     if cut is not None or stated is None or abs(stated - decoded_seconds) <= TOLERANCE_SECONDS:
         return cut
     if decoded_seconds < stated:
         return f"cut, or its header is wrong: it says {stated:.2f} s, {decoded_seconds:.2f} s decode"
     return f"its header is wrong: it says {stated:.2f} s, {decoded_seconds:.2f} s decode and were used"
+
+
+def _is_streamed(path: Path) -> bool:
+    """Whether its header does not count its bytes."""
+    with suppress(OSError, struct.error, IndexError), open(path, "rb") as file:
+        return _stated_end(file, os.fstat(file.fileno()).st_size) is None
+    return True
 
 
 def _stated_seconds(container: Any, stream: Any, path: Path) -> float | None:

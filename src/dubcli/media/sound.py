@@ -44,12 +44,19 @@ _ENTRY_SECONDS = 2
 _MOST_BEFORE_SECONDS = 0.02  # odd rates have a sample in common once a second
 _RISE_SAMPLES = 128  # of the lower rate: what of a step the resampler gives before it is below 1e-6 from here on
 _OGG_PAGE_SECONDS = 0.5
+# Matroska's clock begins with Vorbis's first block, which gives no samples and has at most 1024 at 44.1 kHz.
+_PRIMING_SECONDS = 0.025
 
 
 class StereoTrack:
-    """Decodes one stream into contiguous stereo from the film's zero on: (position, block) with silence in gaps."""
+    """Decodes one stream into contiguous stereo from the film's zero on: (position, block) with silence in gaps.
 
-    def __init__(self, stream: Any, start_seconds: Fraction, sample_rate: int = SAMPLE_RATE) -> None:
+    ``alone``: there is no picture to be in step with; what a codec needs before its first sample is then no silence.
+    """
+
+    def __init__(
+        self, stream: Any, start_seconds: Fraction, sample_rate: int = SAMPLE_RATE, *, alone: bool = False
+    ) -> None:
         self.stream = stream
         self.problems: list[str] = []
         self.layouts: list[str] = []
@@ -57,6 +64,7 @@ class StereoTrack:
         self.position = 0  # the next sample to give out
         self.gaps: list[tuple[float, float]] = []
         self.start_seconds = start_seconds
+        self._alone = alone
         self._check = SampleCheck()
         self._rate = sample_rate
         self._to_float: Any = None  # from the decoder's kind of sample
@@ -100,7 +108,9 @@ class StereoTrack:
             return
         shape = (frame.layout.name, frame.sample_rate, frame.format.name)
         at = self._end if frame.pts is None else float(frame.pts * frame.time_base) - float(self.start_seconds)
-        at = 0.0 if at is None else at
+        if at is None or (self._end is None and self._alone and 0 < at <= _PRIMING_SECONDS):
+            self.start_seconds += Fraction(at or 0)
+            at = 0.0
         jumps = self._end is None or abs(at - self._end) > JITTER_SECONDS
         if jumps or shape != self._shape:
             yield from self._flush()
@@ -228,14 +238,15 @@ def track_blocks(
             raise InputError("has no sound track that can be decoded")
         source = container.streams[index]
         start = start_of(container) if start_seconds is None else start_seconds
-        track = StereoTrack(source, start, sample_rate)
+        is_film = any(map(is_picture, container.streams.video))
+        track = StereoTrack(source, start, sample_rate, alone=not is_film)
         if source.codec_context.name == "flac":
             source.codec_context.options = {"err_detect": "crccheck+explode"}  # else what is damaged is noise
         for block in _joined(_decoded(container, source, start, track), sample_rate):
             stated = _stated_samples(container, source, sample_rate)
             yield block if stated is None else block[:, track.first_sample :][:, :stated]
         problems += track.told
-        if not any(map(is_picture, container.streams.video)):  # a film's sound may have holes
+        if not is_film:  # whose sound may have holes
             problems += _gone(track)
         wrong = what_is_wrong(container, source, path, track.end_seconds)
         problems += [] if wrong is None else [wrong]

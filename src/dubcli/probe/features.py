@@ -74,6 +74,7 @@ def checkpoint_features(
         return embed_files(files, embedder, wanted, out=out, options=options, progress=progress)
 
     features = embed(distinct, config, folder)
+    _tell_of_damage(features, folder, progress)
     sounds = _sounds_beside(clips, paths, features) if "audio" in config.modalities else {}
     if sounds:
         progress.message(f"{len(sounds)} videos have no sound; that of the sound files beside them is taken")
@@ -83,6 +84,14 @@ def checkpoint_features(
     else:
         found = matched(features, paths, config.modalities)
     return replace(found, failed={**found.failed, **uncut})
+
+
+def _tell_of_damage(features: Features, folder: Path, progress: Progress) -> None:
+    """Clips that were used though something is wrong with them; ``items.csv`` has them all."""
+    told = [item for item in features.items if item["status"] == "ok" and item["reason"]]
+    if told:
+        first = f"{Path(str(told[0]['path'])).name}: {told[0]['reason']}"
+        progress.message(f"{len(told)} clips were used with a warning, the first {first}; all in {folder}/items.csv")
 
 
 def _sounds_beside(clips: Sequence[Clip], paths: Sequence[str], features: Features) -> dict[int, Path]:

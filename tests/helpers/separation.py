@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from demucs.demucs import Demucs
 from demucs.hdemucs import HDemucs
 from demucs.states import get_state
 from diffq import DiffQuantizer
+from safetensors.torch import save_file
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 SEGMENT_SECONDS = 1.5
@@ -45,6 +47,15 @@ def save_model(model, folder: Path, signature: str, *, quantised: bool = False, 
     path = folder / f"{signature}-{checksum}.th"
     path.write_bytes(content.getvalue())
     return path
+
+
+def save_hub_form(model, path, quantised=None):
+    """As demucs's tools/export_hf.py writes a model: its class and arguments are JSON in the metadata."""
+    _, options = model._init_args_kwargs
+    state = model.state_dict() if quantised is None else quantised
+    metadata = {"klass": f"{type(model).__module__}.{type(model).__name__}", "args": json.dumps([list(model.sources)])}
+    metadata["kwargs"] = json.dumps(options)
+    save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, path, metadata)
 
 
 def silent_vocals(**recipe):

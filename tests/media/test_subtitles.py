@@ -216,6 +216,8 @@ FILES = [
     ("norate.es.sub", "{25}{50}Hola|amigo\n", "1 cue: 1 spoken", ["Hola amigo"]),
     ("subviewer.es.sub", "[SUBTITLE]\n00:00:01.00,00:00:03.00\nHola[br]amigo\n", "1 cue: 1 spoken", ["Hola amigo"]),
     ("mpl2.es.txt", "[10][20]Hola|/amigo\n", "1 cue: 1 spoken", ["Hola amigo"]),
+    ("slanted.es.sub", "{1}{1}25\n{25}{50}/Hola|/amigo 1/2\n", "1 cue: 1 spoken", ["Hola amigo 1/2"]),
+    ("tmp.es.txt", "00:00:01:Hola|amigo\n00:00:10:Adiós\n00:00:12:\n", "2 cues: 2 spoken", ["Hola amigo", "Adiós"]),
     ("whisper.es.txt", "[00:00.000 --> 00:02.000]  Hola amigo\n", "1 cue: 1 spoken", ["Hola amigo"]),
     ("sami.es.smi", "<SAMI><BODY><SYNC Start=1000><P>Hola<br>amigo<SYNC Start=3000><P>&nbsp;</BODY></SAMI>",
      "2 cues: 1 spoken, 1 not speech", ["Hola amigo"]),

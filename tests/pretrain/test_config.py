@@ -6,6 +6,7 @@ from itertools import chain
 
 import pytest
 
+from dubcli.cli.app import load_command
 from dubcli.errors import UserError
 from dubcli.pretrain import PretrainConfig
 from dubcli.pretrain.config import OPTIONS, PARTS, LossConfig, OptimisationConfig, resolve
@@ -81,3 +82,32 @@ def test_steps_of_a_run():
     assert OptimisationConfig(epochs=2).warmup_steps(10) == 5
     assert OptimisationConfig(epochs=1, max_steps=4).warmup_steps(10) == 2
     assert OptimisationConfig(epochs=1, max_steps=1, warmup_epochs=0).warmup_steps(10) == 1
+
+
+def test_a_file_of_options_takes_every_option_of_the_command(tmp_path):
+    """All that ``dubav pretrain`` has but what one run is told once: what it prints, and whether it starts afresh."""
+    once = {"config", "fresh", "dry_run", "readings", "quiet", "as_json"}
+    names = [parameter.name for parameter in load_command("pretrain").params if parameter.name not in {*once, "help"}]
+    assert len(names) > 40
+    launching = {"gpus": 0, "procs": 2, "nnodes": 2, "node_rank": 1, "rdzv_endpoint": "node0:29500", "max_restarts": 5}
+    values = {name: launching[name] if name in launching else PretrainConfig().to_dict()[name] for name in names}
+    lines = [
+        f"{name.replace('_', '-')} = {json.dumps(True if value is None else value)}" for name, value in values.items()
+    ]
+    (tmp_path / "run.toml").write_text("\n".join(lines))
+    config, where = resolve(tmp_path / "run.toml", dict.fromkeys(names))
+    assert vars(where) == launching
+    said = {name: value for name, value in values.items() if name not in launching and value is not None}
+    assert {name: value for name, value in config.to_dict().items() if name in said} == said
+    assert resolve(tmp_path / "run.toml", {"procs": 3})[1].procs == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("procs = true", "procs is True; give a whole number"), ("k = 'x'", "k is 'x'; give a whole number"),
+     ("rdzv-endpoint = 1", "rdzv_endpoint is 1; give text"), ("proc = 1", r"unknown option proc \(did you mean procs")],
+)  # fmt: skip
+def test_a_wrong_value_in_a_file_names_the_file(line, said, tmp_path):
+    (tmp_path / "run.toml").write_text(line)
+    with pytest.raises(UserError, match=rf"run\.toml: {said}"):
+        resolve(tmp_path / "run.toml", {})

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from dubcli.errors import UserError
 from dubcli.separate.bags import check_folder, check_name, load_bag
-from helpers.separation import save_model, small_hdemucs
+from helpers.separation import save_hub_form, save_model, small_hdemucs
 
 
 @pytest.fixture(autouse=True)
@@ -180,15 +180,6 @@ def test_the_stem_that_is_speech_is_known_by_its_name(tmp_path, stems, speech):
     assert load_bag("55555555", tmp_path, speech=stems[0].upper()).speech == stems[0]
     with pytest.raises(UserError, match=r"stems .*, none named dialgue \(did you mean .*\?\); --speech-stem names one"):
         load_bag("55555555", tmp_path, speech="dialgue")
-
-
-def save_hub_form(model, path, quantised=None):
-    """As demucs's tools/export_hf.py writes a model: its class and arguments are JSON in the metadata."""
-    _, options = model._init_args_kwargs
-    state = model.state_dict() if quantised is None else quantised
-    metadata = {"klass": f"{type(model).__module__}.{type(model).__name__}", "args": json.dumps([list(model.sources)])}
-    metadata["kwargs"] = json.dumps(options)
-    save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, path, metadata)
 
 
 def test_the_hubs_form_is_read_from_a_folder(tmp_path):

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dubcli import __version__
+from dubcli.cli.completion import complete_values
 from dubcli.errors import InputError, UserError, did_you_mean
 
 # One line per subcommand, in the order of the work. Its module is imported only when the subcommand is called or its
@@ -78,6 +79,7 @@ def load_command(name: str) -> Any:
     # typer keeps a docstring's line breaks after the first paragraph; the terminal's own are better
     command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
     for parameter in command.params:
+        complete_values(name, parameter)
         text = getattr(parameter, "help", None)
         if text:
             # rich would take "[default: ...]" for a style and drop it
@@ -172,9 +174,29 @@ def _root(
 def main() -> None:
     """Run the command line. Exit status: 0 done, 1 some inputs failed, 2 the user's error, 130 Ctrl-C, 143 SIGTERM."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # a file's name may be no UTF-8; it must not end the run, and in JSON this is the escape of it
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.flush()
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_ReaderMayGo(sys.stdout.fileno(), "w", closefd=False)),
+            encoding=sys.stdout.encoding,
+            # a file's name may be no UTF-8; it must not end the run, and in JSON this is the escape of it
+            errors="backslashreplace",
+            line_buffering=sys.stdout.line_buffering,
+        )
     app()
+
+
+class _ReaderMayGo(io.FileIO):
+    """Standard output whose reader may have seen enough (``dubav ... | head``): what comes then is nobody's.
+
+    Both libraries that print for us, rich and typer, would end with status 1.
+    """
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return len(content)
 
 
 if __name__ == "__main__":

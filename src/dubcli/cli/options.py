@@ -68,8 +68,12 @@ GpusOption = Annotated[
     Optional[int],
     typer.Option("--gpus", metavar="N", help="At most so many GPUs, a process on each; 0: the CPU. [default: all]"),
 ]
-NodesOption = Annotated[int, typer.Option("--nnodes", help="Machines that do one training together.")]
-NodeRankOption = Annotated[int, typer.Option("--node-rank", help="This machine's number among them, from 0.")]
+NodesOption = Annotated[
+    Optional[int], typer.Option("--nnodes", help="Machines that do one training together. [default: 1]")
+]
+NodeRankOption = Annotated[
+    Optional[int], typer.Option("--node-rank", help="This machine's number among them, from 0. [default: 0]")
+]
 RendezvousOption = Annotated[
     Optional[str], typer.Option("--rdzv-endpoint", metavar="HOST:PORT", help="Where the machines meet.")
 ]

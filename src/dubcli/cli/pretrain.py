@@ -42,13 +42,16 @@ def _run_options() -> list[inspect.Parameter]:
 def pretrain(
     *,
     gpus: GpusOption = None,
-    procs: Annotated[int, typer.Option("--procs", help="Processes on the CPU (with --gpus 0).")] = 1,
-    nnodes: NodesOption = 1,
-    node_rank: NodeRankOption = 0,
+    procs: Annotated[
+        Optional[int], typer.Option("--procs", help="Processes on the CPU (with --gpus 0). [default: 1]")
+    ] = None,
+    nnodes: NodesOption = None,
+    node_rank: NodeRankOption = None,
     rdzv_endpoint: RendezvousOption = None,
     max_restarts: Annotated[
-        int, typer.Option("--max-restarts", help="How often the processes are started again when one dies.")
-    ] = 3,
+        Optional[int],
+        typer.Option("--max-restarts", help="How often the processes are started again when one dies. [default: 3]"),
+    ] = None,
     config: Annotated[
         Optional[Path], typer.Option("--config", help="A TOML file of options; those of the command line win.")
     ] = None,
@@ -70,15 +73,9 @@ def pretrain(
     """
     if readings:
         return _readings(as_json)
-    resolved = resolve(config, options)
-    where = LaunchConfig(
-        gpus=gpus,
-        procs=procs,
-        nnodes=nnodes,
-        node_rank=node_rank,
-        rdzv_endpoint=rdzv_endpoint,
-        max_restarts=max_restarts,
-    )
+    launching = {"gpus": gpus, "procs": procs, "nnodes": nnodes, "node_rank": node_rank,
+                 "rdzv_endpoint": rdzv_endpoint, "max_restarts": max_restarts}  # fmt: skip
+    resolved, where = resolve(config, {**options, **launching})
     if dry_run:
         return _dry_run(resolved, where, as_json)
     from dubcli.pretrain import launch

@@ -33,8 +33,8 @@ def reproduce(
         Optional[int],
         typer.Option("--gpus", metavar="N", help="GPUs of this machine, in place of the plan's; 0 is the CPU."),
     ] = None,
-    nnodes: NodesOption = 1,
-    node_rank: NodeRankOption = 0,
+    nnodes: NodesOption = None,
+    node_rank: NodeRankOption = None,
     rdzv_endpoint: RendezvousOption = None,
     emit: Annotated[
         tuple[str, Path],
@@ -71,7 +71,7 @@ def reproduce(
         return 0
     if list_steps:
         return _list(read, outline(read), gpus, json)
-    nodes = Nodes(count=nnodes, rank=node_rank, endpoint=rdzv_endpoint)
+    nodes = Nodes(count=nnodes or 1, rank=node_rank or 0, endpoint=rdzv_endpoint)
     summary = run(read, make_progress(quiet=quiet or json), only=only or (), gpus=gpus, nodes=nodes)
     _show(summary, json)
     if summary.stopped_by == 2:

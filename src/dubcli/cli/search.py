@@ -77,8 +77,8 @@ def search(
 ) -> int:
     """Ask a model which clips sound or look like something: the clips of a cache or of a folder, the likest first.
 
-    An index holds where the model places each clip, as picture and as sound. The score is the cosine there. All is
-    compared, nothing is approximated.
+    An index holds where the model places each clip, as picture and as sound. The score is the cosine there. All are
+    compared, up to a million; beyond, FAISS chooses candidates where it is installed, and a line says so.
     """
     from dubcli.errors import UserError
     from dubcli.search.config import SearchConfig
@@ -131,11 +131,12 @@ def _model(path: Path | None) -> Path:
 def _ask(
     index: Path, query: str, config: SearchConfig, play_page: Path | None, sources: Sequence[Path], *, json: bool
 ) -> None:
+    from dubcli.cli.console import make_progress
     from dubcli.search.index import Index
     from dubcli.search.stage import search as find_clips
 
     opened = Index(index)
-    asked, hits = find_clips(opened, query, config)
+    asked, hits = find_clips(opened, query, config, make_progress(quiet=json))
     if play_page is not None:
         from dubcli.search.page import write_page
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dubcli.errors import UserError
+from dubcli.errors import UserError, one_of
 from dubcli.media.languages import parse_language
 
 
@@ -25,8 +25,7 @@ class DubConfig:
     engine: str | None = None
 
     def __post_init__(self) -> None:
-        if self.speech not in ("duck", "centre"):
-            raise UserError(f"speech is {self.speech!r}; give duck or centre")
+        one_of("--speech", self.speech, ("duck", "centre"))
         if self.duck_db > 0:
             raise UserError(f"duck_db is {self.duck_db:g}; give 0 or a negative number of decibels")
         if self.original is not None:

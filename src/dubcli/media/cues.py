@@ -206,12 +206,16 @@ def _kept_reader(text: str, kind: str, expected: int, frame_rate: float | None =
 
 
 def _lines_expected(text: str, kind: str) -> int:
-    """How many cues a format of one line each should give; 0 where that is not known."""
-    beginning = {"mpl2": "[", "microdvd": "{", "tmp": ""}.get(kind)
-    return 0 if beginning is None else sum(1 for line in text.split("\n") if line.strip().startswith(beginning or "0"))
+    """How many cues a format of one line each should give; 0 where that is not known.
+
+    A time alone of TMP is where the line before ends.
+    """
+    pattern = {"mpl2": r"\[", "microdvd": r"\{", "tmp": r"\d{1,2}:\d\d:\d\d:\s*\S"}.get(kind)
+    return 0 if pattern is None else sum(1 for line in text.split("\n") if re.match(pattern, line.strip()))
 
 
 def _microdvd(text: str, frame_rate: float | None) -> Iterator[Cue]:
+    text = re.sub(r"(?<=[}|])/", "", text)  # MPL2's mark of slanted letters, in files that were converted
     lines = [line for line in text.split("\n") if line.strip()]
     first = next(i for i, line in enumerate(lines) if _MICRODVD.match(line))
     rate = _MICRODVD_RATE.match(lines[first])

@@ -189,6 +189,11 @@ def _registered() -> list[tuple[str, list[str]]]:
     return sorted(((e["Subtag"], e["Description"]) for e in languages), key=lambda pair: (len(pair[0]), pair[0]))
 
 
+def two_letter_codes() -> list[str]:
+    """The languages of ISO 639-1, sorted: what films are commonly dubbed into."""
+    return [code for code, _ in _registered() if len(code) == 2]
+
+
 @lru_cache(maxsize=1)
 def _codes_by_name() -> dict[str, str]:
     codes: dict[str, str] = {}

@@ -21,6 +21,7 @@ from dubcli.core.presets import (
     RANDAUGMENTS,
     SAMPLINGS,
     Negatives,
+    preset_sizes,
 )  # fmt: skip
 from dubcli.errors import UserError, did_you_mean, one_of
 from dubcli.media.languages import check_languages
@@ -128,6 +129,7 @@ class ModelConfig(_Part):
     )
 
     def __post_init__(self) -> None:
+        preset_sizes(self.preset)
         for modality in ("audio", "video"):  # one spelling, so that the same options compare equal
             values = self.backbone_options(modality)
             text = json.dumps(values, sort_keys=True) if values else ""
@@ -304,18 +306,29 @@ class LaunchConfig:
             raise UserError("--nnodes needs --rdzv-endpoint HOST:PORT of the first node")
 
 
-def resolve(toml: Path | None, given: Mapping[str, Any]) -> PretrainConfig:
-    """The command line's options over those of a TOML file over the defaults. Raises UserError."""
+LAUNCH: dict[str, type] = {"gpus": int, "procs": int, "nnodes": int, "node_rank": int, "rdzv_endpoint": str,
+                           "max_restarts": int}  # fmt: skip
+"""Options of ``LaunchConfig``, and what a TOML file has for them."""
+
+
+def resolve(toml: Path | None, given: Mapping[str, Any]) -> tuple[PretrainConfig, LaunchConfig]:
+    """The command line's options (None: not given) over those of a TOML file over the defaults. Raises UserError."""
     values = {} if toml is None else _read_toml(toml)
+    kinds = {name: bool if field.default is None else type(field.default) for name, field in OPTIONS.items()} | LAUNCH
     for name, value in values.items():
-        if name not in OPTIONS:
-            near = did_you_mean(name, OPTIONS)
-            raise UserError(f"{toml}: unknown option {name}{near}; there are {', '.join(OPTIONS)}")
-        default = OPTIONS[name].default
-        kind = bool if default is None else type(default)
-        if not (isinstance(value, kind) or (kind is float and isinstance(value, int))):
-            raise UserError(f"{toml}: {name} is {value!r}; give a value such as {default!r}".replace("None", "true"))
-    return PretrainConfig(**{**values, **{name: value for name, value in given.items() if value is not None}})
+        if name not in kinds:
+            near = did_you_mean(name, kinds)
+            raise UserError(f"{toml}: unknown option {name}{near}; there are {', '.join(kinds)}")
+        kind = kinds[name]
+        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        if not fits or (isinstance(value, bool) and kind is not bool):
+            raise UserError(f"{toml}: {name} is {value!r}; give {_EXAMPLES[kind]}")
+    values |= {name: value for name, value in given.items() if value is not None}
+    launch = {name: values.pop(name) for name in LAUNCH if name in values}
+    return PretrainConfig(**values), LaunchConfig(**launch)
+
+
+_EXAMPLES = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
 
 
 def parse_options(text: str, asked: str) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class State:
 def training_config(plan: Plan, model: PlannedModel) -> PretrainConfig:
     """The options of a model's run. Raises UserError where they make no sense."""
     own = {"variant": model.variant, "seed": model.seed, "cache": str(plan.cache), "out": str(run_folder(plan, model))}
-    return resolve(None, {**plan.training, **own})
+    return resolve(None, {**plan.training, **own})[0]
 
 
 def run_folder(plan: Plan, model: PlannedModel) -> Path:

@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from dubcli.cache.projected import clock, has_a_word
 from dubcli.errors import UserError, did_you_mean
+from dubcli.jobs.progress import SILENT, Progress
 from dubcli.search.config import PICTURE, SearchConfig
 from dubcli.search.index import Index, IndexRow
+from dubcli.search.nearest import nearest
 from dubcli.search.query import Query, read_query
 
 
@@ -34,6 +36,7 @@ def search(
     index: Index | str | os.PathLike[str],
     query: str,
     config: SearchConfig = SearchConfig(),  # noqa: B008 - frozen
+    progress: Progress = SILENT,
 ) -> tuple[Query, list[Hit]]:
     """Rank the clips of an index by their likeness to a query.
 
@@ -42,6 +45,7 @@ def search(
         query: ``FILM@H:MM:SS`` (a clip of the index; FILM is its title, its id or a part of one), or the path of a
             sound, a picture or a video (of more than one chunk: their mean).
         config: what is sought, and among which clips.
+        progress: is told where of very many clips not all are compared (see ``nearest``).
 
     Returns:
         The query as it was understood, and at most ``config.top`` clips, the likest first; among equals, those first
@@ -56,13 +60,12 @@ def search(
     if not wanted.any():
         raise UserError(f"no {config.find} of the index is left to be found; widen --find, --track and --film")
     numbers = np.flatnonzero(wanted)
-    scores = index.scores(asked.vector)[numbers]
-    order = np.argsort(-scores, kind="stable")[: config.top]
+    found, scores = nearest(index, asked.vector, numbers, config.top, progress)
     hits = []
-    for rank, place in enumerate(order.tolist(), 1):
-        row = index.rows[int(numbers[place])]
+    for rank, (number, score) in enumerate(zip(found, scores, strict=True), 1):
+        row = index.rows[int(number)]
         same = asked.row is not None and row.same_instant(asked.row)
-        hits.append(Hit(rank, float(scores[place]), row, same))
+        hits.append(Hit(rank, float(score), row, same))
     return asked, hits
 
 

@@ -164,7 +164,12 @@ def check_name(name: str) -> Any:
     """
     if name in _remote_files() or name.startswith("hf://"):
         return None
-    return find_maker(name, [spleeter.NAME, *sorted(path.stem for path in _remote().glob("*.yaml"))])
+    return find_maker(name, named_models())
+
+
+def named_models() -> list[str]:
+    """The models that have a name without a plug-in: Spleeter and demucs's bags."""
+    return [spleeter.NAME, *sorted(path.stem for path in _remote().glob("*.yaml"))]
 
 
 def _remote() -> Path:

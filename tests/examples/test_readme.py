@@ -28,7 +28,9 @@ from probe import miniatures
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 HELD_ELSEWHERE = {
-    "pip install '.[demo]' && dubav demo": "tests/house/test_wheels.py; and dubav demo --keep demo is run here",
+    "pip install '.[demo]' && dubav demo": "tests/house/test_wheels.py; the demo in small: tests/demo/test_walk.py",
+    "dubav demo --open": "in small: tests/demo/test_walk.py",
+    "dubav demo --out longer --steps 2000": "in small: tests/demo/test_walk.py",
     "pip install '.[test]' && pytest -n auto": "it runs this test",
     "python3 tests/gpu/check.py --out check --seconds 500": "tests/gpu/test_check.py",
 }

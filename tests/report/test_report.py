@@ -248,6 +248,12 @@ def test_what_cannot_be_read_is_named(project, tmp_path):
     assert "efj-ckpt.json cannot be read as JSON" in found.ignored[0]
 
 
+def test_a_page_that_cannot_be_written_is_one_line(project, tmp_path):
+    (tmp_path / "out" / "index.html").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cannot write .*index\.html.*: Is a directory; give another --out"):
+        report([project / "runs"], tmp_path / "out", ReportConfig(gallery=0))
+
+
 def test_command(project, tmp_path, dubav):
     done = dubav("report", project / "results", "--out", tmp_path / "out", "--json", "--gallery", 0)
     assert done.returncode == 0, done.stderr

@@ -132,6 +132,14 @@ class _Answer:
     hits: list[tuple[TrackClip, float]]
 
 
+@dataclass(frozen=True)
+class _Way:
+    """``direction``: as the page says it. ``is_back``: from the sounds to what they are contrasted with."""
+
+    direction: str
+    is_back: bool
+
+
 @dataclass
 class _Direction:
     """A way to ask: by query the answers of the models that were trained on it."""
@@ -190,11 +198,11 @@ class _Shelf:
         self.models.append(name)
         kinds = ("pictures", "sounds") if sees else ("originals", "dubs")
         there, back = f"{kinds[0]} -> {kinds[1]}", f"{kinds[1]} -> {kinds[0]}"
-        ways = ((there, False, anchors, sounds), (back, True, sounds, anchors))
+        ways = ((_Way(there, False), anchors, sounds), (_Way(back, True), sounds, anchors))
         rows = dict(zip([*anchors, *sounds], placed, strict=True))
-        for direction, is_back, queries, targets in ways:
-            self._find(name, direction, queries, targets, rows)
-            self._score(name, run, direction, is_back, tracks, rows, anchors)
+        for way, queries, targets in ways:
+            self._find(name, way.direction, queries, targets, rows)
+            self._score(name, run, way, tracks, rows, anchors)
 
     def _sounds(self, track: Track) -> list[TrackClip]:
         """The clips that have sound in a track."""
@@ -243,8 +251,7 @@ class _Shelf:
         self,
         name: str,
         run: Run,
-        direction: str,
-        is_back: bool,
+        way: _Way,
         tracks: Sequence[Track],
         rows: dict[TrackClip, Tensor],
         anchors: Sequence[TrackClip],
@@ -259,19 +266,19 @@ class _Shelf:
             ]
             if not both:
                 continue
-            found = retrieval(*(reversed(both) if is_back else both))
+            found = retrieval(*(reversed(both) if way.is_back else both))
             recalls.append(found["r@1"])
             head = "video" if anchors[0].language is None else "primary"
-            metric = f"val/{f'audio->{head}' if is_back else f'{head}->audio'}/{track.name}/r@1"
+            metric = f"val/{f'audio->{head}' if way.is_back else f'{head}->audio'}/{track.name}/r@1"
             said = [line[metric] for line in run.metrics if isinstance(line.get(metric), (int, float))]
             shares = [found["r@1"], found["r@5"], found["median_rank"], said[-1] if said else None]
             self.rows.append((
-                Cell(name), Cell(direction), Cell(track.name), Cell(str(len(both[0])), len(both[0])),
+                Cell(name), Cell(way.direction), Cell(track.name), Cell(str(len(both[0])), len(both[0])),
                 *(Cell("-" if value is None else f"{value:.3g}", value) for value in shares),
                 Cell(f"{len(held_out)} of {len(self.movies)}"),
             ))  # fmt: skip
         if recalls:
-            self.recalls[name, direction] = fmean(recalls)
+            self.recalls[name, way.direction] = fmean(recalls)
 
     def filled(self, name: str, config: ReportConfig, progress: Progress) -> Gallery:
         """With pictures, mels and players of all that is shown."""

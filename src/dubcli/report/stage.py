@@ -90,7 +90,10 @@ def report(
     progress.finish("plots")
     found.ignored += predictions.damaged
     found.notes += predictions.notes
-    _write_all(folder, config.title, found, tables, plots, galleries)
+    try:
+        _write_all(folder, config.title, found, tables, plots, galleries)
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or folder}: {error.strerror}; give another --out") from None
     return ReportSummary(
         page=folder / "index.html",
         tables=tuple(table.key for table in tables),

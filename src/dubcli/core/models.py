@@ -164,6 +164,11 @@ def normalise_pixels(pixels: Tensor) -> Tensor:
     return pixels.to(torch.float32).mul_(1 / (255 * PIXEL_STD)).sub_(PIXEL_MEAN / PIXEL_STD)
 
 
+def pixels_of(normal: Tensor) -> Tensor:
+    """The inverse of ``normalise_pixels``: uint8 of the same shape."""
+    return (normal.float() * PIXEL_STD + PIXEL_MEAN).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+
+
 def freeze(module: M) -> M:
     """Make a module a fixed function: no gradients, eval mode, and ``train()`` on it or a parent changes nothing.
 

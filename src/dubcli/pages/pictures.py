@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,14 +43,30 @@ def _opened(frame: bytes, number: int, width: int) -> Image.Image:
 
 def mel_picture(mel: npt.NDArray[np.float16], *, scale: int = 1) -> bytes:
     """ln mel power (2, mels, frames) as a PNG: left above right, low pitch below, from the floor to ``LOUDEST``."""
-    level = np.nan_to_num(mel.astype(np.float32), nan=QUIETEST, posinf=LOUDEST, neginf=QUIETEST)
-    part = np.clip((level - QUIETEST) / (LOUDEST - QUIETEST), 0, 1)
-    upright = np.concatenate([channel[::-1] for channel in part])
-    picture = Image.fromarray((upright * 255).round().astype(np.uint8))
+    picture = Image.fromarray(_upright(mel))
     picture.putpalette(_colours().tobytes())
     if scale > 1:
         picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     return _saved(picture, "PNG")
+
+
+def coloured_mel(mel: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+    """The picture of ``mel_picture`` as uint8 (2 * mels, frames, 3)."""
+    return in_colours(_upright(mel) / 255)
+
+
+def in_colours(shares: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+    """Numbers from 0 to 1 of any shape as uint8 (..., 3)."""
+    picture: npt.NDArray[np.uint8] = _colours()[(shares * 255).round().astype(np.uint8)]
+    return picture
+
+
+def _upright(mel: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+    """(2, mels, frames) -> (2 * mels, frames), numbers of colours."""
+    level = np.nan_to_num(mel.astype(np.float32), nan=QUIETEST, posinf=LOUDEST, neginf=QUIETEST)
+    part = np.clip((level - QUIETEST) / (LOUDEST - QUIETEST), 0, 1)
+    whole: npt.NDArray[np.uint8] = (np.concatenate([channel[::-1] for channel in part]) * 255).round().astype(np.uint8)
+    return whole
 
 
 @functools.cache

@@ -56,7 +56,13 @@ def cut_sounds(
 
 
 def cut_sound(item: TrackClip, sources: Sequence[Path]) -> bytes | None:
-    """One clip's sound at once, from the middle of its track; None where the film or the sound is not at hand.
+    """One clip's sound as a file of the kind ``SOUND_KIND``; None where the film or the sound is not at hand."""
+    sound = film_sound(item, sources)
+    return None if sound is None else encode_sound(sound)
+
+
+def film_sound(item: TrackClip, sources: Sequence[Path]) -> Tensor | None:
+    """(2, samples) at 48 kHz of one clip at once, from the middle of its track; None as of ``cut_sound``.
 
     A recording whose clock jumps is read from its start: only so is it known where in it an instant is.
     """
@@ -66,13 +72,13 @@ def cut_sound(item: TrackClip, sources: Sequence[Path]) -> bytes | None:
     if path is None:
         return None
     if track.get("stream") is None or zero is None or any("clock jumps" in problem for problem in said):
-        return next((encode_sound(sound) for _, sound in _cut([item], sources) if sound.shape[1]), None)
+        return next((sound for _, sound in _cut([item], sources) if sound.shape[1]), None)
     try:
         at_seconds = _seconds_in_track(item, track)
         sound = track_excerpt(path, track["stream"], zero, at_seconds, CLIP_SECONDS, SAMPLE_RATE)
     except InputError:
         return None
-    return encode_sound(sound) if sound.shape[1] else None
+    return sound if sound.shape[1] else None
 
 
 def _cut(items: Sequence[TrackClip], sources: Sequence[Path]) -> Iterator[tuple[TrackClip, Tensor]]:

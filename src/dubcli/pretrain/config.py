@@ -212,11 +212,14 @@ class RunConfig(_Part):
     save_minutes: float = option(10.0, "Minutes between checkpoints.", result=False)
     keep: int = option(0, "Keep the last so many epoch-NN.pt; 0 keeps all.", result=False)
     log_every: int = option(10, "Steps between lines in metrics.jsonl.", result=False)
+    show_every: int = option(
+        1000, "Steps between pictures and sounds of a batch in TensorBoard; 0: none.", result=False
+    )
     wandb: str = option("", "Log to this Weights & Biases project too (the wandb extra).", result=False)
 
     def __post_init__(self) -> None:
         self._at_least(1, "log_every")
-        self._at_least(0, "seed", "save_every", "keep")
+        self._at_least(0, "seed", "save_every", "keep", "show_every")
         object.__setattr__(self, "precision", parse_precision(self.precision))
 
 

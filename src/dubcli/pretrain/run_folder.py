@@ -41,7 +41,10 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.begun = False
+        """Whether this process writes it."""
         self._board: Any = None
+        self._first_step: int | None = None
         self._wandb: Any = None
         self._lock: IO[str] | None = None
         self._made = False
@@ -146,6 +149,7 @@ class RunFolder:
             write_json(file, record)
         except OSError as error:
             raise _cannot_write(self.path, error) from None
+        self.begun = True
         if wandb:
             self._wandb = wandb.init(
                 project=config.run.wandb,
@@ -181,6 +185,7 @@ class RunFolder:
 
     def cut_metrics(self, step: int) -> None:
         """Drop the lines after ``step``: they will be written again."""
+        self._first_step = step + 1 if step else None
         file = self.path / METRICS_FILE
         if not file.exists():
             return
@@ -198,15 +203,20 @@ class RunFolder:
         """Append a line of metrics, and show the numbers to TensorBoard and Weights & Biases."""
         with open(self.path / METRICS_FILE, "a", encoding="utf-8") as file:
             file.write(json.dumps(metrics, allow_nan=False) + "\n")
+        for name, value in metrics.items():
+            if isinstance(value, (int, float)) and name != "step":
+                self.board.add_scalar(name, value, metrics["step"])
+        if self._wandb is not None:
+            self._wandb.log(metrics, step=metrics["step"])
+
+    @property
+    def board(self) -> Any:
+        """TensorBoard's writer. What a run that was killed wrote of the steps that come again is marked as gone."""
         if self._board is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(self.path / "tensorboard"))
-        for name, value in metrics.items():
-            if isinstance(value, (int, float)) and name != "step":
-                self._board.add_scalar(name, value, metrics["step"])
-        if self._wandb is not None:
-            self._wandb.log(metrics, step=metrics["step"])
+            self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=self._first_step)
+        return self._board
 
     def close(self) -> None:
         """Flush what TensorBoard and Weights & Biases have not written yet."""

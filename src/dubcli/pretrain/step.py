@@ -45,6 +45,9 @@ class Stepper:
         )
         self.layout = Layout.of(model, device)
         self.precision = machine.choose_precision(config.run.precision, device)
+        self.keeps = False
+        """Whether the next step leaves what it was given and what it made of it in ``kept``."""
+        self.kept: tuple[Inputs, dict[str, Tensor]] | None = None
         # float16 has no numbers for small gradients: the loss is scaled up for it (Micikevicius et al. 2018)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
 
@@ -95,7 +98,9 @@ class Stepper:
         """
         if self.config.optimisation.accumulate == 1:
             with self.autocast():
-                terms = self.losses(self.model(*inputs))
+                projections = self.model(*inputs)
+                terms = self.losses(projections)
+            self._keep(inputs, projections)
             self._backward(terms)
             return {name: value.detach() for name, value in terms.items()}
         return self._backward_in_parts(inputs)
@@ -110,6 +115,7 @@ class Stepper:
                     outputs.append(self.model(*part))
         joined = {name: _widened(torch.cat([out[name] for out in outputs])).requires_grad_() for name in outputs[0]}
         terms = self.losses(joined)
+        self._keep(inputs, joined)
         self._backward(terms)
         size = len(parts[0][1])
         for number, (part, state) in enumerate(zip(parts, states, strict=True)):
@@ -124,6 +130,10 @@ class Stepper:
                     [joined[name].grad[rows].to(value.dtype) for name, value in projections.items()],  # type: ignore[index]
                 )
         return {name: value.detach() for name, value in terms.items()}
+
+    def _keep(self, inputs: Inputs, projections: dict[str, Tensor]) -> None:
+        if self.keeps:
+            self.kept = inputs, {name: rows.detach() for name, rows in projections.items()}
 
     def _backward(self, terms: dict[str, Tensor]) -> None:
         self.scaler.scale(torch.stack(list(terms.values())).sum()).backward()  # type: ignore[no-untyped-call]

@@ -23,6 +23,7 @@ from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pretrain.config import PretrainConfig
 from dubcli.pretrain.learner import Learner
+from dubcli.pretrain.live import LiveView
 from dubcli.pretrain.loader import BadClip, Batch, BlankClips, ClipDataset, Request, Requests
 from dubcli.pretrain.loading import Loading, choose_loading, load_batches
 from dubcli.pretrain.model import Given, recorded
@@ -166,9 +167,8 @@ class Trainer:
         if state is not None:
             self._restore(state)
         self.loading = self.choose_loading()
-        for text in (self.films.note, self.loading.note, self.learner.note):
-            if text:
-                self.progress.message(text)
+        for text in filter(None, (self.films.note, self.loading.note, self.learner.note)):
+            self.progress.message(text)
         distributed.on_main(self._begin)
         self.progress.start(TASK, self.total_steps, "steps")
         try:
@@ -177,6 +177,7 @@ class Trainer:
                 stopped = self._epochs(stop)
         finally:
             self.progress.finish(TASK)
+            self.live.close()
             self.folder.close()
         return RunSummary(
             folder=self.folder.path,
@@ -219,6 +220,7 @@ class Trainer:
                 self.films.variant, self.config, self.device, statistics, self._given, self.progress.message
             )
         self.learner.settle(self._blank_batch(self.sampler.batch_size))
+        self.live = LiveView(self.folder, self.films.train, self.stepper, self.progress)
         # ranks draw different dropout; the other generators are seeded so that nothing depends on the moment
         own_seed = self.config.run.seed * 4099 + 1 + distributed.rank()
         torch.manual_seed(own_seed)
@@ -268,9 +270,9 @@ class Trainer:
         while self.step < self.total_steps:
             epoch, first = divmod(self.step, self.epoch_steps)
             last = min(self.epoch_steps, first + self.total_steps - self.step)
+            self.live.wait()  # of a process with a busy thread a fork may hold a lock for ever
             requests = Requests(self.sampler, self.films.variant, epoch, first, last)
-            stopped = self._steps(load_batches(dataset, requests, self.loading), stop)
-            if stopped is not None:
+            if (stopped := self._steps(load_batches(dataset, requests, self.loading), stop)) is not None:
                 return stopped
         return None
 
@@ -291,8 +293,7 @@ class Trainer:
             if signal_number is not None or epoch_done or finished or self._validation_due or self._due():
                 self._check_losses()
                 self._save(epoch_done)
-            if signal_number is None:
-                signal_number = self._validate(stop)
+            signal_number = self._validate(stop) if signal_number is None else signal_number
             if signal_number is not None and not (finished and not self._validation_due):
                 return signal_number
             asked = time.monotonic()
@@ -309,7 +310,8 @@ class Trainer:
     def _train_on(self, batch: Batch) -> None:
         share = warmup_cosine(self.step, self.total_steps, self.warmup_steps)
         self.learning_rate = self.config.optimisation.learning_rate * share
-        self._terms = terms = self.learner.step(batch, self.learning_rate)
+        with self.live.watching(self.step + 1, batch):
+            self._terms = terms = self.learner.step(batch, self.learning_rate)
         self._losses.add(self.step, batch.request.clips, torch.stack(list(terms.values())).sum())
 
     def _note_bad(self, texts: list[str], what: str, *, count: int) -> None:
@@ -334,9 +336,8 @@ class Trainer:
         self.metrics = {"loss": sum(losses.values()), **{f"loss/{name}": value for name, value in losses.items()}}
         speed = self._since_log.take()
         if distributed.is_main():
-            epoch = self.step / self.epoch_steps
-            line = {"step": self.step, "epoch": round(epoch, 4), **self.metrics, "lr": self.learning_rate, **speed}
-            line |= self.learner.measured(self.step)
+            line = {"step": self.step, "epoch": round(self.step / self.epoch_steps, 4), **self.metrics}
+            line |= {"lr": self.learning_rate, **speed, **self.learner.measured(self.step)}
             secondary = batch.request.secondary
             other = secondary not in (None, self.films.variant.primary)
             self.folder.log(line | {"secondary": str(secondary)} if other else line)

@@ -18,7 +18,18 @@ from typing import Any
 from dubcli.report.collect import Result
 
 WHERE_ONLY = frozenset(
-    ("cache", "loader_workers", "out", "compile", "save_every", "save_minutes", "keep", "log_every", "wandb")
+    (
+        "cache",
+        "loader_workers",
+        "out",
+        "compile",
+        "save_every",
+        "save_minutes",
+        "keep",
+        "log_every",
+        "show_every",
+        "wandb",
+    )
 )
 """Options of a training that change where or how fast it runs, not what is learnt."""
 

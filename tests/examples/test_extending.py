@@ -118,7 +118,12 @@ def test_probe_export_and_report(run, cache, sounds, tmp_path):
     assert scores
     assert min(scores) == max(scores) > 0.9
     command("report", tmp_path / "results", run, cache, "--out", tmp_path / "report", "--gallery", 2)
-    assert "video -&gt; sounds" in (tmp_path / "report" / "index.html").read_text().replace("→", "-&gt;")
+    retrieval = (tmp_path / "report" / "retrieval-cache.csv").read_text().splitlines()
+    assert [line.split(",")[:3] for line in retrieval[1:]] == [
+        ["own", direction, language]
+        for direction in ("pictures -> sounds", "sounds -> pictures")
+        for language in ("en", "es")
+    ]
 
 
 @pytest.mark.slow

@@ -155,7 +155,7 @@ def test_every_suffix_is_of_one_kind_and_asked_nowhere_else():
         assert kind_of(f"/x.wav/{name}") == "other"
     source = Path(separate_files.__file__).parents[1]
     listed = [path for path in source.rglob("*.py") if '".w64"' in path.read_text() and path.name != "kinds.py"]
-    assert [path.name for path in listed] == ["sounds.py"]  # what libsndfile is asked for first
+    assert [path.name for path in listed] == ["stereo.py"]  # what libsndfile is asked for first
 
 
 def test_a_data_set_without_speech_holds_no_sound_that_was_not_separated(tmp_path):

@@ -117,5 +117,5 @@ def test_embed_separate_and_probe_tell_of_it(sounds, tmp_path, monkeypatch):
         assert any(f"lost.{suffix}" in line and kind[4] in line for line in log)
     said = []
     progress = SimpleNamespace(message=said.append)
-    _tell_of_damage(load_features(tmp_path / "features"), tmp_path / "features", progress)
+    _tell_of_damage(load_features(tmp_path / "features"), set(), tmp_path / "features", progress)
     assert said[0].startswith("5 clips were used with a warning, the first lost.opus: damaged near its start: page 3")

@@ -45,7 +45,7 @@ def test_toml_options_and_the_command_line_over_them(cache, tmp_path):
     assert (config["variant"], config["max_steps"], config["seed"], config["compile"]) == ("mono", 1, 4, False)
     (tmp_path / "run.toml").write_text('compile = "always"\n')
     done = pretrain(cache, tmp_path / "other", "--config", tmp_path / "run.toml")
-    assert (done.returncode, "compile is 'always'; give a value such as true" in done.stderr) == (2, True)
+    assert (done.returncode, "compile is 'always'; give true or false" in done.stderr) == (2, True)
 
 
 def test_a_dry_run_writes_nothing_and_its_numbers_are_those_of_the_run(cache, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import io
@@ -174,15 +175,21 @@ def _root(
 def main() -> None:
     """Run the command line. Exit status: 0 done, 1 some inputs failed, 2 the user's error, 130 Ctrl-C, 143 SIGTERM."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.flush()
-        sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(_ReaderMayGo(sys.stdout.fileno(), "w", closefd=False)),
-            encoding=sys.stdout.encoding,
-            # a file's name may be no UTF-8; it must not end the run, and in JSON this is the escape of it
-            errors="backslashreplace",
-            line_buffering=sys.stdout.line_buffering,
-        )
+        # a file's name may be no UTF-8; it must not end the run, and in JSON this is the escape of it
+        sys.stdout.reconfigure(errors="backslashreplace")
+        with contextlib.suppress(io.UnsupportedOperation):  # it is held in memory: no reader can go
+            sys.stdout = _for_a_reader_that_may_go(sys.stdout)
     app()
+
+
+def _for_a_reader_that_may_go(output: io.TextIOWrapper) -> io.TextIOWrapper:
+    output.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(_ReaderMayGo(output.fileno(), "w", closefd=False)),
+        encoding=output.encoding,
+        errors=output.errors,
+        line_buffering=output.line_buffering,
+    )
 
 
 class _ReaderMayGo(io.FileIO):

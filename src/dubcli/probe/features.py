@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,6 @@ def checkpoint_features(
         return embed_files(files, embedder, wanted, out=out, options=options, progress=progress)
 
     features = embed(distinct, config, folder)
-    _tell_of_damage(features, folder, progress)
     sounds = _sounds_beside(clips, paths, features) if "audio" in config.modalities else {}
     if sounds:
         progress.message(f"{len(sounds)} videos have no sound; that of the sound files beside them is taken")
@@ -83,12 +82,21 @@ def checkpoint_features(
         found = _matched_with_sounds(features, beside, paths, sounds, config.modalities)
     else:
         found = matched(features, paths, config.modalities)
+    told_elsewhere = {paths[number] for number in (*sounds, *found.failed)}
+    _tell_of_damage(features, told_elsewhere, folder, progress)
     return replace(found, failed={**found.failed, **uncut})
 
 
-def _tell_of_damage(features: Features, folder: Path, progress: Progress) -> None:
-    """Clips that were used though something is wrong with them; ``items.csv`` has them all."""
-    told = [item for item in features.items if item["status"] == "ok" and item["reason"]]
+def _tell_of_damage(features: Features, told_elsewhere: Container[str], folder: Path, progress: Progress) -> None:
+    """Clips that were used though something is wrong with them; ``items.csv`` has them all.
+
+    ``told_elsewhere``: files of clips that are not used, or whose sound lies beside them.
+    """
+    told = [
+        item
+        for item in features.items
+        if item["status"] == "ok" and item["reason"] and str(item["path"]) not in told_elsewhere
+    ]
     if told:
         first = f"{Path(str(told[0]['path'])).name}: {told[0]['reason']}"
         progress.message(f"{len(told)} clips were used with a warning, the first {first}; all in {folder}/items.csv")

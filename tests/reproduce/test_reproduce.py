@@ -435,7 +435,9 @@ def test_two_machines_do_one_training_and_write_one_mark(study, tmp_path):
     (tmp_path / "sets").symlink_to(folder / "sets")
     plan = write(tmp_path, epochs=1)
     # the ranks are processes that know the package's own presets alone
-    plan.write_text(plan.read_text().replace('preset = "minute"', 'preset = "tiny"'))
+    plan.write_text(
+        plan.read_text().replace('preset = "minute"', 'preset = "tiny"').replace("epochs = [1, 2]", "epochs = [1]")
+    )
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]

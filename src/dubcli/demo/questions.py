@@ -6,20 +6,20 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
-from dubcli.core.bootstrap import interval, score_difference, tested
-from dubcli.core.compare import Comparison, compare, corrected
+from dubcli.core.bootstrap import interval, tested
+from dubcli.core.compare import Comparison, ResultFile, compare, compare_files, corrected
+from dubcli.core.results import FORMAT
 from dubcli.demo.likeness import PlacedClips
 from dubcli.media.languages import language_name
 
 if TYPE_CHECKING:
     from dubcli.probe.results import ProbeResult
 
-Array = np.ndarray[Any, Any]
 _METRIC, _KIND, _SPLITS = "top1_acc", "multiclass", ("clips",)
 
 
@@ -67,39 +67,27 @@ def of_pictures(language: str, placed: Mapping[str, PlacedClips]) -> Question:
 
 def _of_cosines(key: str, text: str, cosines: Mapping[str, Tensor]) -> Question:
     """Of (clips, clips): whether the likest of a row is its own, asked as a task whose classes are the clips."""
-    answers = {name: _predictions(likest) for name, likest in cosines.items()}
-    scores = {name: float(tested(_METRIC, _KIND, arrays, _SPLITS).scores[0]) for name, arrays in answers.items()}
-    (first, before), (second, last) = list(answers.items())[-2:]
-    found = score_difference(_METRIC, _KIND, (before, last), _SPLITS)
-    clips = len(cosines[second])
-    compared = Comparison(
-        task=key,
-        modality="",
-        metric=_METRIC,
-        models=(first, second),
-        scores=(scores[first], scores[second]),
-        difference=found.value,
-        interval=found.interval,
-        p_value=found.p_value,
-        p_holm=found.p_value,
-        test=found.test,
-        more_than_noise=False,
-        clips=clips,
-    )
+    answers = {name: _answers(key, name, likest) for name, likest in cosines.items()}
+    arrays = {name: file.arrays for name, file in answers.items()}
+    compared = compare_files(*list(answers.values())[-2:])
     return Question(
         key=key,
         text=text,
-        chance=1 / clips,
-        scores=scores,
-        intervals={name: interval(_METRIC, _KIND, arrays, _SPLITS) for name, arrays in answers.items()},
+        chance=1 / compared.clips,
+        scores={name: float(tested(_METRIC, _KIND, one, _SPLITS).scores[0]) for name, one in arrays.items()},
+        intervals={name: interval(_METRIC, _KIND, one, _SPLITS) for name, one in arrays.items()},
         compared=compared,
     )
 
 
-def _predictions(cosines: Tensor) -> dict[str, Array]:
-    """As ``core.bootstrap`` takes them: one split, ``clips``."""
+def _answers(key: str, model: str, cosines: Tensor) -> ResultFile:
+    """As a probe would have written them: one split, ``clips``, whose labels are the clips' numbers."""
     number = np.arange(len(cosines))
-    return {"clips.rows": number, "clips.labels": number, "clips.scores.0": cosines.numpy()}
+    content = {"task": key, "metric": _METRIC, "kind": _KIND, "model": model, "format": FORMAT,
+               "splits": [{"name": split} for split in _SPLITS]}  # fmt: skip
+    arrays = {"clips": np.array([f"{one:09}" for one in number]), "clips.rows": number, "clips.labels": number,
+              "clips.scores.0": cosines.numpy()}  # fmt: skip
+    return ResultFile(Path(model), content, arrays)
 
 
 def judged(questions: Sequence[Question]) -> tuple[Question, ...]:

@@ -66,12 +66,12 @@ def _run_until(check: Check, arguments: list[object], run: Path, steps: int, end
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + min(120.0, check.left)
+    deadline = time.monotonic() + check.patience(120)
     try:
         while process.poll() is None and len(losses(run)) < steps and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(end)
-        return process.wait(timeout=60)
+        return process.wait(timeout=check.patience(60))
     finally:
         process.kill()
 

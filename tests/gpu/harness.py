@@ -100,6 +100,13 @@ class Check:
         hidden = {} if self.gpu else {"CUDA_VISIBLE_DEVICES": ""}
         return {**os.environ, **hidden, **more}
 
+    def patience(self, seconds: float) -> float:
+        """How long to wait for something that takes less than ``seconds`` on a GPU.
+
+        There a hang should leave time for the sections after it; a CPU may be slow and busy, and gets all that is left.
+        """
+        return max(5.0, min(seconds, self.left) if self.gpu else self.left)
+
     def command(self, *arguments: object) -> list[str]:
         """``dubav ...`` as a command line."""
         return [sys.executable, "-m", "dubcli", *map(str, arguments)]
@@ -107,11 +114,14 @@ class Check:
     def dubav(
         self, *arguments: object, status: int = 0, says: str = "", seconds: float = 180, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``dubav``, which must end with ``status`` and, where ``says`` is given, say that on stderr."""
+        """Run ``dubav``, which must end with ``status`` and, where ``says`` is given, say that on stderr.
+
+        ``seconds``: what it may take on a GPU (``patience``).
+        """
         begun = time.monotonic()
         shown = " ".join(str(part) for part in arguments if not str(part).startswith(("/", str(self.out))))
         done = subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, timeout=max(5.0, min(seconds, self.left)),
+            self.command(*arguments), capture_output=True, text=True, timeout=self.patience(seconds),
             env=self.environment(**environment), cwd=ROOT,
         )  # fmt: skip
         holds = done.returncode == status and says in done.stderr and "Traceback" not in done.stderr

@@ -9,10 +9,12 @@ many draws.
   worth, and that gives Wilson's interval (1927), which keeps its width where all answers are right.
 * top-1, two results: a sign-flip test of the clips' differences (Fisher 1935). If the two are equally good, the answers
   of either to a clip could as well have been the other's. Where up to 14 clips differ all signs are tried: with one
-  split that is McNemar's exact test. The interval holds the differences that the same test does not reject.
+  split that is McNemar's exact test. The interval holds the differences that the same test does not reject, and those
+  of Wald's interval with two clips more, one won by each result (Bonett and Price 2012): where few clips differ, or
+  none, the test says little of how many would among others.
 * mAP: clips are drawn with replacement (Efron 1979), the same ones for both results. Average precision of a draw is too
   high on the mean, since a class's few clips come in it more than once: an interval is moved by how far the draws' mean
-  is from the score of the clips as they are.
+  is from the score of the clips as they are. That of a difference has two clips more, too.
 """
 
 from __future__ import annotations
@@ -24,17 +26,14 @@ from typing import Any
 import numpy as np
 
 from dubcli.core.answers import AveragePrecision, right_answers
+from dubcli.core.sign_flips import EQUAL, LEVEL, Difference, quantile, rounded, sign_flips
 
 Array = np.ndarray[Any, Any]
 Score = Callable[[Array], Array]
 """Weights (draws, clips), how often each clip was drawn -> score of each draw, (draws,) or (classes, draws)."""
 
-LEVEL = 0.95
 DRAWS = 1000
 _DRAWS_AT_ONCE = 50
-_MOST_ENUMERATED = 14
-_FLIPS = 2**_MOST_ENUMERATED
-_EQUAL = 1e-9
 
 METRICS = ("top1_acc", "pitch_acc", "mAP")
 """Those that come clip by clip; d' and AUC are of all clips at once."""
@@ -52,16 +51,6 @@ class Tested:
         """(splits,): of the clips as they are."""
         found = [score(np.ones((1, len(rows)))) for rows, score in zip(self.rows, self.scorers, strict=True)]
         return np.array([value[0] for value in found], dtype=np.float64)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """The second result's mean score minus the first's, its 95 % interval, p two-sided, and of which test."""
-
-    value: float
-    interval: tuple[float, float]
-    p_value: float
-    test: str
 
 
 def interval(metric: str, kind: str, arrays: Mapping[str, Array], splits: Sequence[str]) -> tuple[float, float] | None:
@@ -86,7 +75,7 @@ def score_difference(metric: str, kind: str, both: Sequence[Mapping[str, Array]]
     value = float(by_split.mean())
     spread = _spreads(sides[0].rows, by_split)
     if metric == "mAP":
-        return _difference_of_draws(sides, value, spread)
+        return _difference_of_draws(sides, value, spread, _worth(kind, both[0], splits))
     right = [_right(kind, arrays, splits) for arrays in both]
     per_clip = np.stack(
         [
@@ -94,7 +83,7 @@ def score_difference(metric: str, kind: str, both: Sequence[Mapping[str, Array]]
             _by_clip(sides[0].rows, [np.ones(len(rows)) for rows in sides[0].rows]),
         ]
     )
-    return _sign_flips(value, per_clip, spread)
+    return sign_flips(value, per_clip, spread)
 
 
 def class_differences(
@@ -122,11 +111,17 @@ def class_differences(
 def _clips_of_class(arrays: Mapping[str, Array], splits: Sequence[str], number: int) -> dict[str, Array]:
     kept = {}
     for split in splits:
-        labels = arrays[f"{split}.labels"]
-        keep = labels == number if labels.ndim == 1 else labels[:, number].astype(bool)
+        keep, _ = _of_class(arrays, split, number)
         for name in ("rows", "labels", *(f"scores.{output}" for output in range(len(outputs(arrays, split))))):
             kept[f"{split}.{name}"] = arrays[f"{split}.{name}"][keep]
     return kept
+
+
+def _of_class(arrays: Mapping[str, Array], split: str, number: int) -> tuple[Array, Array]:
+    """Which test clips of a split are of a class, and their numbers."""
+    labels = arrays[f"{split}.labels"]
+    keep = labels == number if labels.ndim == 1 else labels[:, number].astype(bool)
+    return keep, arrays[f"{split}.rows"][keep]
 
 
 def _precisions_of_classes(
@@ -152,7 +147,8 @@ def _precisions_of_classes(
         else:
             of_class = draws[1, number] - draws[0, number]
             error = float(np.std(of_class[~np.isnan(of_class)]))
-            found.append(((one, other), _normal_difference(other - one, error)))
+            clips = len(np.unique(np.concatenate([_of_class(both[0], split, number)[1] for split in splits])))
+            found.append(((one, other), _normal_difference(other - one, error, clips)))
     return found
 
 
@@ -237,8 +233,6 @@ def _spreads(rows: Sequence[Array], scores: Array) -> list[tuple[float, int]]:
 
 def _wilson(rows: Sequence[Array], right: Sequence[Array]) -> tuple[float, float]:
     """Of the mean over splits of the share of right answers."""
-    from scipy.stats import t
-
     shares = np.array([answers.mean() for answers in right])
     share = float(shares.mean())
     residuals = _by_clip(rows, [answers - own for answers, own in zip(right, shares, strict=True)])
@@ -246,57 +240,11 @@ def _wilson(rows: Sequence[Array], right: Sequence[Array]) -> tuple[float, float
     sources = [(float((residuals**2).sum()) * clips / max(1, clips - 1), max(1, clips - 1))]
     sources += [(error**2, freedom) for error, freedom in _spreads(rows, shares)]
     variance = sum(part for part, _ in sources)
-    worth, freedom = float(clips), float(clips)
-    if variance > 0:
-        worth = min(share * (1 - share) / variance, float(sum(map(len, rows))))
-        freedom = variance**2 / sum(part**2 / own for part, own in sources)  # Satterthwaite's
-    factor = float(t.ppf((1 + LEVEL) / 2, freedom)) ** 2 / worth
+    worth = min(share * (1 - share) / variance, float(sum(map(len, rows)))) if variance > 0 else float(clips)
+    factor = quantile(sources) ** 2 / worth
     middle = (share + factor / 2) / (1 + factor)
     half = (factor * share * (1 - share) + factor**2 / 4) ** 0.5 / (1 + factor)
     return middle - half, middle + half
-
-
-def _sign_flips(value: float, per_clip: Array, spread: Sequence[tuple[float, int]]) -> Difference:
-    """``per_clip``: (2, clips), each clip's share of the difference and its weight, which sum up to ``value`` and 1.
-
-    Of a difference d that is supposed, the test's statistic is |value - d|, and under flipped signs |a - d b|, where a
-    and b are the sums of the two rows with these signs. So for each flip the d that it does not speak against lie
-    between the two solutions of an equation.
-    """
-    random = np.random.default_rng(0)
-    differing = int((per_clip[0] != 0).sum())
-    exact = differing <= _MOST_ENUMERATED and not spread
-    sums = _flipped(per_clip, random)
-    for error, freedom in spread:
-        sums[0] += error * random.standard_t(freedom, _FLIPS)
-    as_far = int((np.abs(sums[0]) >= abs(value) - _EQUAL).sum())
-    over, of = np.stack([value + sums[0], value - sums[0]]), np.stack([1 + sums[1], 1 - sums[1]])
-    bounded = of > _EQUAL  # all signs as they are, or all flipped, speak against no d
-    ends = np.divide(over, of, out=np.zeros_like(over), where=bounded)
-    below = int((1 - LEVEL) * _FLIPS)
-    low = np.sort(np.where(bounded, ends, -np.inf).min(axis=0))[below]
-    high = np.sort(np.where(bounded, ends, np.inf).max(axis=0))[-1 - below]
-    return Difference(
-        value=value,
-        interval=_rounded(max(float(low), -1.0), min(float(high), 1.0)),
-        p_value=as_far / _FLIPS if exact else (as_far + 1) / (_FLIPS + 1),
-        test=f"{'exact ' if exact else ''}sign-flip test; clips that differ: {differing}",
-    )
-
-
-def _flipped(per_clip: Array, random: np.random.Generator) -> Array:
-    """(2, flips): the sums over clips under all signs of those that differ where they are few, else random signs."""
-    sums = np.zeros((2, _FLIPS))
-    differs = per_clip[0] != 0
-    if differs.sum() <= _MOST_ENUMERATED:
-        flips = np.arange(_FLIPS)
-        for place, clip in enumerate(per_clip[:, differs].T):
-            sums += np.outer(clip, 1 - 2 * (flips >> place & 1))
-        per_clip = per_clip[:, ~differs]
-    alike, counts = np.unique(per_clip, axis=1, return_counts=True)
-    for clip, count in zip(alike.T, counts, strict=True):
-        sums += np.outer(clip, 2 * random.binomial(count, 0.5, _FLIPS) - count)
-    return sums
 
 
 def _of_draws(one: Tested) -> tuple[float, float]:
@@ -305,24 +253,38 @@ def _of_draws(one: Tested) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _difference_of_draws(sides: Sequence[Tested], value: float, spread: Sequence[tuple[float, int]]) -> Difference:
+def _difference_of_draws(
+    sides: Sequence[Tested], value: float, spread: Sequence[tuple[float, int]], worth: float
+) -> Difference:
     draws = _means(sides, ())
     error = float((np.nanvar(draws[1] - draws[0]) + sum(own**2 for own, _ in spread)) ** 0.5)
-    return _normal_difference(value, error)
+    return _normal_difference(value, error, worth)
 
 
-def _normal_difference(value: float, error: float) -> Difference:
+def _worth(kind: str, arrays: Mapping[str, Array], splits: Sequence[str]) -> float:
+    """As many clips of equal weight say as much of mAP as these (Kish 1965), where classes count alike."""
+    shares = []
+    for split in splits:
+        labels = arrays[f"{split}.labels"]
+        one_hot = labels.astype(np.float64) if kind == "multilabel" else np.eye(int(labels.max()) + 1)[labels]
+        one_hot = one_hot[:, one_hot.any(axis=0)]
+        shares.append((one_hot / one_hot.sum(axis=0)).mean(axis=1))
+    weights = _by_clip([arrays[f"{split}.rows"] for split in splits], [own * len(own) for own in shares])
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def _normal_difference(value: float, error: float, clips: float) -> Difference:
+    """``clips``: how many count. Two more, one won by each side, give the interval a width where none differs."""
     from scipy.stats import norm
 
-    if error <= _EQUAL:  # no clip speaks against any other: nothing is known but what these few say
-        return Difference(
-            value=value, interval=_rounded(min(value, 0.0), max(value, 0.0)), p_value=1.0, test="paired bootstrap"
-        )
+    known = error > EQUAL  # else no clip speaks against any other: nothing is known but what these few say
+    error = (error**2 + 2 / (clips + 2) ** 2) ** 0.5
     half = float(norm.ppf((1 + LEVEL) / 2)) * error
+    low, high = max(value - half, -1.0), min(value + half, 1.0)
     return Difference(
         value=value,
-        interval=_rounded(value - half, value + half),
-        p_value=float(2 * norm.sf(abs(value) / error)),
+        interval=rounded(low, high) if known else rounded(min(low, 0.0), max(high, 0.0)),
+        p_value=float(2 * norm.sf(abs(value) / error)) if known else 1.0,
         test="paired bootstrap",
     )
 
@@ -364,8 +326,3 @@ def _sharing(rows: Sequence[Array]) -> list[list[int]]:
             clips, members = clips | group[0], group[1] + members
         groups.append((clips, members))
     return [sorted(members) for _, members in groups]
-
-
-def _rounded(low: float, high: float) -> tuple[float, float]:
-    """A sum of equal shares is 0, not 1e-17."""
-    return round(low, 9) + 0.0, round(high, 9) + 0.0

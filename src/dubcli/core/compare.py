@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from dubcli.core.atomic import read_json
-from dubcli.core.bootstrap import LEVEL, METRICS, class_differences, outputs, score_difference, tested
+from dubcli.core.bootstrap import METRICS, class_differences, outputs, score_difference, tested
 from dubcli.core.results import format_notice, modality_of, read_predictions
+from dubcli.core.sign_flips import LEVEL
 from dubcli.errors import UserError
 
 Array = np.ndarray[Any, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from dubcli.core.one_film import one_film_batches
 from dubcli.core.presets import SAMPLINGS
 from dubcli.core.same import require_same
 from dubcli.errors import UserError
+
+_ORDERS = {"groups": 1, "one-film": 2}
+"""Of each sampling the number of its order: a run that another one began cannot go on with this one."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         seed: of the order, 0 or more.
         share: which of how many processes this one is, by default the only one.
         sampling: ``groups``, as above, or ``one-film``, as the paper's words can also be read: k clips of one movie,
-            and the rest of the batch drawn from the clips of all others.
+            and the rest of the batch drawn from the clips of all others, of none of them more than k
+            (``one_film.one_film_batches``).
 
     Raises:
         ValueError: sizes below 1, a negative seed or epoch, an unknown ``sampling``.
@@ -81,7 +86,7 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         self.epoch = 0
         self._next_step = 0  # the step after the one handed out last
         self._resume_step = 0  # where the next iteration starts
-        self._order: tuple[int, NDArray[np.int64]] | None = None  # (epoch, clip numbers)
+        self._order: tuple[int, NDArray[np.int64], int] | None = None  # (epoch, clip numbers, above_k)
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -101,11 +106,34 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         """This rank's clip numbers at a step of the current epoch. Raises IndexError outside the epoch."""
         if not 0 <= step < len(self):
             raise IndexError(f"step {step} of an epoch of {len(self)} steps")
-        if self._order is None or self._order[0] != self.epoch:
-            self._order = (self.epoch, self._shuffle(self.epoch))
         first = (step * self.world_size + self.rank) * self.batch_size
-        clips: list[int] = self._order[1][first : first + self.batch_size].tolist()
+        clips: list[int] = self._ordered()[0][first : first + self.batch_size].tolist()
         return clips
+
+    @property
+    def above_k(self) -> int:
+        """How many batches of the epoch, those of all ranks, hold more than k clips of a movie: no others are left."""
+        return self._ordered()[1]
+
+    def note(self) -> str:
+        """What to tell the user of it; empty where there is nothing."""
+        batches = len(self) * self.world_size
+        told = f"{self.above_k} of the {batches} batches of an epoch hold more than {self.k} clips of one film (--k)"
+        return f"{told}: there are no others left for them" if self.above_k else ""
+
+    def _ordered(self) -> tuple[NDArray[np.int64], int]:
+        """The clip numbers of the current epoch, and ``above_k``."""
+        if self._order is None or self._order[0] != self.epoch:
+            order = self._shuffle(self.epoch)
+            self._order = (self.epoch, order, self._count_above_k(order))
+        return self._order[1:]
+
+    def _count_above_k(self, order: NDArray[np.int64]) -> int:
+        count = len(self) * self.world_size
+        movies = np.searchsorted(np.cumsum(self._clips), order[: count * self.batch_size], side="right")
+        batches = np.sort(movies.reshape(count, self.batch_size), axis=1)
+        room = max(0, self.batch_size - self.k)
+        return int((batches[:, self.k :] == batches[:, :room]).any(axis=1).sum())
 
     def _shuffle(self, epoch: int) -> NDArray[np.int64]:
         """All clip numbers in the order of this epoch."""
@@ -116,6 +144,9 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         movie_of_clip = np.repeat(np.arange(len(self._clips), dtype=smallest), self._clips)
         shuffled = np.argsort(generator.random_raw(total), kind="stable")
         by_movie = shuffled[np.argsort(movie_of_clip[shuffled], kind="stable")]
+        if self.sampling == "one-film":
+            rows = one_film_batches(self._clips, len(self) * self.world_size, self.batch_size, self.k, generator)
+            return _in_turn(by_movie, self._clips, rows)
 
         groups_per_movie = -(-self._clips // self.k)
         movie = np.repeat(np.arange(len(self._clips)), groups_per_movie)
@@ -124,31 +155,10 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         sizes = np.minimum(self.k, self._clips[movie] - place * self.k)
 
         turn = np.argsort(generator.random_raw(len(movie)), kind="stable")
-        if self.sampling == "one-film":
-            groups = [by_movie[start : start + size] for start, size in zip(starts[turn], sizes[turn], strict=True)]
-            return self._one_film_each(groups, movie_of_clip, generator)
         turn = turn[_kept_apart(movie[turn].tolist(), sizes[turn].tolist(), self.batch_size, self.k)]
         starts, sizes = starts[turn], sizes[turn]
         order: NDArray[np.int64] = by_movie[np.repeat(starts - (np.cumsum(sizes) - sizes), sizes) + np.arange(total)]
         return order
-
-    def _one_film_each(
-        self, groups: list[NDArray[np.int64]], movie_of_clip: NDArray[Any], generator: np.random.Philox
-    ) -> NDArray[np.int64]:
-        """Batches that open with a group, filled up with other movies' clips of the groups that open none."""
-        count = len(self) * self.world_size
-        whole_first = sorted(groups, key=len, reverse=True)
-        others = np.concatenate([*whole_first[count:], np.empty(0, np.int64)]).astype(np.int64)
-        if self.k > self.batch_size:
-            others = np.concatenate([others, *(group[self.batch_size :] for group in whole_first[:count])])
-        pool = deque(others[np.argsort(generator.random_raw(len(others)), kind="stable")].tolist())
-        order: list[int] = []
-        left = Counter(movie_of_clip[others].tolist())
-        for group in whole_first[:count]:
-            opening = group[: self.batch_size].tolist()
-            movie = int(movie_of_clip[opening[0]])
-            order += opening + _drawn(pool, left, self.batch_size - len(opening), movie_of_clip, movie)
-        return np.array([*order, *pool], dtype=np.int64)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch. Setting the epoch that a loaded state has keeps that state's step."""
@@ -172,6 +182,7 @@ class SameMovieBatchSampler(Sampler[list[int]]):
             "k": self.k,
             "world_size": self.world_size,
             "sampling": self.sampling,
+            "order": _ORDERS[self.sampling],
             "movies": digest,
         }
 
@@ -184,6 +195,11 @@ class SameMovieBatchSampler(Sampler[list[int]]):
         if "sampling" not in state:
             raise UserError(
                 "the saved run is of an earlier version, whose batches could hold more than k clips of a film: "
+                "finish it with that version or start afresh with --fresh"
+            )
+        if state["sampling"] == self.sampling and state.get("order", 1) != own["order"]:
+            raise UserError(
+                f"the saved run is of an earlier version, whose batches of --sampling {self.sampling} are others: "
                 "finish it with that version or start afresh with --fresh"
             )
         wanted = {name: own[name] for name in ("seed", "batch_size", "k", "world_size", "sampling", "movies")}
@@ -234,18 +250,12 @@ def _kept_apart(movies: list[int], sizes: list[int], batch_size: int, k: int) ->
     return order
 
 
-def _drawn(pool: deque[int], left: Counter[int], count: int, movies: NDArray[Any], movie: int) -> list[int]:
-    """Take the next ``count`` clips of ``pool`` that are not of ``movie``; of it where there are no others left.
-
-    left: how many clips of each movie the pool holds. movies: of each clip.
-    """
-    others = min(count, len(pool) - left[movie])
-    drawn: list[int] = []
-    passed: list[int] = []
-    while len(drawn) < others:
-        clip = pool.popleft()
-        (passed if movies[clip] == movie else drawn).append(clip)
-    pool.extendleft(reversed(passed))
-    drawn += [pool.popleft() for _ in range(min(count - others, len(pool)))]
-    left.subtract(movies[drawn].tolist())
-    return drawn
+def _in_turn(by_movie: NDArray[np.int64], clips: NDArray[np.int64], rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Clip numbers for a row of movies: each movie's clips in the order that ``by_movie`` has them."""
+    movies = np.concatenate([*rows, np.empty(0, np.int64)]).astype(np.int64)
+    sorted_places = np.argsort(movies, kind="stable")
+    counts = np.bincount(movies, minlength=len(clips))
+    place = np.arange(len(movies)) - np.repeat(np.cumsum(counts) - counts, counts)
+    order = np.empty_like(movies)
+    order[sorted_places] = by_movie[np.repeat(np.cumsum(clips) - clips, counts) + place]
+    return order

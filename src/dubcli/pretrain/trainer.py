@@ -167,7 +167,7 @@ class Trainer:
         if state is not None:
             self._restore(state)
         self.loading = self.choose_loading()
-        for text in filter(None, (self.films.note, self.loading.note, self.learner.note)):
+        for text in filter(None, (self.films.note, self.sampler.note(), self.loading.note, self.learner.note)):
             self.progress.message(text)
         distributed.on_main(self._begin)
         self.progress.start(TASK, self.total_steps, "steps")
@@ -338,6 +338,7 @@ class Trainer:
         if distributed.is_main():
             line = {"step": self.step, "epoch": round(self.step / self.epoch_steps, 4), **self.metrics}
             line |= {"lr": self.learning_rate, **speed, **self.learner.measured(self.step)}
+            line["batches_above_k"] = self.sampler.above_k
             secondary = batch.request.secondary
             other = secondary not in (None, self.films.variant.primary)
             self.folder.log(line | {"secondary": str(secondary)} if other else line)

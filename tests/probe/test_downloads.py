@@ -242,7 +242,8 @@ def test_a_clip_in_two_parts_or_of_two_labels_is_refused(task, table, line, copy
 
 
 PATTERNS = ("{id}_{s:06d}.mp4", "{id}_{s}.MP4", "{id}_{s}_{e}.mkv", "{id}_{s:06d}_{e:06d}.mp4", "{id}_{ms}_{me}.mp4",
-            "{id}_{ms:06d}_{me:06d}.WEBM", "{id}_{s}.0_{e}.0.avi", "{id}.webm")  # fmt: skip
+            "{id}_{ms:06d}_{me:06d}.WEBM", "{id}_{s}.0_{e}.0.avi", "{id}.webm",
+            "{id}-{s}-{e}.mp4", "{id}-{s}.mp4", "{id}_{s}-{e}.mp4", "{id}-{ms}-{me}.mkv")  # fmt: skip
 IDS = ("---g-f_I2yQ", "_5fPTvBvLqo", "00a2VKyjlmQ", "abcdefgh_12", "a_1_20_abc_", "-_tB4nZ1aBc", "x_30000_400")
 
 
@@ -262,6 +263,24 @@ def test_vggsounds_names_with_any_ids_and_extracted_sounds_in_any_folder(pattern
     for clip in data.clips:
         number = next(index for index, video in enumerate(IDS) if clip.path.name.startswith(video))
         assert clip.labels == (f"label {number % 2}",)
+
+
+@pytest.mark.parametrize("mac", [False, True])
+def test_esc50s_first_edition_has_a_folder_for_each_class(mac, tmp_path):
+    folders = ("101 - Dog", "110 - Crow", "201 - Rain", "305 - Coughing", "510 - Hand saw")
+    for folder in folders:
+        for fold in range(1, 6):
+            touch(tmp_path / "ESC-50" / folder / f"{fold}-{fold}0226-A.ogg")
+            if mac:
+                touch(tmp_path / "ESC-50" / folder / f"._{fold}-{fold}0226-A.ogg")
+    data = load_task(find_task("esc50"), tmp_path)
+    assert sorted({clip.labels[0] for clip in data.clips}) == ["coughing", "crow", "dog", "hand_saw", "rain"]
+    assert len(data.clips) == 25
+    assert [(split.name, len(split.test), len(split.valid)) for split in data.splits] == [
+        (f"fold0{fold}", 5, 5) for fold in range(5)
+    ]
+    assert {data.clips[number].path.name[0] for number in data.splits[3].test} == {"4"}
+    assert data.notes == ("25 of the dataset's 2000 sounds are there",)
 
 
 def test_vggsounds_videos_with_several_clips_are_told_apart_by_their_times(tmp_path):

@@ -71,14 +71,15 @@ def _files(folder: Path, keys: list[Key]) -> dict[Key, tuple[Path, Path | None]]
 def _meant(stem: str, known: set[Key], only: dict[str, int]) -> tuple[Key, int] | None:
     """The clip that a file's name without suffix means, as VGGSound's authors and common downloaders name them.
 
-    ``<id>_<start>`` and ``<id>_<start>_<end>`` in seconds or milliseconds, with zeros before them or not, and the id
-    alone where the list has one clip of that video. Ids hold ``_``, ``-`` and digits themselves. The second value
-    orders the forms.
+    ``<id>_<start>`` and ``<id>_<start>_<end>``, also with ``-`` between them, in seconds or milliseconds, with zeros
+    before them or not, and the id alone where the list has one clip of that video. Ids hold ``_``, ``-`` and digits
+    themselves. The second value orders the forms.
     """
     for form, pieces in enumerate((1, 2)):
-        video, *times = stem.rsplit("_", pieces)
-        if len(times) != pieces or not all(re.fullmatch(r"\d+(\.\d+)?", time) for time in times):
+        named = re.fullmatch("(.+)" + pieces * r"[_-](\d+(?:\.\d+)?)", stem)
+        if named is None:
             continue
+        video, *times = named.groups()
         start, length = float(times[0]), float(times[-1]) - float(times[0])
         for scale in (1, 1000):
             key = (video, int(start // scale))

@@ -10,7 +10,9 @@ Importing this package imports no torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dubcli.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from dubcli.core.models import freeze, unfreeze
@@ -20,17 +22,12 @@ __all__ = ["__version__", "freeze", "from_pretrained", "load_backbone", "unfreez
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "freeze": "dubcli.core.models",
-    "from_pretrained": "dubcli.core.pretrained",
-    "load_backbone": "dubcli.core.pretrained",
-    "unfreeze": "dubcli.core.models",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "freeze": "core.models",
+        "from_pretrained": "core.pretrained",
+        "load_backbone": "core.pretrained",
+        "unfreeze": "core.models",
+    },
+)

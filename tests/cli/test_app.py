@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dubcli import __version__
-from dubcli.cli.app import COMMANDS, app, load_command
+from dubcli.cli.app import COMMANDS, _with_exit_status, app, load_command
 
 
 def test_help_imports_no_torch_and_lists_every_command():
@@ -78,21 +78,40 @@ def test_the_version_has_short_names(option):
     assert (done.exit_code, done.output) == (0, f"dubav {__version__}\n")
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure():
-    """As in ``dubav ls movies | head -1`` once head has gone."""
+@pytest.mark.parametrize("output", ["stdout", "stderr"])
+def test_a_reader_that_has_seen_enough_is_no_failure(output, tmp_path):
+    """As in ``dubav ls movies | head -1`` and ``dubav prep movies |& head -1`` once head has gone: work goes on."""
     read, write = os.pipe()
     os.close(read)
+    done = tmp_path / "done"
     code = (
-        "import typer\n"
+        "import sys\n"
         "from dubcli.cli import app\n"
-        "try: app._with_exit_status(lambda: print('x' * 100_000))()\n"
-        "except typer.Exit as end: raise SystemExit(end.exit_code)"
+        "def work():\n"
+        f"    print('x' * 100_000, file=sys.{output}, flush=True)\n"
+        f"    open({str(done)!r}, 'w').close()\n"
+        f"    print('x' * 100_000, file=sys.{output})\n"
+        "app.app = app._with_exit_status(work)\n"
+        "try: app.main()\n"
+        "except app.typer.Exit as end: raise SystemExit(end.exit_code)"
     )
+    outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, output: write}
     try:
-        done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True)
+        ended = subprocess.run([sys.executable, "-c", code], **outputs, text=True)
     finally:
         os.close(write)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (ended.returncode, (ended.stdout or "") + (ended.stderr or "")) == (0, "")
+    assert done.exists()
+
+
+def test_a_broken_pipe_within_the_work_is_a_failure():
+    """That of a worker that died, say: nothing of the output's."""
+
+    def work():
+        raise BrokenPipeError("a worker")
+
+    with pytest.raises(BrokenPipeError):
+        _with_exit_status(work)()
 
 
 @pytest.mark.parametrize(

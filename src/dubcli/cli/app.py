@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import io
@@ -13,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -103,10 +102,6 @@ def _with_exit_status(function: Callable[..., Any]) -> Callable[..., Any]:
             status = _complain("ended by SIGTERM; run the same command again to go on", 128 + signal.SIGTERM)
         except KeyboardInterrupt:
             status = _complain("interrupted; run the same command again to go on", 130)
-        except BrokenPipeError:
-            # `dubav ... | head`: the reader has gone, and flushing at exit would raise once more
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            status = 0
         raise typer.Exit(status or 0)
 
     return run
@@ -174,28 +169,29 @@ def _root(
 
 def main() -> None:
     """Run the command line. Exit status: 0 done, 1 some inputs failed, 2 the user's error, 130 Ctrl-C, 143 SIGTERM."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # a file's name may be no UTF-8; it must not end the run, and in JSON this is the escape of it
-        sys.stdout.reconfigure(errors="backslashreplace")
-        with contextlib.suppress(io.UnsupportedOperation):  # it is held in memory: no reader can go
-            sys.stdout = _for_a_reader_that_may_go(sys.stdout)
+    sys.stdout, sys.stderr = _for_a_reader_that_may_go(sys.stdout), _for_a_reader_that_may_go(sys.stderr)
     app()
 
 
-def _for_a_reader_that_may_go(output: io.TextIOWrapper) -> io.TextIOWrapper:
-    output.flush()
+def _for_a_reader_that_may_go(output: TextIO) -> TextIO:
+    try:
+        output.flush()
+        raw = _ReaderMayGo(output.fileno(), "w", closefd=False)
+    except (AttributeError, io.UnsupportedOperation):
+        return output  # held in memory: no reader can go
     return io.TextIOWrapper(
-        io.BufferedWriter(_ReaderMayGo(output.fileno(), "w", closefd=False)),
+        io.BufferedWriter(raw),
         encoding=output.encoding,
-        errors=output.errors,
-        line_buffering=output.line_buffering,
+        # a file's name may be no UTF-8; it must not end the run, and in JSON this is the escape of it
+        errors="backslashreplace",
+        line_buffering=getattr(output, "line_buffering", False),
     )
 
 
 class _ReaderMayGo(io.FileIO):
-    """Standard output whose reader may have seen enough (``dubav ... | head``): what comes then is nobody's.
+    """An output whose reader may have seen enough (``dubav ... | head``): what comes then is nobody's.
 
-    Both libraries that print for us, rich and typer, would end with status 1.
+    Both libraries that print for us, rich and typer, would end with status 1, and work in the middle (``|& head``).
     """
 
     def write(self, content: Any) -> int:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dubcli.corpus.config import CorpusConfig
+from dubcli.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from dubcli.corpus.stage import make_corpus as make_corpus
 
 __all__ = ["CorpusConfig", "make_corpus"]
 
-
-def __getattr__(name: str) -> Any:
-    # loaded on first use, so that the command's help needs no numpy
-    if name == "make_corpus":
-        from dubcli.corpus.stage import make_corpus
-
-        return make_corpus
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(__name__, {"make_corpus": "stage"})

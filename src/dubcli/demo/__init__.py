@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dubcli.demo.config import DemoConfig, demo_corpus
+from dubcli.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from dubcli.demo.walk import run_demo as run_demo
 
 __all__ = ["DemoConfig", "demo_corpus", "run_demo"]
 
-
-def __getattr__(name: str) -> Any:
-    # loaded on first use, so that the command's help needs no numpy
-    if name == "run_demo":
-        from dubcli.demo.walk import run_demo
-
-        return run_demo
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(__name__, {"run_demo": "walk"})

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dubcli.dub.config import DubConfig
+from dubcli.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from dubcli.dub.stage import dub_film as dub_film
 
 __all__ = ["DubConfig", "dub_film"]
 
-
-def __getattr__(name: str) -> Any:
-    # loaded on first use, so that the command's help needs no numpy
-    if name == "dub_film":
-        from dubcli.dub.stage import dub_film
-
-        return dub_film
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(__name__, {"dub_film": "stage"})

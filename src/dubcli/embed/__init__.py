@@ -6,9 +6,10 @@ of files and keeps them in a folder, ``Embedder`` turns waveforms and frames in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dubcli.embed.config import EmbedConfig
+from dubcli.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from dubcli.embed.embedder import Embedder
@@ -17,18 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbedConfig", "Embedder", "Features", "embed", "embed_files", "load_features"]
 
-_HOMES = {
-    "Embedder": "embedder",
-    "Features": "store",
-    "load_features": "store",
-    "embed": "run",
-    "embed_files": "run",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Embedder": "embedder",
+        "Features": "store",
+        "load_features": "store",
+        "embed": "run",
+        "embed_files": "run",
+    },
+)

@@ -14,7 +14,6 @@ from typing import Any
 
 import av.error
 import torch
-from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from dubcli.cache.frames import decode_frames
@@ -26,7 +25,7 @@ from dubcli.embed.inputs import MediaItem
 from dubcli.embed.stereo import SNDFILE_SUFFIXES, Heard, film_blocks, stereo_blocks
 from dubcli.errors import InputError, UserError
 from dubcli.media.clock import read_packets
-from dubcli.media.jpeg import colour_matrix
+from dubcli.media.jpeg import Scaler, colour_matrix
 from dubcli.media.picture import (
     FrameSkipper,
     Instants,
@@ -219,25 +218,16 @@ class _SquareCropper:
         self._aspect = PixelAspect(stream.codec_context, video.sample_aspect_ratio)
         self._shown = Cropper(video.crop, (video.width, video.height))
         self._sizes = sizes
-        self._reformatter = VideoReformatter()
+        self._scaler = Scaler("rgb24")
 
     def __call__(self, frame: Any) -> Tensor:
         turn, matrix = orientation(frame), colour_matrix(frame)
         frame = self._shown(frame)
         short_side = self._sizes.eval_short_side
         shape = self._usual or PictureShape(frame.width, frame.height, self._aspect())
-        width, height = frame_size(*shape, turn.transposed, short_side)
-        if turn.transposed:
-            width, height = height, width
+        size = frame_size(*shape, turn.transposed, short_side)
         try:
-            scaled = self._reformatter.reformat(
-                frame,
-                width=width,
-                height=height,
-                format="rgb24",
-                interpolation="BICUBIC",
-                src_colorspace=matrix,
-            )
+            scaled = self._scaler(frame, size, turn, matrix)
         except (av.error.FFmpegError, ValueError) as error:
             raise InputError(f"the picture's pixels cannot be converted ({error})") from None
         pixels = torch.from_numpy(scaled.to_ndarray())

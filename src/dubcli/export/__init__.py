@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dubcli.export.config import ExportConfig
+from dubcli.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from dubcli.export.folder import export, push
 
 __all__ = ["ExportConfig", "export", "push"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in ("export", "push"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from dubcli.export import folder
-
-    return getattr(folder, name)
+__getattr__ = lazy_exports(__name__, {"export": "folder", "push": "folder"})

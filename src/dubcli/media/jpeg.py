@@ -8,7 +8,7 @@ from typing import Any
 import av
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from dubcli.media.shown import Cropper, Filtered, orientation
+from dubcli.media.shown import Cropper, Filtered, Orientation, orientation
 
 QUALITY = 3  # FFmpeg's -q:v: 2 is best, 31 worst
 _TICK = Fraction(1, 1000)
@@ -38,13 +38,42 @@ def planar(frame: Any, reformatter: VideoReformatter | None = None) -> Any:
     return (reformatter or VideoReformatter()).reformat(frame, format=name)
 
 
+class Scaler:
+    """Scales a film's frames, bicubic, into one pixel format. Not for several threads at once.
+
+    ``colours``: of the result, as ``VideoReformatter.reformat`` takes them.
+    """
+
+    def __init__(self, pixel_format: str, **colours: Any) -> None:
+        self._format, self._colours, self._reformatter = pixel_format, colours, VideoReformatter()
+
+    def __call__(self, frame: Any, size: tuple[int, int], turn: Orientation, matrix: Colorspace | None) -> Any:
+        """``frame``: its shown part. ``size``: (width, height) once it stands upright, by ``turn``, which is to follow.
+
+        ``matrix``: that of the whole frame, since a part of it may be as small as one of standard definition. Raises
+        av.error.FFmpegError or ValueError where FFmpeg cannot convert the pixels.
+        """
+        width, height = size[::-1] if turn.transposed else size
+        return self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format=self._format,
+            interpolation="BICUBIC",
+            src_colorspace=matrix,
+            **self._colours,
+        )
+
+
 class JpegWriter:
     """Turns what is shown of one film's frames into JPEGs of one size. Not for several threads at once."""
 
     def __init__(self, size: tuple[int, int], crop: Cropper | None = None) -> None:
         self.size = size
         self._crop = Cropper() if crop is None else crop
-        self._reformatter, self._unpacker, self._turned = VideoReformatter(), VideoReformatter(), Filtered()
+        self._unpacker, self._turned = VideoReformatter(), Filtered()
+        # the matrix is what every reader takes a JPEG for (JFIF)
+        self._scaler = Scaler("yuvj420p", dst_color_range="JPEG", dst_colorspace=Colorspace.ITU601)
         self._number = 0
         self._encoder = av.CodecContext.create("mjpeg", "w")
         self._encoder.width, self._encoder.height = size
@@ -59,17 +88,7 @@ class JpegWriter:
         turn = orientation(frame)
         matrix = colour_matrix(frame)
         frame = self._crop(planar(frame, self._unpacker))
-        width, height = self.size[::-1] if turn.transposed else self.size
-        scaled = self._reformatter.reformat(
-            frame,
-            width=width,
-            height=height,
-            format="yuvj420p",
-            interpolation="BICUBIC",
-            dst_color_range="JPEG",
-            src_colorspace=matrix,
-            dst_colorspace=Colorspace.ITU601,  # what every reader takes a JPEG for (JFIF)
-        )
+        scaled = self._scaler(frame, self.size, turn, matrix)
         scaled = self._turned(scaled, turn.filters())
         self._number += 1
         scaled.pts, scaled.time_base = self._number, self._encoder.time_base

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dubcli.lazy import lazy_exports
 from dubcli.prep.config import PrepConfig
 
 if TYPE_CHECKING:
@@ -11,10 +12,4 @@ if TYPE_CHECKING:
 
 __all__ = ["PrepConfig", "prepare"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from dubcli.prep import stage
-
-        return getattr(stage, name)
-    raise AttributeError(name)
+__getattr__ = lazy_exports(__name__, {"prepare": "stage"})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dubcli.lazy import lazy_exports
 from dubcli.pretrain.config import LaunchConfig, PretrainConfig
 
 if TYPE_CHECKING:
@@ -13,14 +14,4 @@ if TYPE_CHECKING:
 
 __all__ = ["LaunchConfig", "PretrainConfig", "RunSummary", "launch", "train"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "launch":
-        from dubcli.pretrain.launcher import launch
-
-        return launch
-    if name in ("train", "RunSummary"):
-        from dubcli.pretrain import trainer
-
-        return getattr(trainer, name)
-    raise AttributeError(name)
+__getattr__ = lazy_exports(__name__, {"RunSummary": "trainer", "launch": "launcher", "train": "trainer"})

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dubcli.lazy import lazy_exports
 from dubcli.probe.config import ProbeConfig
 
 if TYPE_CHECKING:
@@ -31,22 +32,17 @@ __all__ = [
     "probe",
 ]
 
-_HOMES = {
-    "probe": "stage",
-    "list_tasks": "listing",
-    "ProbeResult": "results",
-    "Protocol": "protocols",
-    "Problem": "problem",
-    "Split": "problem",
-    "Training": "training",
-    "Fitted": "training",
-    "Predictions": "training",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "probe": "stage",
+        "list_tasks": "listing",
+        "ProbeResult": "results",
+        "Protocol": "protocols",
+        "Problem": "problem",
+        "Split": "problem",
+        "Training": "training",
+        "Fitted": "training",
+        "Predictions": "training",
+    },
+)

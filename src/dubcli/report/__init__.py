@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dubcli.lazy import lazy_exports
 from dubcli.report.config import ReportConfig
 
 if TYPE_CHECKING:
@@ -11,10 +12,4 @@ if TYPE_CHECKING:
 
 __all__ = ["ReportConfig", "ReportSummary", "report"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("report", "ReportSummary"):
-        from dubcli.report import stage
-
-        return getattr(stage, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(__name__, {"ReportSummary": "stage", "report": "stage"})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dubcli.lazy import lazy_exports
 from dubcli.reproduce.plan import Plan, read_plan
 
 if TYPE_CHECKING:
@@ -11,10 +12,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "read_plan", "reproduce"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "reproduce":
-        from dubcli.reproduce.stage import reproduce
-
-        return reproduce
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(__name__, {"reproduce": "stage"})

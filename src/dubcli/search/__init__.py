@@ -6,8 +6,9 @@ query: a sound, a picture, a video, or a clip of the index.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dubcli.lazy import lazy_exports
 from dubcli.search.config import SearchConfig
 
 if TYPE_CHECKING:
@@ -17,12 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Hit", "Index", "IndexRow", "SearchConfig", "build_index", "search"]
 
-_HOMES = {"build_index": "build", "Index": "index", "IndexRow": "index", "Hit": "stage", "search": "stage"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_exports(
+    __name__, {"build_index": "build", "Index": "index", "IndexRow": "index", "Hit": "stage", "search": "stage"}
+)

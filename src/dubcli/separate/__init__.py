@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dubcli.lazy import lazy_exports
 from dubcli.separate.config import SeparateConfig
 
 if TYPE_CHECKING:
@@ -11,10 +12,4 @@ if TYPE_CHECKING:
 
 __all__ = ["SeparateConfig", "separate"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "separate":
-        from dubcli.separate.stage import separate
-
-        return separate
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(__name__, {"separate": "stage"})

@@ -66,11 +66,12 @@ class Objective:
 
 
 def average_precision_on_device(labels: Tensor, scores: Tensor) -> Tensor:
-    """``core.answers.mean_average_precision`` where the scores are: a GPU's are not fetched after every few epochs.
+    """``core.answers.mean_average_precision`` where the scores are. ``labels``: bool; both (rows, classes).
 
-    That one counts drawn clips too, a class at a time on the CPU: 0.07 s a head for FSD50K's validation set, hundreds
-    of times for each of eight heads. Here all classes are counted at once. ``labels``: bool, ``scores``: (rows,
-    classes). A test holds both against each other and against scikit-learn.
+    The rule stands twice, and a test holds both against scikit-learn, for two reasons. ``core.answers`` serves report
+    and compare, which load no torch and count drawn clips, a class at a time: 0.07 s a head for FSD50K's validation
+    set. This one is called hundreds of times for each of eight heads in training: all classes at once, and a GPU's
+    scores stay there.
     """
     there = labels.any(dim=0)
     order = scores[:, there].sort(dim=0, descending=True)

@@ -22,8 +22,8 @@ PAGES = (
 )  # fmt: skip
 FOLDERS = ("docs", "examples")
 _STAGES = (
-    "prep", "separate", "pretrain", "embed", "probe", "report", "export", "view", "search", "reproduce", "corpus",
-    "dub",
+    "ls", "prep", "separate", "pretrain", "embed", "probe", "probe.tasks", "report", "export", "view", "search",
+    "reproduce", "corpus", "dub", "demo",
 )  # fmt: skip
 PACKAGES = ("dubcli", *(f"dubcli.{name}" for name in _STAGES))
 CORE = (

@@ -140,6 +140,9 @@ def load_model(
         layer, projected: features of a layer inside the backbone, or the space of the contrastive loss.
         options: hop_ms, precision, batch_size, pool: see HearModel.
 
+    Returns:
+        The model, as the HEAR API's other functions take it.
+
     Raises:
         UserError: the file is no checkpoint.
 

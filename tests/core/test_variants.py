@@ -35,6 +35,22 @@ def test_variants(text, languages, heads, secondaries, terms):
     assert variant_from_dict(variant.to_dict()) == variant
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "secondaries"),
+    [
+        ("French", "fr", ["fr"]),
+        ("a-fra", "a-fr", ["fr"]),
+        ("iw", "he", ["he"]),
+        ("multi:Hebrew, cmn", "multi:he,zh", ["he", "zh"]),
+        ("nb", "no", ["no"]),  # the macrolanguage's tag in the cache
+        ("Cantonese", "yue", ["yue"]),
+    ],
+)
+def test_languages_of_a_variant_are_written_in_any_way_and_named_by_the_cache(text, name, secondaries):
+    variant = parse_variant(text, "en", ["en", "fr", "he", "no", "yue", "zh"])
+    assert (variant.name, [str(track) for track in variant.secondaries]) == (name, secondaries)
+
+
 def test_sep_is_nospeech_at_44100():
     sep = parse_variant("sep", "en", CACHE)
     assert (sep.primary, sep.sample_rate, sep.secondary_at(0, 0)) == (Track("en", "nospeech"), 44100, None)
@@ -58,6 +74,10 @@ def test_round_robin_by_step_with_the_start_shifted_each_epoch():
         ("multi:es,en", "en", CACHE, "primary"),
         ("efj", "fr", CACHE, "primary"),
         ("multi:es,es", "en", CACHE, "twice"),
+        ("multi:es,spa", "en", CACHE, "twice"),
+        ("frnech", "en", CACHE, r"unknown variant 'frnech' \(did you mean french \(fr\)\?\)"),
+        ("multi:es,frnech", "en", CACHE, r"--variant: 'frnech' is no ISO 639 language; did you mean french \(fr\)\?"),
+        ("multi:es,zxx", "en", CACHE, "--variant: 'zxx' is no ISO 639 language"),
         ("multi:", "en", CACHE, "unknown variant"),
         ("multi:all", "en", ["en"], "only en"),
         ("simclr", "en", CACHE, "unknown variant"),

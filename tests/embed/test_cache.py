@@ -46,12 +46,12 @@ def test_language_and_what_is_missing(cache, tmp_path, tiny, checkpoints):
     assert en.video is None
     assert np.abs(en.audio - fr.audio).max() > 1e-4
     summary = embed(cache, tiny, tmp_path / "ja", EmbedConfig(modalities=("audio",), lang="ja"))
-    assert summary.failures[0].reason == "has no mel of ja"
+    assert summary.failures[0].reason == "has no mel of ja (there are: en, fr)"
     # a checkpoint of the variant without speech needs the mels that dubav separate writes
     embed(cache, checkpoints["sep"], tmp_path / "sep", EmbedConfig())
     sep = load_features(tmp_path / "sep")
     assert sep.audio is None
-    assert sep.items[0]["reason"] == "has no no-speech mel of en"
+    assert sep.items[0]["reason"] == "has no no-speech mel of en (there are: en, fr)"
 
 
 def test_cache_and_file_agree(cache, tmp_path, tiny):

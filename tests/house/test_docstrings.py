@@ -1,5 +1,6 @@
 """Docstrings: the public entries say what they take, and every example in a docstring runs."""
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -28,15 +29,15 @@ SOURCES = {
     if not module.ispkg and not module.name.endswith("__main__")
 }
 WITH_EXAMPLES = sorted(name for name, path in SOURCES.items() if ">>> " in path.read_text(encoding="utf-8"))
-EXPORTS = [
-    (package, name)
-    for package in ("", ".corpus", ".demo", ".dub", ".embed", ".export", ".ls", ".prep", ".pretrain", ".probe",
-                    ".report", ".reproduce", ".separate")
-    for name in importlib.import_module(f"dubcli{package}").__all__
-    if name != "__version__"
-]  # fmt: skip
-ENTRIES = [f"dubcli{package}.{name}" for package, name in EXPORTS] + [
+PACKAGES = [
+    name
+    for name in ("dubcli", *(one.name for one in pkgutil.walk_packages(dubcli.__path__, "dubcli.") if one.ispkg))
+    if hasattr(importlib.import_module(name), "__all__")
+]
+ENTRIES = [
+    *(f"{name}.{own}" for name in PACKAGES for own in importlib.import_module(name).__all__ if own != "__version__"),
     "dubcli.cache.reader.Cache",
+    "dubcli.cache.reader.Movie",
     "dubcli.core.checkpoint.load_trained",
     "dubcli.core.features.downmix",
     "dubcli.core.features.log_mel",
@@ -53,9 +54,12 @@ ENTRIES = [f"dubcli{package}.{name}" for package, name in EXPORTS] + [
     "dubcli.hear.get_scene_embeddings",
     "dubcli.hear.get_timestamp_embeddings",
     "dubcli.hear.load_model",
-    "dubcli.media.languages.parse_language",
+    "dubcli.core.languages.parse_language",
+    "dubcli.jobs.options.JobOptions",
     "dubcli.media.resample.resampled",
+    "dubcli.xares.encoder",
 ]
+SECTION = r"^{}:\n((?:    .*\n?|\n)*)"
 
 
 @pytest.fixture(scope="module")
@@ -92,24 +96,50 @@ def test_examples_run(name, place, tmp_path, monkeypatch):
     assert not tried.failed, "".join(said)
 
 
-@pytest.mark.parametrize("name", ENTRIES)
-def test_entries_say_what_they_take(name):
+def named(name):
+    """The function, class or method of a dotted name."""
     home, _, own = name.rpartition(".")
     try:
-        entry = getattr(importlib.import_module(home), own)
+        return getattr(importlib.import_module(home), own)
     except ModuleNotFoundError:  # a method
         module, _, kind = home.rpartition(".")
-        entry = getattr(getattr(importlib.import_module(module), kind), own)
+        return getattr(getattr(importlib.import_module(module), kind), own)
+
+
+def said(text, *sections):
+    """The names that a section of a docstring describes, in order; None where there is no such section."""
+    found = re.search(SECTION.format(f"(?:{'|'.join(sections)})"), text, re.MULTILINE)
+    if found is None:
+        return None
+    return [one for names in re.findall(r"^    ([\w, ]+):", found[1], re.MULTILINE) for one in names.split(", ")]
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_entries_say_what_they_take_give_and_raise(name):
+    entry = named(name)
     if get_origin(entry) or not (inspect.isclass(entry) or inspect.isfunction(entry)):
         return  # a type's other name
     text = inspect.getdoc(entry) or ""
-    assert len(text) > 20
-    fields = set(getattr(entry, "__dataclass_fields__", ()))
-    if inspect.isclass(entry) and fields:  # a value: its fields are said in its text, or by their names and types
-        return
-    assert ">>> " in text
-    arguments = set(inspect.signature(entry).parameters) - {"self"}
-    said = re.search(r"^Args:\n((?: .*\n?|\n)*)", text, re.MULTILINE)
-    assert said, f"{name} has no Args:"
-    written = {word for names in re.findall(r"^    ([\w, ]+):", said[1], re.MULTILINE) for word in names.split(", ")}
-    assert written == arguments
+    assert len(text.splitlines()[0]) > 10
+    if hasattr(entry, "__dataclass_fields__"):
+        assert said(text, "Attributes", "Args") == list(entry.__dataclass_fields__)
+    else:
+        assert ">>> " in text
+        arguments = set(inspect.signature(entry).parameters) - {"self"}
+        assert set(said(text, "Args") or ()) == arguments
+    if inspect.isfunction(entry):
+        assert inspect.signature(entry).return_annotation == "None" or said(text, "Returns", "Yields") is not None
+    source = inspect.getsource(getattr(entry, "__post_init__", entry))
+    if re.search(r"^\s+raise (UserError|ValueError)", source, re.MULTILINE):
+        assert said(text, "Raises"), f"{name} does not say what it raises"
+
+
+def test_the_reference_page_has_every_package_and_entry():
+    hooks = ast.parse((EXAMPLES.parents[1] / "docs" / "hooks.py").read_text(encoding="utf-8"))
+    lists = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in hooks.body
+        if isinstance(node, ast.Assign) and node.targets[0].id in ("_STAGES", "CORE")
+    }
+    assert {"dubcli", *(f"dubcli.{name}" for name in lists["_STAGES"])} == set(PACKAGES)
+    assert set(lists["CORE"]) <= set(ENTRIES)

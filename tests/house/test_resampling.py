@@ -1,6 +1,8 @@
 """One resampler: equal samples give equal features, whatever container they come in and whichever stage reads them."""
 
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+import dubcli
 from dubcli.core.models import PRESETS
 from dubcli.embed import EmbedConfig, embed, load_features
 from dubcli.embed.chunks import DecodeNotes, Wanted
@@ -85,3 +88,10 @@ def test_features_do_not_depend_on_the_container(tmp_path):
     rows = features / np.linalg.norm(features, axis=1, keepdims=True)
     rows = rows.reshape(len(RATES), len(LOSSLESS), -1)
     assert (1 - np.einsum("rcd,rd->rc", rows, rows[:, 0])).max() < 1e-5
+
+
+def test_there_is_one_resampler():
+    other = re.compile(r"import (soxr|librosa)|torchaudio\S* import .*resample|scipy\.signal", re.I)
+    root = Path(dubcli.__file__).parent
+    rooms = [file.relative_to(root).as_posix() for file in root.rglob("*.py") if other.search(file.read_text())]
+    assert rooms == ["media/resample.py"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dubcli.core.languages import language_tag
 from dubcli.errors import InputError, UserError
 from dubcli.media.films import Film, read_manifest
 from dubcli.media.identity import content_of
-from dubcli.media.languages import language_tag
 from dubcli.media.library import find_films
 from dubcli.media.sources import choose_track, choose_tracks
 from dubcli.media.streams import AudioTrack, MediaInfo, read_info, zero_beside

@@ -20,7 +20,15 @@ from dubcli.errors import UserError
 class Movie:
     """One prepared movie. Files are mapped on first use; nothing is read whole.
 
-    Raises UserError when ``movie.json`` is missing or lacks a field.
+    Args:
+        folder: the movie's, in a cache.
+
+    Raises:
+        UserError: ``movie.json`` is missing or lacks a field.
+
+    >>> from dubcli.cache.reader import Cache, Movie
+    >>> Movie(Cache("cache").movies[0].folder).languages
+    ('en', 'es')
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +40,7 @@ class Movie:
             self.primary: str = self.meta["primary"]
             self.tracks: dict[str, dict[str, Any]] = self.meta["tracks"]
         except (KeyError, TypeError) as error:
-            raise UserError(f"{folder / layout.MOVIE_FILE} lacks {error}; prepare the movie again") from None
+            raise UserError(f"{folder / layout.MOVIE_FILE} lacks {error}; prepare the film again") from None
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -84,7 +92,7 @@ class Movie:
         if int(offsets[0]) != 0 or int(offsets[-1]) != size:
             raise UserError(
                 f"{self.folder / layout.FRAMES_FILE} has {size} bytes, {path} says {int(offsets[-1])}; "
-                "prepare the movie again"
+                "prepare the film again"
             )
         return offsets
 
@@ -94,7 +102,7 @@ class Movie:
         try:
             return np.memmap(path, dtype=np.uint8, mode="r")
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read: {error}; prepare the movie again") from error
+            raise UserError(f"{path} cannot be read: {error}; prepare the film again") from error
 
     def frame_bytes(self, clip: int) -> list[bytes]:
         """The 16 JPEGs of a clip, in order of time."""
@@ -178,17 +186,17 @@ def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; prepare the movie again") from error
+        raise UserError(f"{path} cannot be read: {error.strerror}; prepare the film again") from error
 
 
 def _map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read: {error}; prepare the movie again") from error
+        raise UserError(f"{path} cannot be read: {error}; prepare the film again") from error
     if array.shape != shape or array.dtype != dtype:
         raise UserError(
             f"{path} is {array.dtype} {array.shape}, {layout.MOVIE_FILE} asks for {dtype} {shape}; "
-            "prepare the movie again"
+            "prepare the film again"
         )
     return array

@@ -28,7 +28,7 @@ def _tasks() -> Iterable[str]:
 
 def _languages() -> Iterable[str]:
     """Languages with a name of two letters: those that films have."""
-    from dubcli.media.languages import two_letter_codes
+    from dubcli.core.languages import two_letter_codes
 
     return two_letter_codes()
 

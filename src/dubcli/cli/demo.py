@@ -60,7 +60,7 @@ def demo(
 
 def _show(summary: DemoSummary) -> None:
     from dubcli.cli.console import print_table
-    from dubcli.media.languages import language_name
+    from dubcli.core.languages import language_name
 
     rows = [
         (one.model, *(f"{one.between(matrix):.3f}" for matrix in (one.same, one.others, one.shared)),

@@ -84,8 +84,9 @@ def search(
     from dubcli.search.config import SearchConfig
 
     config = SearchConfig(
-        find=find, by=by, track=_language(track), tracks=tuple(_languages(among)), films=tuple(film or ()),
-        other_films=other_films, top=top, model=None if model is None else str(model), device=device,
+        find=find, by=by, track=_track(track, "--track") if track else None,
+        tracks=tuple(_tracks(among, "--among")), films=tuple(film or ()), other_films=other_films, top=top,
+        model=None if model is None else str(model), device=device,
     )  # fmt: skip
     if build is None and query is None:
         raise UserError("give a QUERY, or --build SOURCE --model CKPT to make the index")
@@ -104,20 +105,18 @@ def search(
     return 0
 
 
-def _languages(text: str | None) -> list[str]:
-    return [name for part in (text or "").split(",") if part.strip() and (name := _language(part.strip()))]
+def _tracks(text: str | None, option: str) -> list[str]:
+    """Tracks' names: languages in any way of writing them, and what follows them (``en-nospeech``)."""
+    return [_track(part.strip(), option) for part in (text or "").split(",") if part.strip()]
 
 
-def _language(text: str | None) -> str | None:
-    """A track's name: a language in any way of writing it, and what follows it (``en-nospeech``)."""
+def _track(text: str, option: str) -> str:
+    from dubcli.core.languages import parse_language
     from dubcli.core.tracks import FULL, KINDS
-    from dubcli.media.languages import parse_language
 
-    if text is None:
-        return None
     language, _, kind = text.rpartition("-")
     known = kind in KINDS and kind != FULL
-    return f"{parse_language(language)}-{kind}" if known else parse_language(text)
+    return f"{parse_language(language, option)}-{kind}" if known else parse_language(text, option)
 
 
 def _model(path: Path | None) -> Path:

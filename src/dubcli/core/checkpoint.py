@@ -53,7 +53,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"checkpoint {path} is not there; {_found_instead()}")
+        raise UserError(f"checkpoint {path} is not there; {_found_instead(str(path))}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about a foreign pickle's protocol; it is refused below in our own words
@@ -73,9 +73,12 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     return state
 
 
-def _found_instead() -> str:
+def _found_instead(asked: str) -> str:
     found = sorted(str(path) for path in Path().glob("runs/*/ckpt.pt"))
-    return f"found here: {', '.join(found)}" if found else "train one with dubav pretrain, or use the word random"
+    if found:
+        return f"found here: {', '.join(found)}"
+    # asked for by that word, it is not taken where this is said: nothing is there to export, say
+    return "train one with dubav pretrain" + (", or use the word random" if asked != "random" else "")
 
 
 def load_trained(path: str | os.PathLike[str], backbones: Mapping[str, nn.Module] | None = None) -> TrainedModel:
@@ -85,6 +88,9 @@ def load_trained(path: str | os.PathLike[str], backbones: Mapping[str, nn.Module
         path: the file or the folder.
         backbones: modules for ``audio`` and ``video`` that the weights are put into; only for checkpoints whose
             backbones were made in Python, others name how theirs are made.
+
+    Returns:
+        The model, in eval mode, with what is known of it.
 
     Raises:
         UserError: as ``load_checkpoint``; a backbone's module does not import; the weights do not fit the model that

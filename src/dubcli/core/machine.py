@@ -126,7 +126,9 @@ def choose_device(asked: str | None = None) -> torch.device:
     try:
         torch.zeros(1, device=device).cpu()  # a device of type meta makes tensors too, but without numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"--device {asked} cannot be used here ({first_line(error)}); give cpu or cuda") from None
+        raise UserError(
+            f"--device {asked} cannot be used here ({first_line(error).split('. ')[0]}); give cpu or cuda"
+        ) from None
     return device
 
 

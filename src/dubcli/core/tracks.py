@@ -40,7 +40,7 @@ class Track:
     """One sound track. Its name is the language (``en``), with the kind unless that is ``full`` (``en-nospeech``).
 
     Args:
-        language: a tag, as ``media.languages`` gives it.
+        language: a tag, as ``core.languages`` gives it.
         kind: one of ``KINDS``.
 
     >>> str(Track("en", "nospeech")), Track.of("en-nospeech").sample_rate

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dubcli.core import plugins
+from dubcli.core.languages import did_you_mean_language, found_as, language_tag, parse_language
 from dubcli.core.tracks import FULL, NOSPEECH, Track
 from dubcli.errors import UserError, did_you_mean
 
@@ -23,8 +24,10 @@ AUGMENTATIONS = ("random", "none")
 class View:
     """What a head is given.
 
-    head: ``video`` (a clip's frames), ``primary`` or ``secondary`` (its sound). tracks: of sound, in turn, one per
-    step. augmentation: ``random`` (crops and RandAugment of frames, masks of sound; paper section 3.2) or ``none``.
+    Attributes:
+        head: ``video`` (a clip's frames), ``primary`` or ``secondary`` (its sound).
+        tracks: of sound, in turn, one per step.
+        augmentation: ``random`` (crops and RandAugment of frames, masks of sound; paper section 3.2) or ``none``.
     """
 
     head: str
@@ -51,8 +54,13 @@ class View:
 class Variant:
     """What one training run contrasts.
 
-    name: as given on the command line. views: in the order video, primary, secondary; primary is always there and has
-    one track. terms: pairs of heads whose losses are summed (paper Eq. 2).
+    Attributes:
+        name: as given on the command line.
+        views: in the order video, primary, secondary; primary is always there and has one track.
+        terms: pairs of heads whose losses are summed (paper Eq. 2).
+
+    Raises:
+        ValueError: heads that are not these, several primary tracks, or nothing that is contrasted.
     """
 
     name: str
@@ -168,6 +176,9 @@ def make_variant(name: str, primary: Track, secondaries: Sequence[Track], *, vid
         secondaries: the tracks that take turns beside it.
         video: whether frames are shown.
 
+    Returns:
+        The variant.
+
     Raises:
         ValueError: there is nothing to contrast.
 
@@ -213,12 +224,15 @@ def parse_variant(text: str, primary: str, available: Sequence[str]) -> Variant:
     """Read ``--variant``.
 
     Args:
-        text: a name of ``MONOLINGUAL``, a language, ``efj`` (es, fr, ja exactly), ``multi:LANG,LANG`` or ``multi:all``
-            (every
-            language of the cache but the primary); ``a-`` before a language, ``efj`` or ``multi:`` drops the video. Or
-            ``MODULE:FUNCTION``, called with the primary language and the languages that the cache has.
+        text: a name of ``MONOLINGUAL``, a language in any way of writing it, ``efj`` (es, fr, ja exactly),
+            ``multi:LANG,LANG`` or ``multi:all`` (every language of the cache but the primary); ``a-`` before a
+            language, ``efj`` or ``multi:`` drops the video. Or ``MODULE:FUNCTION``, called with the primary language
+            and the languages that the cache has.
         primary: language of the primary track.
         available: the languages that the cache has.
+
+    Returns:
+        The variant, its languages and its name as the cache has them.
 
     Raises:
         UserError: what is missing or unknown, with near names.
@@ -234,8 +248,10 @@ def parse_variant(text: str, primary: str, available: Sequence[str]) -> Variant:
     dubs = name.removeprefix("a-")
     if ":" in dubs and not dubs.startswith("multi:"):
         return _own(text.strip(), primary, available)
-    secondaries = tuple(Track(language) for language in _secondaries(dubs, primary, available))
-    return make_variant(name, Track(primary), secondaries, video=dubs == name)
+    dubs, secondaries = _secondaries(dubs, primary, available)
+    sound_alone = name.startswith("a-")
+    name = f"a-{dubs}" if sound_alone else dubs
+    return make_variant(name, Track(primary), [Track(one) for one in secondaries], video=not sound_alone)
 
 
 def _own(text: str, primary: str, available: Sequence[str]) -> Variant:
@@ -249,38 +265,43 @@ def _own(text: str, primary: str, available: Sequence[str]) -> Variant:
     return variant
 
 
-def _secondaries(dubs: str, primary: str, available: Sequence[str]) -> tuple[str, ...]:
-    known = {language.lower(): language for language in available if language.lower() != primary.lower()}
+def _secondaries(dubs: str, primary: str, available: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The variant's name without ``a-``, its languages as the cache has them, and these."""
+    others = [language for language in available if language != primary]
     if dubs == "multi:all":
-        if not known:
+        if not others:
             raise UserError(f"multi:all needs dubs, the cache has only {primary}; prepare more with dubav prep --lang")
-        return tuple(known.values())
-    wanted: tuple[str, ...]
+        return dubs, tuple(others)
+    several = dubs.startswith("multi:")
     if dubs == "efj":
-        wanted = EFJ
+        wanted = list(EFJ)
+    elif several:
+        wanted = [_language(part, available) for part in dubs.removeprefix("multi:").split(",") if part.strip()]
     else:
-        wanted = tuple(part.strip() for part in dubs.removeprefix("multi:").split(",") if part.strip())
-        if not wanted or ("multi:" not in dubs and dubs not in known and not _looks_like_language(dubs)):
-            raise UserError(f"unknown variant {dubs!r}{_near(dubs, known)}; there are {_KNOWN}")
-    if primary.lower() in wanted:
+        wanted = [_language(dubs, available)] if language_tag(dubs) is not None else []
+    if not wanted:
+        near = _near(dubs, others) or did_you_mean_language(dubs)
+        raise UserError(f"unknown variant {dubs!r}{near}; there are {_KNOWN}")
+    if primary in wanted:
         raise UserError(f"{primary} is the primary language; it cannot be a secondary one too (mono masks it twice)")
     if len(set(wanted)) != len(wanted):
         raise UserError(f"variant {dubs} names a language twice; name each once")
-    missing = [language for language in wanted if language not in known]
+    missing = [language for language in wanted if language not in others]
     if missing:
         raise UserError(
-            f"variant {dubs}{_near(dubs, known)} needs {', '.join(missing)}, the cache has "
+            f"variant {dubs}{_near(dubs, others)} needs {', '.join(missing)}, the cache has "
             f"{', '.join(available) or 'no language'}; "
             f"add it with dubav prep --lang {','.join([primary, *wanted])}"
         )
-    return tuple(known[language] for language in wanted)
+    if dubs != "efj":
+        dubs = f"multi:{','.join(wanted)}" if several else wanted[0]
+    return dubs, tuple(wanted)
+
+
+def _language(text: str, available: Sequence[str]) -> str:
+    as_they_are = {language.lower(): language for language in available}
+    return as_they_are.get(text.strip()) or found_as(parse_language(text, "--variant"), available)
 
 
 def _near(dubs: str, languages: Iterable[str]) -> str:
     return "" if dubs == "efj" else did_you_mean(dubs, [*MONOLINGUAL, "efj", "multi:all", *languages])
-
-
-def _looks_like_language(text: str) -> bool:
-    """Whether it has the form of an ISO 639 code with an optional region (``fr``, ``fra``, ``es-419``)."""
-    code = text.split("-")[0]
-    return len(code) in (2, 3) and code.isascii() and code.isalpha()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.cache.layout import CLIP_SECONDS
+from dubcli.core.languages import check_languages
 from dubcli.errors import UserError, one_of
-from dubcli.media.languages import check_languages
 
 SPOKEN = ("en", "es", "fr", "ja", "de", "it")
 """Languages the built-in lines are written in and a default speech engine speaks."""
@@ -23,22 +23,33 @@ HELDOUT_AS = ("sounds", "films")
 class CorpusConfig:
     """A counterfactual corpus: one background, one picture, other voices and words in each language.
 
-    ``films`` are for pretraining, ``heldout`` are more of the same kind: only probe sounds are cut from them, or
-    (``heldout_as="films"``) they are whole films in a folder of their own. ``minutes``: length of each film.
-    ``languages``: the first is the original.
+    Attributes:
+        films: how many for pretraining.
+        heldout: how many more of the same kind, for probes.
+        heldout_as: ``sounds``: only probe sounds are cut from them; ``films``: they are whole, in a folder of their
+            own.
+        minutes: length of each film.
+        languages: in any way of writing them (kept as their tags); the first is the original.
+        seed: of everything that is drawn.
+        speech: ``tts`` (synthesisers), ``asterisk`` (recorded prompts, from ``speech_folder``) or ``silent``.
+        speech_db: level of the voices over the background in the band of speech, 300 to 3400 Hz.
+        speech_folder: of the recorded prompts.
+        link: share of clips in which the original's voice is that of the person in the picture; in the others somebody
+            out of the picture speaks.
+        casting: the actor of a dub has a voice ``alike`` the one that the person has in the original (of the same
+            class, a few percent higher or lower), or ``any`` other.
+        dubs: ``other`` actors, words and timing, as dubs have; for controls the ``same`` voice and words as the
+            original, or those of other actors over the ``wrong-background``.
+        broken: share of films that lack one dub, or have one out of sync.
+        beds: a folder of recordings, see ``corpus.recordings``.
+        frame_rate_divisor: pictures per second are 24000/1001 over it.
+        width: of the pictures, in pixels.
+        height: likewise.
+        engine: MODULE:NAME of a speech engine of one's own (see ``dubcli.speech.engines``), asked before the default
+            ones.
 
-    ``speech``: ``tts`` (synthesisers), ``asterisk`` (recorded prompts, from ``speech_folder``) or ``silent``.
-    ``speech_db``: level of the voices over the background in the band of speech, 300 to 3400 Hz. ``link``: share of
-    clips in which the original's voice is that of the person in the picture; in the others somebody out of the picture
-    speaks. ``casting``: the actor of a dub has a voice ``alike`` the one that the person has in the original (of the
-    same class, a few percent higher or lower), or ``any`` other.
-
-    ``dubs``: ``other`` actors, words and timing, as dubs have; for controls the ``same`` voice and words as the
-    original, or those of other actors over the ``wrong-background``. ``broken``: share of films that lack one dub, or
-    have one out of sync. ``beds``: a folder of recordings, see ``corpus.recordings``.
-
-    ``frame_rate_divisor``: pictures per second are 24000/1001 over it. ``engine``: MODULE:NAME of a speech engine of
-    one's own (see ``dubcli.speech.engines``), asked before the default ones.
+    Raises:
+        UserError: no films, films of less than two clips, no language, one that is none or twice, unknown words.
     """
 
     films: int = 12

@@ -38,13 +38,26 @@ def demo_corpus(films: int = 18, heldout: int = 36, minutes: float = 0.5, seed: 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """The walk: corpus, prep, pretrain, what the models make of the tracks, probe, one page; all of it in ``out``.
+    """The walk: corpus, prep, pretrain, what the models make of the tracks, probe, one page.
 
-    ``variants``: the last two are compared with each other. ``factors``: of ``corpus.truth.FACTORS``, which heads are
-    asked about. ``kept_share``: of the films, kept from training. ``shown_clips``: at most so many clips of the films
-    that were learnt from, and of those that were kept, are placed by each model.
+    Attributes:
+        out: folder of all of it.
+        corpus: the films.
+        variants: of pretraining; the last two are compared with each other.
+        factors: of ``corpus.truth.FACTORS``, which heads are asked about.
+        preset: sizes of the models.
+        steps: of each pretraining.
+        batch_size: clips in a step.
+        k: clips of one film side by side in a batch.
+        learning_rate: AdamW's highest.
+        kept_share: of the films, kept from training.
+        shown_clips: at most so many clips of the films that were learnt from, and of those that were kept, are placed
+            by each model.
+        seed: of training.
+        workers: processes of prep; None is one per core.
 
-    Raises UserError for less than one step, fewer than four films or less than ten held-out ones.
+    Raises:
+        UserError: less than one step, fewer than four films, or less than ten held-out ones.
     """
 
     out: Path = FOLDER

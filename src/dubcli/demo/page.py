@@ -11,11 +11,11 @@ import numpy as np
 
 from dubcli.cache.projected import TrackClip
 from dubcli.core.atomic import atomic_write
+from dubcli.core.languages import language_name
 from dubcli.core.tracks import Track
 from dubcli.demo.likeness import Likeness, Placements
 from dubcli.demo.summary import DemoSummary
 from dubcli.jobs.progress import Progress
-from dubcli.media.languages import language_name
 from dubcli.pages.charts import Chart, library
 from dubcli.pages.pictures import frame_strip, mel_picture
 from dubcli.pages.players import cut_players, data_uri

@@ -7,11 +7,11 @@ import io
 from PIL import Image, ImageDraw, ImageFont
 
 from dubcli.core.atomic import atomic_write
+from dubcli.core.languages import language_name
 from dubcli.core.tracks import Track
 from dubcli.demo.likeness import Placements
 from dubcli.demo.page import groups, matrix_chart, scene_of
 from dubcli.demo.summary import DemoSummary
-from dubcli.media.languages import language_name
 from dubcli.pages.pictures import frame_strip, mel_picture
 
 _WIDTH, _GAP, _LINE = 1280, 12, 24

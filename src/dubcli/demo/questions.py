@@ -13,9 +13,9 @@ from torch import Tensor
 
 from dubcli.core.bootstrap import interval, tested
 from dubcli.core.compare import Comparison, ResultFile, compare, compare_files, corrected
+from dubcli.core.languages import language_name
 from dubcli.core.results import FORMAT
 from dubcli.demo.likeness import PlacedClips
-from dubcli.media.languages import language_name
 
 if TYPE_CHECKING:
     from dubcli.probe.results import ProbeResult

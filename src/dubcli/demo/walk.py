@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dubcli.cache.reader import Cache
 from dubcli.core.atomic import read_json, write_json
+from dubcli.core.languages import language_name
 from dubcli.core.machine import choose_device
 from dubcli.core.same import require_same
 from dubcli.corpus.stage import Corpus, make_corpus
@@ -26,7 +27,6 @@ from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.media.languages import language_name
 
 RECIPE_FILE, SUMMARY_FILE, PAGE_FILE, PICTURE_FILE = "demo.json", "summary.json", "index.html", "demo.png"
 RANDOM = "random"

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dubcli.core.languages import parse_language
 from dubcli.errors import UserError, one_of
-from dubcli.media.languages import parse_language
 
 
 @dataclass(frozen=True, kw_only=True)
 class DubConfig:
-    """Dubs for one film. ``speech``: what happens to the voices that are there: ``duck`` lowers the whole track while
-    a line is spoken, ``centre`` lowers only the centre channel (5.1) or the part common to both channels (stereo) for
-    the whole film. ``duck_db``: by how much. ``gain_db``: level of the new lines over the film's own voices.
-    ``original``: the language of the track to start from; None is the film's main one.
-    ``engine``: MODULE:NAME of a speech engine of one's own (see ``dubcli.speech.engines``), asked before the default
-    ones.
+    """Dubs for one film.
+
+    Attributes:
+        speech: what happens to the voices that are there: ``duck`` lowers the whole track while a line is spoken,
+            ``centre`` lowers only the centre channel (5.1) or the part common to both channels (stereo) for the whole
+            film.
+        duck_db: by how much.
+        gain_db: level of the new lines over the film's own voices.
+        original: the language of the track to start from, in any way of writing it (kept as its tag); None is the
+            film's main one.
+        engine: MODULE:NAME of a speech engine of one's own (see ``dubcli.speech.engines``), asked before the default
+            ones.
+
+    Raises:
+        UserError: an unknown word, or no language.
     """
 
     speech: str = "duck"

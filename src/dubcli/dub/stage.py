@@ -46,7 +46,7 @@ def dub_film(
     progress: Progress = SILENT,
     told: Callable[[Script], None] = lambda script: None,
 ) -> Path:
-    """Write a film, and return where, with one more track per subtitle file, spoken over the lowered original.
+    """Write a film with one more track per subtitle file, spoken over the lowered original.
 
     Args:
         film: a file with picture and sound.
@@ -56,6 +56,9 @@ def dub_film(
         config: how loud, over which track, by which engine.
         progress: takes a bar.
         told: is called with what became of each file's cues.
+
+    Returns:
+        Where the film was written.
 
     Raises:
         UserError: what cannot be read, has no sound, is in a language no engine speaks, in which nothing is spoken, or

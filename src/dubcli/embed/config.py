@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+from dubcli.core.languages import parse_language
 from dubcli.core.machine import parse_precision
 from dubcli.errors import UserError, did_you_mean, one_of
-from dubcli.media.languages import parse_language
 
 MODALITIES = ("audio", "video")
 FORMATS = ("npy", "parquet", "npz")
@@ -60,24 +60,31 @@ def check_hop(hop_seconds: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedConfig:
-    """Options of ``embed``; saved in ``embed.json``. Raises UserError when a value is out of range.
+    """Options of ``embed``; saved in ``embed.json``.
 
-    ``modalities``: which features to make, of those the file and the checkpoint have.
-    ``chunks``: which parts of a file that are no whole chunk count, ``half``, ``padded`` or ``whole`` (see
-    ``embed.chunks``).
-    ``pool``: how a file's chunks become its row: ``mean``, ``max``, or ``none``: a row per chunk, which ``per_chunk``
-    says too. ``hop_seconds``: between the starts of chunks.
-    ``layer``: a layer inside the backbones in place of their output. ``projected``: the projection heads' outputs, of
-    sound by the head that was trained on the track of ``lang``.
-    ``format``: how the features are stored; ``items.csv`` and ``embed.json`` are always written.
-    ``device``, ``gpus``: by default all GPUs, as far as the work pays for a process on each, else the CPU; ``gpus``
-    takes at most so many of them (0: the CPU), ``device`` the one of torch's name.
-    ``compile``: True or False; None compiles where the amount of work pays for it.
-    ``precision``: ``auto`` is bf16 where the device computes it natively, else fp32; or bf16, fp16, fp32.
-    ``batch_size``: chunks at once; None is 32 clips and 128 sounds, on the CPU 4 and 8.
-    ``lang``: which of a film's sound tracks, in any way of writing a language (kept as its tag); None is the main one,
-    in a cache the primary one.
-    ``seed``, ``preset``: of the model ``random`` (the paper's RP baseline, appendix D).
+    Attributes:
+        modalities: which features to make, of those the file and the checkpoint have.
+        chunks: which parts of a file that are no whole chunk count, ``half``, ``padded`` or ``whole``
+            (``embed.chunks``).
+        per_chunk: a row per chunk, as ``pool="none"``.
+        pool: how a file's chunks become its row: ``mean``, ``max``, or ``none``: a row per chunk.
+        hop_seconds: between the starts of chunks.
+        layer: a layer inside the backbones in place of their output.
+        projected: the projection heads' outputs, of sound by the head that was trained on the track of ``lang``.
+        format: how the features are stored; ``items.csv`` and ``embed.json`` are always written.
+        device: torch's name of the one to compute on; None is all GPUs, as far as the work pays for a process on each,
+            else the CPU.
+        gpus: at most so many GPUs; 0 is the CPU.
+        batch_size: chunks at once; None is 32 clips and 128 sounds, on the CPU 4 and 8.
+        compile: whether the backbones are compiled; None where the amount of work pays for it.
+        precision: ``auto`` is bf16 where the device computes it natively, else fp32; or bf16, fp16, fp32.
+        lang: which of a film's sound tracks, in any way of writing a language (kept as its tag); None is the main one,
+            in a cache the primary one.
+        seed: of the model ``random`` (the paper's RP baseline, appendix D).
+        preset: its sizes.
+
+    Raises:
+        UserError: a value that is out of range or means nothing.
     """
 
     modalities: tuple[str, ...] = MODALITIES

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from dubcli.cache.frames import decode_frames
+from dubcli.core.languages import found_as
 from dubcli.core.models import ModelSizes
 from dubcli.core.tracks import KINDS, Track
 from dubcli.core.transforms import eval_clip
@@ -71,13 +72,14 @@ def _decode_movie(folder: Path, wanted: Wanted, reading: DecodeNotes) -> Iterato
         movie = Movie(folder)
         reading.seconds = float(movie.n_clips * CHUNK_SECONDS)
         reading.expected.update(mel=movie.n_clips, frames=movie.n_clips)
-        language = wanted.lang or movie.primary
+        language = found_as(wanted.lang or movie.primary, movie.languages)
         track, mels = Track(language, wanted.kind), None
         if "audio" in wanted.modalities:
             if movie.has(track):
                 mels = movie.mel(track)
             else:
-                reading.warnings.append(f"has no {KINDS[track.kind].title} of {language}")
+                there = ", ".join(map(str, movie.every_track))
+                reading.warnings.append(f"has no {KINDS[track.kind].title} of {language} (there are: {there})")
         if mels is None and "video" not in wanted.modalities:
             raise InputError(reading.warning or "nothing that is asked for")
         valid = movie.valid_range([track])

@@ -228,6 +228,9 @@ def load_features(folder: str | os.PathLike[str]) -> Features:
     Args:
         folder: the folder.
 
+    Returns:
+        What is in it; a row per input, or per chunk.
+
     Raises:
         UserError: it is none, or not complete.
 

@@ -13,10 +13,15 @@ _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """Options of ``export``. Raises UserError.
+    """Options of ``export``.
 
-    ``license``: as hubs name it (``mit``, ``cc-by-nc-4.0``); of what a model was trained on depends which is right.
-    ``datasets``: ids of data sets on the hub. ``results``: a folder of ``dubav probe`` with scores of this model.
+    Attributes:
+        license: as hubs name it (``mit``, ``cc-by-nc-4.0``); of what a model was trained on depends which is right.
+        datasets: ids of data sets on the hub.
+        results: a folder of ``dubav probe`` with scores of this model.
+
+    Raises:
+        UserError: what is no licence's name or no data set's id.
     """
 
     license: str = "unknown"

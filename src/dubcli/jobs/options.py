@@ -13,10 +13,15 @@ from dubcli.errors import UserError
 class JobOptions:
     """Where the work runs and when it gives up.
 
-    ``workers``: processes on this machine; None is one per core that this process may use.
-    ``scheduler``: a Dask scheduler's address (``tcp://host:8786``); then ``workers`` is the cluster's affair.
-    ``shard``: (i, n), 1 <= i <= n: only every n-th input, beginning with the i-th (for job arrays).
-    ``strict``: stop at the first input that fails. ``max_failures``: stop when more than that many have failed.
+    Attributes:
+        workers: processes on this machine; None is one per core that this process may use.
+        scheduler: a Dask scheduler's address (``tcp://host:8786``); then ``workers`` is the cluster's affair.
+        shard: (i, n), 1 <= i <= n: only every n-th input, beginning with the i-th (for job arrays).
+        strict: stop at the first input that fails.
+        max_failures: stop when more than that many have failed.
+
+    Raises:
+        UserError: values that make no sense.
     """
 
     workers: int | None = None

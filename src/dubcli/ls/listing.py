@@ -9,13 +9,13 @@ from typing import Any
 
 from dubcli.cache.check import check_movie
 from dubcli.cache.reader import Cache, Movie
+from dubcli.core.languages import check_languages, regional_tag
 from dubcli.core.subsets import LanguageSubsets, language_subsets
 from dubcli.core.tracks import NOSPEECH
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.ls.films import AskedLanguages, judge, look, most_have
 from dubcli.ls.title import TitleRow, TrackRow
 from dubcli.media.films import require_new, write_manifest
-from dubcli.media.languages import check_languages, regional_tag
 from dubcli.media.library import Looking, find_library
 
 TASK = "titles"
@@ -23,9 +23,12 @@ TASK = "titles"
 
 @dataclass(frozen=True)
 class Listing:
-    """Titles and the language that they are dubs of (the cache's primary; of sources the one most of them have).
+    """What sources or a cache hold.
 
-    ``notes``: what of the sources was left out or put together.
+    Attributes:
+        titles: a row for each.
+        primary: the language that they are dubs of (the cache's primary; of sources the one most of them have).
+        notes: what of the sources was left out or put together.
     """
 
     titles: tuple[TitleRow, ...]
@@ -51,6 +54,9 @@ def list_cache(path: Path, *, check: bool = False, progress: Progress = SILENT) 
         path: the cache.
         check: read every file of it; what is wrong stands in ``findings``.
         progress: takes a bar.
+
+    Returns:
+        A row per movie.
 
     Raises:
         UserError: it is no cache.
@@ -88,6 +94,9 @@ def list_sources(
         assume_primary: as ``dubav prep`` has it.
         manifest: where to write what would be taken, as a manifest for ``dubav prep``.
         progress: takes a bar.
+
+    Returns:
+        A row per film; one that cannot be used has its ``problem``.
 
     Raises:
         UserError: there are none, a language is none, or the manifest cannot be written.

@@ -7,11 +7,21 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class TrackRow:
-    """One track. ``channels`` and ``codec`` are what the film has, also where the row is a cache's.
+    """One track.
 
-    Of sources also ``index``, which is ffprobe's absolute stream index, ``file`` (of a track beside the film; else
-    empty), what the container says (``tag``, ``title``, ``flags``), and what ``dubav prep`` would do with it:
-    ``taken_for`` these languages, or none, and ``why``.
+    Attributes:
+        language: its tag; empty where it is untagged.
+        codec: what the film has, also where the row is a cache's.
+        channels: likewise.
+        layout: of the channels, by FFmpeg's name (``5.1(side)``).
+        note: what to know of it.
+        index: of sources ffprobe's absolute stream index.
+        file: of sources that of a track beside the film; else empty.
+        tag: of sources the language as the container says it.
+        title: of sources the track's title.
+        flags: of sources its dispositions (``default``, ``comment``).
+        taken_for: of sources the languages that ``dubav prep`` would take it for, or none.
+        why: of sources the reason of that.
     """
 
     language: str
@@ -30,7 +40,17 @@ class TrackRow:
 
 @dataclass(frozen=True, kw_only=True)
 class TitleRow:
-    """One film. ``problem`` says why it cannot be used; ``note`` what to know of its picture (HDR, interlaced)."""
+    """One film.
+
+    Attributes:
+        title: its name.
+        duration_seconds: of the picture.
+        video: codec and size.
+        tracks: its sound.
+        note: what to know of its picture (HDR, interlaced).
+        problem: why it cannot be used; None where it can.
+        findings: of a deep check, what is damaged.
+    """
 
     title: str
     duration_seconds: float = 0.0

@@ -11,8 +11,8 @@ import itertools
 import re
 import unicodedata
 
+from dubcli.core.languages import language_name
 from dubcli.errors import UserError
-from dubcli.media.languages import language_name
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),

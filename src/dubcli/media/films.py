@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dubcli.core.atomic import atomic_write
+from dubcli.core.languages import parse_language
 from dubcli.errors import UserError
 from dubcli.media.joined import name_of
 from dubcli.media.kinds import as_read
-from dubcli.media.languages import parse_language
 
 AUTO = "auto"  # of a manifest's cell
 NOTE = "note"

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.media.languages import container_tag
+from dubcli.core.languages import container_tag
 
 SAMPLE_RATE = 48000
 # with its look-ahead x264 writes, now and then, other bytes for the same pictures

@@ -9,10 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
+from dubcli.core.languages import language_tag, met_by, regional_distance
 from dubcli.errors import InputError
 from dubcli.media.films import Film
 from dubcli.media.kinds import SOUND, as_read, kind_of
-from dubcli.media.languages import language_tag, met_by, regional_distance
 from dubcli.media.special import says_special
 from dubcli.media.streams import AudioTrack, MediaInfo, read_info, zero_beside
 

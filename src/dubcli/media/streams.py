@@ -14,12 +14,12 @@ from typing import Any
 import av
 import av.error
 
+from dubcli.core.languages import is_untagged, language_tag
 from dubcli.errors import InputError
 from dubcli.media.disc import DiscTrack, disc_kind, disc_tracks
 from dubcli.media.header import WHOLE, Crop, Header, read_header
 from dubcli.media.joined import files_of, how_to_open, is_joined
 from dubcli.media.kinds import require_file
-from dubcli.media.languages import is_untagged, language_tag
 from dubcli.media.matroska import language_tags
 from dubcli.media.special import is_special
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dubcli.core.atomic import atomic_write
+from dubcli.core.languages import language_tag
 from dubcli.errors import UserError
 from dubcli.media.cues import Cue, read_cues
 from dubcli.media.encodings import decode_text, is_foreign
-from dubcli.media.languages import language_tag
 from dubcli.media.spoken import Speech
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".sub", ".txt", ".smi", ".sami", ".ttml", ".dfxp", ".xml", ".sbv", ".mpl")

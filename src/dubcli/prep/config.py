@@ -8,8 +8,8 @@ from typing import Any
 
 from dubcli.cache import layout
 from dubcli.cache.layout import FRAME_RULE, FRAMES
+from dubcli.core.languages import check_languages, regional_tag
 from dubcli.errors import UserError, one_of
-from dubcli.media.languages import check_languages, regional_tag
 from dubcli.media.nvdec import parse_decoder
 
 SHORT_SIDE = 180
@@ -21,17 +21,28 @@ OK, OFF, UNKNOWN, SILENT, SAME = "ok", "off", "unknown", "silent", "same"  # ver
 
 @dataclass(frozen=True, kw_only=True)
 class PrepConfig:
-    """``languages``: in any way of writing them (kept as their tags), the primary first.
+    """Options of ``prepare``.
 
-    ``assume_primary``: take a film's single untagged track for the primary language. ``match_level``: bring every
-    dub to the primary's loudness. ``sync_check``: leave out dubs that are off by more than ``max_lag_ms`` anywhere, or
-    with ``fix_lag`` correct them. ``keep_same``: keep silent dubs and those that are the primary once more.
-    ``unknown``: ``keep`` or ``leave-out``, of dubs that share too little with the primary to tell. ``frame_rule``:
-    which 16 frames a clip has, see ``media.picture.Instants``; ``frames``: ``exact``, or ``slot`` for any frame on
-    screen within a sixteenth of a clip that costs least. ``decoder``: ``auto``, ``cpu`` or ``cuda``; no parameter of
-    the cache, whose pictures are the same from each. ``regions``: the languages with the regions that are wished
-    (``pt-BR``), as ``languages`` have them where this is left away. ``include_extras`` and ``exclude``: which files of
-    folders are films, see ``media.library.Looking``. Raises UserError on values that make no sense.
+    Attributes:
+        languages: in any way of writing them (kept as their tags), the primary first.
+        cache: the clip cache's folder.
+        assume_primary: take a film's single untagged track for the primary language.
+        match_level: bring every dub to the primary's loudness.
+        sync_check: leave out dubs that are off by more than ``max_lag_ms`` anywhere.
+        max_lag_ms: in milliseconds.
+        fix_lag: correct such dubs instead.
+        frame_rule: which 16 frames a clip has, see ``media.picture.Instants``.
+        frames: ``exact``, or ``slot`` for any frame on screen within a sixteenth of a clip that costs least.
+        decoder: ``auto``, ``cpu`` or ``cuda``; no parameter of the cache, whose pictures are the same from each.
+        regions: the languages with the regions that are wished (``pt-BR``), as ``languages`` have them where this is
+            left away.
+        include_extras: of folders take samples, trailers and extras, too.
+        exclude: patterns of files and folders that are left out of folders; see ``media.library.Looking``.
+        keep_same: keep silent dubs and those that are the primary once more.
+        unknown: ``keep`` or ``leave-out``, of dubs that share too little with the primary to tell.
+
+    Raises:
+        UserError: values that make no sense.
     """
 
     languages: tuple[str, ...]

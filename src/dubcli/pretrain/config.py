@@ -6,12 +6,12 @@ Where the paper leaves something open the reading is an option too: ``core/readi
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from dubcli.core.languages import check_languages
 from dubcli.core.machine import PRECISION_HELP, parse_precision
 from dubcli.core.presets import (
     DECAYS,
@@ -23,13 +23,8 @@ from dubcli.core.presets import (
     Negatives,
     preset_sizes,
 )  # fmt: skip
+from dubcli.core.toml import parse_toml, read_toml
 from dubcli.errors import UserError, did_you_mean, one_of
-from dubcli.media.languages import check_languages
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 OWN_FILMS = "own"
 
@@ -100,7 +95,7 @@ class DataConfig(_Part):
         )
         self._at_least(0, "mask_time_frames", "mask_mel_bins", "randaugment_layers", "max_bad_clips")
         if self.films_with not in ("", OWN_FILMS):  # one spelling, so that the same films compare equal
-            languages = check_languages(tuple(filter(None, self.films_with.split(","))))
+            languages = check_languages(tuple(filter(None, self.films_with.split(","))), "--films-with")
             object.__setattr__(self, "films_with", ",".join(languages))
         self._one_of("sampling", SAMPLINGS)
         self._require("mask_probability", 0 <= self.mask_probability <= 1, "give 0 to 1")
@@ -232,6 +227,13 @@ class PretrainConfig:
     Names are unique over the parts: on the command line, in TOML files, ``config.json`` and checkpoints the options
     stand side by side.
 
+    Attributes:
+        data: which clips, in which company, how augmented.
+        model: what learns.
+        loss: what it is taught by.
+        optimisation: how fast and how long.
+        run: where it is kept, what is shown and saved, the seed.
+
     Raises:
         UserError: values that make no sense.
         TypeError: an option that there is not; the text has names near it.
@@ -291,7 +293,19 @@ OPTIONS: dict[str, Field[Any]] = {f.name: f for part in PARTS.values() for f in 
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchConfig:
-    """Processes: on GPUs of this machine, on several machines, or (``gpus`` 0) on the CPU."""
+    """Processes: on GPUs of this machine, on several machines, or on the CPU.
+
+    Attributes:
+        gpus: of this machine, a process on each; None: all there are; 0: the CPU.
+        procs: processes on the CPU.
+        nnodes: machines.
+        node_rank: this one's number, from 0.
+        rdzv_endpoint: HOST:PORT where they meet.
+        max_restarts: of a group of processes of which one died.
+
+    Raises:
+        UserError: values that make no sense together.
+    """
 
     gpus: int | None = None  # None: all there are
     procs: int = 1
@@ -316,7 +330,7 @@ LAUNCH: dict[str, type] = {"gpus": int, "procs": int, "nnodes": int, "node_rank"
 
 def resolve(toml: Path | None, given: Mapping[str, Any]) -> tuple[PretrainConfig, LaunchConfig]:
     """The command line's options (None: not given) over those of a TOML file over the defaults. Raises UserError."""
-    values = {} if toml is None else _read_toml(toml)
+    values = {} if toml is None else _asked_in_file(toml)
     kinds = {name: bool if field.default is None else type(field.default) for name, field in OPTIONS.items()} | LAUNCH
     for name, value in values.items():
         if name not in kinds:
@@ -345,18 +359,15 @@ def parse_options(text: str, asked: str) -> dict[str, Any]:
         if text.lstrip().startswith("{"):
             found = json.loads(text)
         else:
-            found = tomllib.loads(f"options = {{ {text} }}")["options"]
+            found = parse_toml(f"options = {{ {text} }}")["options"]
             json.dumps(found)
     except (ValueError, TypeError) as error:  # of both parsers; dates are TOML and no JSON
         raise UserError(f"{asked} is {text!r}: {error}; give width=512, name='text', or a JSON object") from None
     return dict(found)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path} cannot be read as TOML: {error}") from None
+def _asked_in_file(path: Path) -> dict[str, Any]:
+    values = read_toml(path, "a file of options, with lines such as batch-size = 8")
     found = {name.replace("-", "_"): value for name, value in values.items()}
     tables = ("audio_backbone_options", "video_backbone_options")
     return {name: json.dumps(v) if name in tables and isinstance(v, dict) else v for name, v in found.items()}

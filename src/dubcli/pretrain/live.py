@@ -133,9 +133,8 @@ class LiveView:
 
     def _play(self, board: Any, sight: Sight) -> None:
         """The sounds of some of the clips as their films have them, where these are at hand."""
-        from torchaudio.functional import resample
-
         from dubcli.cache.projected import TrackClip
+        from dubcli.media.resample import resampled
         from dubcli.pages.players import film_sound
 
         for place, clip in enumerate(sight.clips[:_SOUNDS], 1):
@@ -147,7 +146,7 @@ class LiveView:
                 if sound is None:
                     self._complain("sounds of batches", f"{movie.id}'s film is not where it was prepared from")
                 else:
-                    mono = resample(sound.mean(dim=0, keepdim=True), SAMPLE_RATE, _SOUND_RATE)
+                    mono = resampled(sound.mean(dim=0, keepdim=True).numpy(), SAMPLE_RATE, _SOUND_RATE)
                     board.add_audio(f"sound {place}/{track}", mono, sight.step, sample_rate=_SOUND_RATE)
 
 

@@ -39,7 +39,16 @@ TASK = "steps"
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """How a run ended. ``stopped_by``: the signal's number, None where all steps are done."""
+    """How a run ended.
+
+    Attributes:
+        folder: the run's.
+        step: the last that was done.
+        total_steps: of the whole run.
+        stopped_by: the signal's number; None where all steps are done.
+        metrics: the last of each name.
+        bad_clips: how many did not decode and were replaced.
+    """
 
     folder: Path
     step: int

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dubcli.cache.layout import CLIP_SECONDS, FRAME_RULE
 from dubcli.cache.reader import Cache, Movie
+from dubcli.core.languages import found_as
 from dubcli.core.tracks import FULL, KINDS, Track
 from dubcli.core.variants import Variant, parse_variant
 from dubcli.errors import UserError
@@ -190,6 +191,7 @@ def read_training_films(
 def _shared(films_with: str, variant: Variant, languages: Sequence[str], cache: Cache) -> tuple[str, ...]:
     """The languages that every film must have, the variant's own among them."""
     wanted: Sequence[str] = {"": languages, OWN_FILMS: ()}.get(films_with, films_with.split(","))
+    wanted = [found_as(language, languages) for language in wanted]
     absent = [language for language in wanted if language not in languages]
     if absent:
         raise UserError(f"--films-with {films_with}: no film of {cache.path} has {absent[0]}; it has "

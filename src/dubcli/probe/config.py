@@ -20,22 +20,34 @@ _WORDS = {"audio": "a", "video": "v", "audio+video": "av"}
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """Options of ``probe``; saved in each result. Raises UserError when a value is out of range.
+    """Options of ``probe``; saved in each result.
 
-    ``data``: the dataset's folder (for ``all`` the folder that holds several); None looks at $DUBAV_DATA and ./data.
-    ``out``: where results go. ``features``: where features are kept; None is ``out``/features.
-    ``protocol``: a name or MODULE:NAME; None is the paper's for each task. ``data_kind``: "nospeech" is the same
-    data after ``separate``, "nospeech-test" the test clips alone. ``splits``: "first" takes one of the train and test
-    lists of HMDB51 and UCF101, which have three. ``chunks``: of features, as in EmbedConfig.
-    ``shots``: train on this many clips per class, ``draws`` times each, instead of on all.
-    ``modalities``: of MODALITIES, a result each, all on the clips that have every one of them; None is what the task is
-    about, and where that is both all that the model has. ("audio", "video") is ("av",), as in earlier versions.
-    ``allow_missing``: go on without clips that are not there or damaged.
-    ``check_leakage``: compare the clips' contents across splits. ``again``: compute results that are there already.
-    ``max_steps``: heads train for at most so many steps (a trial run; the protocols' own numbers are the paper's).
-    ``fast_heads``: heads' products round to bfloat16 or TF32 inside. ``seed``: of heads and draws.
-    ``preset``: of the model ``random``. ``device``, ``gpus``, ``precision``, ``batch_size``: of features, as in
-    EmbedConfig; heads train on the first of the devices.
+    Attributes:
+        data: the dataset's folder (for ``all`` the folder that holds several); None looks at $DUBAV_DATA and ./data.
+        out: where results go.
+        features: where features are kept; None is ``out``/features.
+        protocol: a name or MODULE:NAME; None is the paper's for each task.
+        data_kind: ``nospeech`` is the same data after ``separate``, ``nospeech-test`` the test clips alone.
+        splits: ``first`` takes one of the train and test lists of HMDB51 and UCF101, which have three.
+        chunks: of features, as in EmbedConfig.
+        shots: train on this many clips per class instead of on all.
+        draws: times that shots are drawn.
+        modalities: of MODALITIES, a result each, all on the clips that have every one of them; None is what the task is
+            about, and where that is both all that the model has. ("audio", "video") is ("av",), as in earlier versions.
+        allow_missing: go on without clips that are not there or damaged.
+        check_leakage: compare the clips' contents across splits.
+        again: compute results that are there already.
+        max_steps: heads train for at most so many steps (a trial run; the protocols' own numbers are the paper's).
+        seed: of heads and draws.
+        preset: of the model ``random``.
+        device: of features, as in EmbedConfig; heads train on the first of the devices.
+        gpus: likewise.
+        precision: of features, as in EmbedConfig.
+        batch_size: likewise.
+        fast_heads: heads' products round to bfloat16 or TF32 inside.
+
+    Raises:
+        UserError: a value that is out of range or means nothing.
     """
 
     data: Path | None = None

@@ -12,7 +12,14 @@ KINDS = ("multiclass", "multilabel", "multioutput")
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Row numbers (int64) that train, validate and test. ``valid`` may be empty for protocols that choose nothing."""
+    """Numbers of the rows (int64) that train, validate and test.
+
+    Attributes:
+        name: of the split or fold.
+        train: trained on.
+        valid: chosen by; may be empty for protocols that choose nothing.
+        test: scored.
+    """
 
     name: str
     train: np.ndarray[Any, Any]
@@ -22,10 +29,16 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """``features``: float32 (n, dim). ``metrics``: names in HEAR's spelling, the first one decides.
+    """What a protocol is given.
 
-    ``labels``: int64 (n,) for multiclass, uint8 (n, classes) for multilabel, int64 (n, outputs) for multioutput.
-    ``classes``: names, in the order of the numbers; for multioutput a tuple of names per output.
+    Attributes:
+        name: of the task.
+        features: float32 (n, dim).
+        labels: int64 (n,) for multiclass, uint8 (n, classes) for multilabel, int64 (n, outputs) for multioutput.
+        kind: ``multiclass``, ``multilabel`` or ``multioutput``.
+        classes: names, in the order of the numbers; for multioutput a tuple of names per output.
+        splits: each tested on its own.
+        metrics: names in HEAR's spelling, the first one decides.
     """
 
     name: str

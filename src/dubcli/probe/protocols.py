@@ -32,6 +32,10 @@ class Protocol:
         needs_validation: it chooses something on rows ``split.valid``; where the data have none, a tenth of the
             training clips is taken. Otherwise ``split.valid`` may be empty.
         parameters: what stands in the results beside the protocol's name.
+
+    >>> from dubcli.probe import Protocol
+    >>> Protocol(run=lambda problem, training: [], help="answers nothing").needs_validation
+    False
     """
 
     run: Callable[[Problem, Training], Sequence[Fitted]]

@@ -23,7 +23,12 @@ _BEFORE_OPTIONS = {"splits": "all", "chunks": "half"}
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeResult:
-    """One model's scores on one task. ``content`` is the whole results file."""
+    """One model's scores on one task.
+
+    Attributes:
+        path: of the results file.
+        content: the whole of it.
+    """
 
     path: Path
     content: Mapping[str, Any]

@@ -20,8 +20,12 @@ Fitted = tuple[Predictions, dict[str, Any]]
 class Training:
     """How heads train, whatever the protocol.
 
-    ``device``: torch's name; None is CUDA where there is one. ``fast``: products round to bfloat16 or TF32 inside.
-    ``max_steps``: a head trains for at most so many steps, for trial runs. ``progress`` takes bars.
+    Attributes:
+        seed: of initial weights and the order of rows.
+        device: torch's name; None is CUDA where there is one.
+        fast: products round to bfloat16 or TF32 inside.
+        max_steps: a head trains for at most so many steps, for trial runs.
+        progress: takes bars.
     """
 
     seed: int = 0

@@ -10,12 +10,21 @@ from dubcli.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """``paper``: the paper's values beside. ``outside``: its tables A1 to A3 of other people's results too.
+    """Options of ``report``.
 
-    ``gallery``: queries of the retrieval gallery, 0 for none; it needs a run and a cache among the paths.
-    ``gallery_clips``: at most so many clips of the cache are searched. ``sources``: folders with the films, for the
-    gallery's players, where they are no longer where ``dubav prep`` read them. ``title``: of the page. ``against``: the
-    column that the best of a row is held against, class by class.
+    Attributes:
+        paper: the paper's values beside.
+        outside: its tables A1 to A3 of other people's results too.
+        gallery: queries of the retrieval gallery, 0 for none; it needs a run and a cache among the paths.
+        gallery_clips: at most so many clips of the cache are searched.
+        sources: folders with the films, for the gallery's players, where they are no longer where ``dubav prep`` read
+            them.
+        title: of the page.
+        against: the column that the best of a row is held against, class by class.
+        device: torch's name, of the gallery; None is CUDA where there is one.
+
+    Raises:
+        UserError: values that make no sense.
     """
 
     paper: bool = False

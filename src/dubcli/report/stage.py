@@ -33,7 +33,18 @@ _Keyed = TypeVar("_Keyed", Table, Chart)
 
 @dataclass(frozen=True, kw_only=True)
 class ReportSummary:
-    """What was found and written. ``ignored``: what could not be read, and why; ``notes``: what else is to be known."""
+    """What was found and written.
+
+    Attributes:
+        page: the HTML file.
+        tables: names of those written.
+        plots: likewise.
+        results: how many of ``dubav probe`` were read.
+        runs: how many.
+        caches: how many.
+        ignored: what could not be read, and why.
+        notes: what else is to be known.
+    """
 
     page: Path
     tables: tuple[str, ...]

@@ -7,18 +7,13 @@ commands of these names. Paths are relative to the plan's own folder.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from dubcli.core.toml import read_toml
 from dubcli.errors import UserError, did_you_mean
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PAPER_VARIANTS = ("mono", "sep", "a", "es", "fr", "ja", "efj", "a-efj")
 PAPER_LANGUAGES = ("en", "es", "fr", "ja")
@@ -108,7 +103,22 @@ class SlurmPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One study. ``prep``, ``separate``, ``training`` and ``probing``: options of the stages, by their names there."""
+    """One study.
+
+    Attributes:
+        path: of the plan's file.
+        out: folder of everything that is made.
+        films: where they are.
+        pretrain: which variants, how long, on what.
+        probe: which tasks, of which data.
+        nospeech: the part without speech; None where the plan has none.
+        report: what the tables hold.
+        slurm: what jobs ask for.
+        prep: options of the stage, by their names there.
+        separate: likewise.
+        training: likewise of ``pretrain``.
+        probing: likewise of ``probe``.
+    """
 
     path: Path
     out: Path
@@ -165,6 +175,9 @@ def read_plan(path: str | Path) -> Plan:
     Args:
         path: the file.
 
+    Returns:
+        The plan, checked.
+
     Raises:
         UserError: in one line: no such file, no TOML, unknown words, wrong values.
 
@@ -177,7 +190,7 @@ def read_plan(path: str | Path) -> Plan:
     from dubcli.separate.config import SeparateConfig
 
     path = Path(path)
-    content = _toml(path)
+    content = read_toml(path, "the plan itself, a .toml file such as examples/paper.toml")
     _refuse_unknown(content, ("out", *_TABLES), f"{path}: ")
     tables = {name: _table(content, name, path) for name in _TABLES}
 
@@ -275,16 +288,6 @@ def _probe_configs(plan: Plan) -> None:
 
 def _by_task(data: str | Mapping[str, str]) -> tuple[str, ...]:
     return () if isinstance(data, str) else tuple(data)
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give the plan itself, a .toml file such as examples/paper.toml")
-    try:
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path} cannot be read as TOML: {getattr(error, 'strerror', None) or error}") from None
-    return content
 
 
 def _table(content: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:

@@ -70,8 +70,13 @@ def reproduce(
         gpus: of this machine, in place of the plan's; 0 is the CPU.
         nodes: this machine's place among several that train together; then ``only`` names trainings.
 
-    A step that cannot be done is named with its reason, and those that do not need it go on. Raises UserError for a
-    plan or names that make no sense, KeyboardInterrupt after Ctrl-C.
+    Returns:
+        What was done and what failed: a step that cannot be done is named with its reason, and those that do not need
+        it go on.
+
+    Raises:
+        UserError: a plan or names that make no sense.
+        KeyboardInterrupt: after Ctrl-C.
 
     >>> from dubcli.reproduce import read_plan, reproduce
     >>> reproduce(read_plan("study.toml"), gpus=0)  # doctest: +SKIP

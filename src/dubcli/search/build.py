@@ -56,6 +56,11 @@ def build_index(
 
     Raises:
         UserError: a source or model that is not there, a folder that holds other things.
+
+    >>> from dubcli.search import build_index
+    >>> index = build_index("index", "cache", "runs/es")
+    >>> sorted({row.track or row.kind for row in index.rows})
+    ['en', 'es', 'picture']
     """
     target, place = Path(folder), Path(source)
     if target.exists() and (not target.is_dir() or not _is_ours(target)):

@@ -12,11 +12,21 @@ KINDS = (SOUND, PICTURE)
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """find: ``sound`` or ``picture``: only scores of one kind can be compared. by: which side of a query that has both
-    is asked with; None: the picture of a video or clip. track: of a clip or file that asks by its sound, the language
-    (``en``, ``fr``, ...); None: the primary one. tracks: only sounds of these tracks are found; none: of all. films:
-    only clips of films with one of these words in their title. other_films: leave out the film that the query is of.
-    top: so many are found. model: the checkpoint, where it is no longer where the index was built with it.
+    """What is asked for.
+
+    Attributes:
+        find: ``sound`` or ``picture``: only scores of one kind can be compared.
+        by: which side of a query that has both is asked with; None: the picture of a video or clip.
+        track: of a clip or file that asks by its sound, the language (``en``, ``fr``, ...); None: the primary one.
+        tracks: only sounds of these tracks are found; none: of all.
+        films: only clips of films with one of these words in their title.
+        other_films: leave out the film that the query is of.
+        top: so many are found.
+        model: the checkpoint, where it is no longer where the index was built with it.
+        device: torch's name; None is CUDA where there is one.
+
+    Raises:
+        UserError: a value that is out of range or means nothing.
     """
 
     find: str = SOUND

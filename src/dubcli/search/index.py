@@ -35,7 +35,17 @@ Float = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class IndexRow:
-    """A clip as picture or as sound. film: a film's id in its cache, or a file's path; track: of a sound."""
+    """A clip as picture or as sound.
+
+    Attributes:
+        kind: ``picture`` or ``sound``.
+        film: its id in its cache, or a file's path.
+        title: of the film.
+        start_seconds: of the clip.
+        seconds: its length.
+        track: of a sound.
+        path: of a file.
+    """
 
     kind: str
     film: str
@@ -53,7 +63,16 @@ class IndexRow:
 class Index:
     """An index that is there, its vectors mapped.
 
-    Raises UserError where the folder is no index, one of another format, or damaged.
+    Args:
+        folder: of the index.
+
+    Raises:
+        UserError: it is no index, one of another format, or damaged.
+
+    >>> from dubcli.search import Index, build_index
+    >>> _ = build_index("index", "cache", "runs/es")
+    >>> len(Index("index").rows)
+    63
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

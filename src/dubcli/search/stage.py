@@ -19,7 +19,14 @@ from dubcli.search.query import Query, read_query
 
 @dataclass(frozen=True)
 class Hit:
-    """A clip that was found. score: the cosine. same: whether it is the query's instant, in another kind or track."""
+    """A clip that was found.
+
+    Attributes:
+        rank: from 1.
+        score: the cosine.
+        row: the clip.
+        same: whether it is the query's instant, in another kind or track.
+    """
 
     rank: int
     score: float
@@ -53,6 +60,12 @@ def search(
 
     Raises:
         UserError: a query that is not understood, a filter that leaves nothing.
+
+    >>> from dubcli.search import SearchConfig, build_index, search
+    >>> index = build_index("index", "cache", "runs/es")
+    >>> query, hits = search(index, f"{next(iter(index.titles))}@0:03", SearchConfig(tracks=("es",), top=2))
+    >>> [hit.row.track for hit in hits]
+    ['es', 'es']
     """
     index = index if isinstance(index, Index) else Index(index)
     asked = read_query(query, index, config)

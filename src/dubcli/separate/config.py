@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubcli.core.languages import parse_language
 from dubcli.core.machine import parse_precision
 from dubcli.errors import UserError
-from dubcli.media.languages import parse_language
 
 FORMATS = ("flac", "wav")
 STEMS = ("vocals", "no_vocals")
@@ -17,12 +17,26 @@ STEMS = ("vocals", "no_vocals")
 class SeparateConfig:
     """Either the films of ``cache`` get a no-speech mel, or ``files`` become sounds in ``out``.
 
-    ``lang``: the sound track, in any way of writing a language (kept as its tag); None is each film's primary one (of a
-    file its main one: ``media.sources.choose_track``). ``model``, ``model_repo``, ``trust_models``, ``speech_stem``:
-    see ``models.load_bag``. ``source_root``: where the films now lie. ``device``, ``gpus``: by default all GPUs, else
-    the CPU. ``batch_size``: segments at a time; None is 1 on the CPU, else 4. ``precision``: see ``stream.Execution``.
-    ``stems``, ``file_format``: what is written of ``files``; None is both stems as FLAC of a file, and of a folder
-    its sounds without vocals in their own formats. Raises UserError on values that make no sense.
+    Attributes:
+        cache: the clip cache's folder.
+        files: sound or video files, or one folder; none: the films of the cache.
+        out: folder for what is made of files.
+        lang: the sound track, in any way of writing a language (kept as its tag); None is each film's primary one (of a
+            file its main one: ``media.sources.choose_track``).
+        model: see ``models.load_bag``.
+        model_repo: folder of models instead of the hub.
+        trust_models: load any Python object from its files.
+        speech_stem: the model's stem that is speech; None finds it by name.
+        source_root: where the films now lie.
+        device: torch's name of the one to compute on; None is all GPUs, else the CPU.
+        gpus: at most so many GPUs; 0 is the CPU.
+        batch_size: segments at a time; None is 1 on the CPU, else 4.
+        precision: see ``stream.Execution``.
+        stems: what is written of ``files``; None is both of a file, and of a folder its sounds without vocals.
+        file_format: likewise; None is FLAC of a file, and of a folder its sounds' own formats.
+
+    Raises:
+        UserError: values that make no sense.
     """
 
     cache: Path = Path("cache")

@@ -16,6 +16,7 @@ import dubcli
 from dubcli.cache import layout
 from dubcli.cache.reader import Movie
 from dubcli.cache.writer import added_mel, update_movie
+from dubcli.core.languages import found_as
 from dubcli.core.same import first_difference
 from dubcli.core.tracks import NOSPEECH, Track
 from dubcli.errors import InputError, UserError
@@ -42,7 +43,7 @@ def separate_movie(folder: str, report: Report, *, config: SeparateConfig, devic
     Raises InputError when its source is gone, changed or does not decode, UserError when the model cannot be used.
     """
     movie = Movie(Path(folder))
-    language = config.lang or movie.primary
+    language = found_as(config.lang or movie.primary, movie.languages)
     if not movie.has(language):
         return {"status": "skipped", "warning": f"lacks {language}"}
     separator = separator_for(config, devices)

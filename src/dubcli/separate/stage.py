@@ -11,6 +11,7 @@ from typing import Any
 from dubcli.cache import layout
 from dubcli.cache.reader import Cache
 from dubcli.core.atomic import remove_leftovers
+from dubcli.core.languages import found_as
 from dubcli.core.memory import huge_pages_for_workers
 from dubcli.errors import UserError
 from dubcli.jobs.devices import Devices, devices_for_workers
@@ -69,8 +70,8 @@ def _movies(config: SeparateConfig, devices: Devices, options: JobOptions, progr
     movies = Cache(config.cache).movies
     if not movies:
         raise UserError(f"{config.cache} holds no films; add some with dubav prep")
-    if config.lang is not None and not any(movie.has(config.lang) for movie in movies):
-        languages = sorted({language for movie in movies for language in movie.languages})
+    languages = sorted({language for movie in movies for language in movie.languages})
+    if config.lang is not None and found_as(config.lang, languages) not in languages:
         raise UserError(f"no film of {config.cache} has {config.lang}; there are {', '.join(languages)}")
     for movie in movies:
         remove_leftovers(movie.folder)

@@ -12,10 +12,18 @@ from dubcli.errors import UserError
 class ViewConfig:
     """What is shown of a cache.
 
-    films: words that a film's title or id has, any of them; none: all films. clips: at most so many clips of a film,
-    evenly over it; None: as many as make ``clips_in_all`` together, at most 24 of a film. sources: folders with the
-    films, for players, where they are no longer where ``dubav prep`` read them. map_clips: at most so many clips are
-    placed on a run's map. device: where the run's model is computed.
+    Attributes:
+        films: words that a film's title or id has, any of them; none: all films.
+        clips: at most so many clips of a film, evenly over it; None: as many as make ``clips_in_all`` together, at most
+            24 of a film.
+        clips_in_all: of all films.
+        sources: folders with the films, for players, where they are no longer where ``dubav prep`` read them.
+        map_clips: at most so many clips are placed on a run's map.
+        seed: of the map's layout.
+        device: where the run's model is computed; None is CUDA where there is one.
+
+    Raises:
+        UserError: values that make no sense.
     """
 
     films: tuple[str, ...] = ()

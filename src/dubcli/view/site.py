@@ -60,6 +60,11 @@ class Site:
 
     Raises:
         UserError: no film has the words asked for.
+
+    >>> from dubcli.cache.reader import Cache
+    >>> from dubcli.view import Site, ViewConfig
+    >>> next(iter(Site(Cache("cache"), ViewConfig()).addresses()))
+    'index.html'
     """
 
     def __init__(self, cache: Cache, config: ViewConfig, *, every_clip: bool = False, title: str | None = None) -> None:

@@ -20,7 +20,17 @@ CHECKPOINT_FILE, CONFIG_FILE = "ckpt.pt", "config.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ViewSummary:
-    """What was written. problems: what could not be shown, one line each."""
+    """What was written.
+
+    Attributes:
+        page: the first one.
+        films: how many are shown.
+        clips: likewise.
+        clips_of_cache: how many there are.
+        sounds: players that were written.
+        map: whether there is one.
+        problems: what could not be shown, one line each.
+    """
 
     page: Path
     films: int
@@ -50,10 +60,22 @@ def open_site(
         with_map: whether a run's map is made.
         every_clip: as ``Site``.
 
+    Returns:
+        The pages, made when they are asked for.
+
     Raises:
-        UserError: neither a cache nor a run; the run's cache is not there.
+        UserError: neither a cache nor a run; the run's cache is not there; no such device here.
+
+    >>> from dubcli.view import ViewConfig, open_site
+    >>> site = open_site("cache", ViewConfig(clips=2))
+    >>> [film.movie.n_clips for film in site.films.values()]
+    [7, 7, 7]
     """
     folder = Path(path)
+    if config.device is not None:  # refused whether or not there is something to compute
+        from dubcli.core.machine import choose_device
+
+        choose_device(config.device)
     if (folder / CACHE_FILE).is_file():
         return Site(Cache(folder), config, every_clip=every_clip)
     run = folder.parent if folder.name == CHECKPOINT_FILE else folder
@@ -87,7 +109,20 @@ def _add_map(site: Site, run: Path, held_out: Iterable[str], progress: Progress)
 def write_site(site: Site, out: str | Path, progress: Progress = SILENT) -> ViewSummary:
     """Write every page, picture and sound of a site below ``out``, which appears when it is complete.
 
-    Raises UserError where ``out`` is something else than a folder that ``view`` made.
+    Args:
+        site: the pages.
+        out: their folder, which is replaced where ``view`` made it.
+        progress: takes a bar.
+
+    Returns:
+        What was written, and what could not be shown.
+
+    Raises:
+        UserError: ``out`` is something else than a folder that ``view`` made.
+
+    >>> from dubcli.view import ViewConfig, open_site, write_site
+    >>> write_site(open_site("cache", ViewConfig(clips=1)), "view").clips
+    3
     """
     target = Path(out)
     _require_ours(target)
@@ -130,7 +165,19 @@ def _require_ours(target: Path) -> None:
 def write_sheet(site: Site, out: str | Path) -> Path:
     """One film's contact sheet as PNG or JPEG, by the suffix of ``out``.
 
-    Raises UserError for another suffix, and where the site has several films.
+    Args:
+        site: of one film: ``ViewConfig(films=...)``.
+        out: the picture.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        UserError: another suffix, or several films.
+
+    >>> from dubcli.view import ViewConfig, open_site, write_sheet
+    >>> write_sheet(open_site("cache", ViewConfig(films=("film-1",))), "sheet.png")
+    PosixPath('sheet.png')
     """
     target = Path(out)
     kinds = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}

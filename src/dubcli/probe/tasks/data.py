@@ -31,11 +31,15 @@ ORDER_SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One sound or video, or ``seconds`` of it from ``start_seconds`` on.
+    """One sound or video, or a part of it.
 
-    ``labels``: exactly one for multiclass, any number for multilabel, one per output for multioutput. ``part``: what
-    ``splits.by_part`` and ``splits.by_fold`` divide by: train, valid or test, or the name of a fold. ``sound``: a file
-    beside a video with its sound, which counts where the video itself has none.
+    Attributes:
+        path: of the file.
+        labels: exactly one for multiclass, any number for multilabel, one per output for multioutput.
+        start_seconds: where the part begins.
+        seconds: its length; None is all that follows.
+        part: what ``splits.by_part`` and ``splits.by_fold`` divide by: train, valid or test, or the name of a fold.
+        sound: a file beside a video with its sound, which counts where the video itself has none.
     """
 
     path: Path
@@ -68,13 +72,21 @@ class ClipSplit:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskData:
-    """A task's clips and splits as they lie on disk.
+    """A task's clips and splits as they lie on disk. Whoever asks a reader fills in empty names and layouts.
 
-    ``classes``: one tuple of names per output (a single one but for multioutput). ``metrics``: the first one decides.
-    ``layout``: what was recognised. ``official``: the splits are the published ones (or HEAR's), not seeded here.
-    ``notes``: what a reader of the results must know. ``may_lack_files``: the dataset loses files as years go by.
-    ``protocol``: of data that have one of their own; empty is the task's. Whoever asks a reader fills in empty names
-    and layouts.
+    Attributes:
+        name: of the task.
+        kind: ``multiclass``, ``multilabel`` or ``multioutput``.
+        folder: of the data.
+        layout: what was recognised.
+        classes: one tuple of names per output (a single one but for multioutput).
+        clips: in a fixed order.
+        splits: of their numbers.
+        metrics: the first one decides.
+        protocol: of data that have one of their own; empty is the task's.
+        official: the splits are the published ones (or HEAR's), not seeded here.
+        notes: what a reader of the results must know.
+        may_lack_files: the dataset loses files as years go by.
     """
 
     name: str = ""
@@ -106,9 +118,13 @@ class TaskData:
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """One layout of a dataset. ``requires``: glob patterns, all of which match something in a folder of this layout.
+    """One layout of a dataset.
 
-    ``not_with``: patterns that match nothing in it, where what is required could be found in other data too.
+    Attributes:
+        layout: its name.
+        requires: glob patterns, all of which match something in a folder of this layout.
+        read: from the folder to its clips.
+        not_with: patterns that match nothing in it, where what is required could be found in other data too.
     """
 
     layout: str
@@ -127,12 +143,23 @@ class Reader:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Something to measure on. A task of one's own needs a ``name`` and ``readers``; the first that fits reads.
+    """Something to measure on. A task of one's own needs a ``name`` and ``readers``.
 
-    ``modalities``: what it is about. ``metric``: the one that decides. ``protocol``: the default one. ``aliases``:
-    other names of the task and of its data's folder. ``hear``: name of its HEAR task folders, with ``hear_mode``.
-    ``alternative_splits``: each of its splits is a whole way to divide the data, not a fold.
-    ``own``: for tasks whose data a user names with ``--data`` in place of a layout to look for; it takes that path.
+    Attributes:
+        name: as the command line has it.
+        readers: of its layouts; the first that fits reads.
+        title: as tables have it.
+        what: what is told apart, in a few words.
+        metric: the one that decides.
+        protocol: the default one.
+        licence: of the data.
+        source: where they come from.
+        modalities: what it is about.
+        hear: name of its HEAR task folders.
+        hear_mode: theirs.
+        aliases: other names of the task and of its data's folder.
+        alternative_splits: each of its splits is a whole way to divide the data, not a fold.
+        own: for tasks whose data a user names with ``--data`` in place of a layout to look for; it takes that path.
     """
 
     name: str
@@ -184,8 +211,17 @@ def labelled_task(
         split: from the clips in their order to splits, such as ``splits.by_part``.
         facts: of ``TaskData``, where they are not its defaults.
 
+    Returns:
+        The task's clips, classes and splits.
+
     Raises:
         UserError: there are no clips, or two that say different things of one; and as ``check_labels`` does.
+
+    >>> from dubcli.probe.tasks import Clip, by_seed, labelled_task, sounds
+    >>> clips = [Clip(path=path, labels=(path.parent.name,)) for path in sounds(Path("sounds"), "*/*.wav")]
+    >>> data = labelled_task(Path("sounds"), clips, by_seed(5))
+    >>> data.classes, len(data.clips), len(data.splits)
+    ((('high', 'low'),), 20, 5)
     """
     ordered = in_fixed_order(_distinct(clips))
     if not ordered:

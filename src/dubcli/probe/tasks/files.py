@@ -23,6 +23,16 @@ def visible(folder: Path, pattern: str) -> Iterator[Path]:
     """What matches a glob pattern, in the order of names, whatever their case, but hidden names.
 
     macOS leaves a ``._x.wav`` beside each ``x.wav``. A name that is there as it is written is the only one of its case.
+
+    Args:
+        folder: where it lies.
+        pattern: below it.
+
+    Yields:
+        Paths of files and folders.
+
+    >>> [path.name for path in visible(Path("sounds"), "L*")]
+    ['low']
     """
     first, _, rest = pattern.partition("/")
     for name in _names(folder, first, only_folders=bool(rest)):
@@ -43,7 +53,18 @@ def located(folder: Path, pattern: str) -> Path:
 
 
 def sounds(folder: Path, pattern: str) -> list[Path]:
-    """The sounds that match a pattern; of copies of one name in a folder the WAV file, else the first suffix."""
+    """The sounds that match a pattern; of copies of one name in a folder the WAV file, else the first suffix.
+
+    Args:
+        folder: where they lie.
+        pattern: a glob pattern below it; ``.<sound>`` at its end is whatever suffix of a sound.
+
+    Returns:
+        Their paths, sorted.
+
+    >>> len(sounds(Path("sounds"), "*/*.wav"))
+    20
+    """
     by_stem: dict[tuple[Path, str], Path] = {}
     for path in visible(folder, pattern):
         if kind_of(path) == SOUND:
@@ -75,6 +96,13 @@ class Files:
     A copy of a dataset may have other suffixes, another case, or its folders elsewhere: a file fits by its name without
     suffix. Of several the one whose folders are most like the listed ones is taken, then one of the wanted kind, of the
     very name, and the least deep: never the one that the system happened to name first.
+
+    Args:
+        folder: the dataset's.
+        kind: of the wanted files, ``media.kinds.SOUND`` or ``FILM``.
+
+    >>> Files(Path("sounds")).find("recordings/low/3.mp3")
+    PosixPath('sounds/low/3.wav')
     """
 
     def __init__(self, folder: Path, kind: str = SOUND) -> None:

@@ -16,7 +16,20 @@ PARTS = ("train", "valid", "test")
 def by_part(clips: Sequence[Clip], name: str = "test") -> tuple[ClipSplit, ...]:
     """The one split of a dataset whose clips say whether they train, validate or test.
 
-    Raises UserError for a clip that says something else.
+    Args:
+        clips: whose ``part`` is train, valid or test.
+        name: of the split.
+
+    Returns:
+        One split.
+
+    Raises:
+        UserError: a clip says something else.
+
+    >>> from pathlib import Path
+    >>> clips = [Clip(path=Path(f"{part}.wav"), labels=("a",), part=part) for part in PARTS]
+    >>> by_part(clips)[0].test
+    (2,)
     """
     strange = next((clip for clip in clips if clip.part not in PARTS), None)
     if strange is not None:
@@ -26,7 +39,22 @@ def by_part(clips: Sequence[Clip], name: str = "test") -> tuple[ClipSplit, ...]:
 
 
 def by_fold(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
-    """``kfold`` over the folds that the clips name, in the order of their names. Raises UserError for fewer than 3."""
+    """``kfold`` over the folds that the clips name, in the order of their names.
+
+    Args:
+        clips: whose ``part`` is the name of a fold.
+
+    Returns:
+        A split per fold: it tests, the next one validates, the others train.
+
+    Raises:
+        UserError: there are fewer than three folds.
+
+    >>> from pathlib import Path
+    >>> clips = [Clip(path=Path(f"{number}.wav"), labels=("a",), part=str(number % 3)) for number in range(6)]
+    >>> [split.test for split in by_fold(clips)]
+    [(0, 3), (1, 4), (2, 5)]
+    """
     names = sorted_classes(clip.part for clip in clips)
     if len(names) < 3:
         raise UserError(f"there are {len(names)} folds ({', '.join(names)}); k-fold probing needs at least 3")
@@ -34,7 +62,20 @@ def by_fold(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
 
 
 def by_seed(count: int, key: Callable[[Clip], str] = drawing_name) -> Callable[..., tuple[ClipSplit, ...]]:
-    """For clips without published parts: ``seeded_kfold`` of ``count`` folds by the clips' keys and labels."""
+    """For clips without published parts: ``seeded_kfold`` of folds by the clips' keys and labels.
+
+    Args:
+        count: folds.
+        key: what a clip is drawn by: those of one key stay together.
+
+    Returns:
+        A function from clips to splits, as ``labelled_task`` takes it.
+
+    >>> from pathlib import Path
+    >>> clips = [Clip(path=Path(f"{number}.wav"), labels=("a",)) for number in range(20)]
+    >>> [len(split.test) for split in by_seed(5)(clips)]
+    [4, 4, 4, 4, 4]
+    """
 
     def split(clips: Sequence[Clip]) -> tuple[ClipSplit, ...]:
         return seeded_kfold([key(clip) for clip in clips], [" ".join(clip.labels) for clip in clips], count)

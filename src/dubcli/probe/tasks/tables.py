@@ -16,7 +16,20 @@ _MOST_SHOWN = 200
 def read_table(path: Path, *columns: str, delimiter: str = ",") -> Iterator[dict[str, str]]:
     """The rows of a published table with a header line, also where it was saved again with other delimiters.
 
-    Raises UserError when it cannot be read, lacks one of ``columns``, or a row has nothing (or NaN) in one of them.
+    Args:
+        path: of the table.
+        columns: that it must have.
+        delimiter: as published; others are tried too.
+
+    Yields:
+        Each row's cells by the names of the columns.
+
+    Raises:
+        UserError: it cannot be read, lacks one of ``columns``, or a row has nothing (or NaN) in one of them.
+
+    >>> _ = Path("clips.csv").write_text("file,class\\n0.wav,low\\n")
+    >>> [row["class"] for row in read_table(Path("clips.csv"), "file", "class")]
+    ['low']
     """
     signs = (delimiter, *(sign for sign in _DELIMITERS if sign != delimiter))
     headers = {sign: next(read_rows(path, sign), []) for sign in signs}
@@ -41,7 +54,22 @@ def read_table(path: Path, *columns: str, delimiter: str = ",") -> Iterator[dict
 
 
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[list[str]]:
-    """The rows of a table without a header line; empty lines are passed over."""
+    """The rows of a table without a header line; empty lines are passed over.
+
+    Args:
+        path: of the table.
+        delimiter: between cells.
+
+    Yields:
+        Each row's cells, without spaces at their ends.
+
+    Raises:
+        UserError: it cannot be read.
+
+    >>> _ = Path("list.txt").write_text("0.wav low\\n1.wav high\\n")
+    >>> dict(read_rows(Path("list.txt"), " "))
+    {'0.wav': 'low', '1.wav': 'high'}
+    """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             for row in csv.reader(file, delimiter=delimiter):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
+from collections.abc import Collection
 from functools import lru_cache
 
 from dubcli.errors import UserError
@@ -74,6 +75,11 @@ def is_untagged(text: str | None) -> bool:
 def met_by(language: str) -> tuple[str, ...]:
     """The tags of tracks that a wish for ``language`` (a tag) is met by, the best first: ``no`` -> ``no, nb, nn``."""
     return (language, *_ALSO_MET_BY.get(language, ()))
+
+
+def found_as(language: str, there: Collection[str]) -> str:
+    """The tag of ``there`` by which a wish for ``language`` is met; where nothing meets it the wish's own."""
+    return next((tag for tag in met_by(language) if tag in there), language)
 
 
 def container_tag(language: str, *, bibliographic: bool) -> str:
@@ -152,8 +158,13 @@ def _is_known(language: str) -> bool:
 def _advice(text: str) -> str:
     if _names_none(text.strip().lower()):
         return "the code is of none, of several or of one that is not registered; name the track's language"
+    return did_you_mean_language(text).strip(" ()") or "give codes such as en,es,fr,ja"
+
+
+def did_you_mean_language(text: str) -> str:
+    """As ``errors.did_you_mean``, among languages; empty where none is written alike."""
     near = [f"{language_name(tag).lower()} ({tag})" for tag in _near(text)]
-    return f"did you mean {' or '.join(near)}?" if near else "give codes such as en,es,fr,ja"
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def _near(text: str) -> list[str]:

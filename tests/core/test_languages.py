@@ -3,12 +3,14 @@
 import langcodes
 import pytest
 
+from dubcli.cli.search import _track
+from dubcli.core.languages import check_languages, found_as, is_untagged, language_name, language_tag, met_by
 from dubcli.corpus import CorpusConfig
 from dubcli.dub import DubConfig
 from dubcli.embed.config import EmbedConfig
 from dubcli.errors import UserError
-from dubcli.media.languages import check_languages, is_untagged, language_name, language_tag, met_by
 from dubcli.prep import PrepConfig
+from dubcli.pretrain.config import DataConfig
 from dubcli.separate.config import SeparateConfig
 
 SAME = {
@@ -94,6 +96,8 @@ def test_a_macrolanguage_is_met_by_its_usual_members_and_by_no_other():
     assert met_by("nn") == ("nn",)
     assert met_by("zh") == ("zh",)
     assert met_by("fr") == ("fr",)
+    assert found_as("nb", ["en", "no"]) == found_as("no", ["no", "nb"]) == "no"
+    assert found_as("zh", ["yue", "en"]) == "zh"  # not there
 
 
 def test_a_tag_that_says_nothing_is_not_one_that_says_no_language():
@@ -107,6 +111,8 @@ CONFIGS = {
     "embed": lambda text: EmbedConfig(lang=text).lang,
     "dub": lambda text: DubConfig(original=text).original,
     "corpus": lambda text: CorpusConfig(languages=(text,)).languages[0],
+    "pretrain": lambda text: DataConfig(films_with=f"{text},").films_with,
+    "search": lambda text: _track(text, "--track"),
 }
 
 
@@ -119,7 +125,7 @@ def test_every_stage_reads_a_language_alike(stage):
             CONFIGS[stage](text)
     with pytest.raises(UserError, match=r"'jp' is no ISO 639 language; did you mean japanese \(ja\)\?"):
         CONFIGS[stage]("jp")
-    for text in ("zxx", "qad", "mul", "und", ""):
+    for text in ("zxx", "qad", "mul", "und", " "):
         with pytest.raises(UserError, match="is no ISO 639 language"):
             CONFIGS[stage](text)
     if stage != "corpus":

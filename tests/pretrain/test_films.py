@@ -106,7 +106,7 @@ def test_the_run_and_its_checkpoint_say_which_films(uneven, tmp_path):
     # more steps of the same run on other films are refused
     other = pretrain(uneven, out, "--variant", "mono", "--max-steps", "2", "--films-with", "own")
     assert other.returncode == 2
-    assert "films_with , this one own" in other.stderr
+    assert "films_with unset, this one own" in other.stderr
 
 
 def test_a_run_goes_on_only_with_the_films_it_had(uneven, tmp_path):

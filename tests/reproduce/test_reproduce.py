@@ -13,6 +13,7 @@ import pytest
 from dubcli.cli.app import app
 from dubcli.errors import UserError
 from dubcli.reproduce import read_plan, reproduce
+from dubcli.reproduce.estimate import Estimate
 from dubcli.reproduce.plan import PAPER_VARIANTS, NospeechPlan
 from dubcli.reproduce.stage import outline
 from helpers import runs  # has the preset
@@ -400,6 +401,33 @@ def test_the_ranks_of_torchrun_do_one_training_and_the_first_alone_writes_its_ma
     assert [nodes.rank for nodes in where] == [1, 0]
     with pytest.raises(UserError, match="give them one training, --only pretrain/NAME, or start one process"):
         reproduce(plan, only=["pretrain/mono", "pretrain/es"])
+
+
+def test_of_the_ranks_of_torchrun_the_first_alone_tells_of_it(study, tmp_path, monkeypatch, capsys):
+    from dubcli.reproduce import work
+
+    folder, _, _, _ = study
+    (tmp_path / "cache").symlink_to(folder / "cache")
+    plan = write(tmp_path)
+    monkeypatch.setitem(work._WORK, "pretrain", lambda doing: [])
+    told = []
+    for rank in ("1", "0"):
+        for name, value in {"RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": "2"}.items():
+            monkeypatch.setenv(name, value)
+        assert run(plan, "--only", "pretrain/mono") == 0
+        told.append("".join(capsys.readouterr()))
+    assert told[0] == ""
+    assert "1 of them now" in told[1]
+
+
+def test_what_is_left_of_a_plan_in_words():
+    assert str(Estimate(seconds=0, unknown={})) == "nothing"
+    assert str(Estimate(seconds=0, unknown={}, missing=9)) == "waiting for what is missing: 9 steps"
+    assert (
+        str(Estimate(seconds=0.2, unknown={"probe": 2}))
+        == "a second by what was measured here; not measured yet: 2 of probe"
+    )
+    assert str(Estimate(seconds=7210, unknown={}, missing=1)).startswith("2.0 hours by what was measured here; waiting")
 
 
 def test_a_training_on_several_nodes_is_one_job(tmp_path):

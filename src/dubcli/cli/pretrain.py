@@ -107,6 +107,7 @@ def _readings(as_json: bool) -> int:
     for fixed in FIXED:
         print(f"{fixed.title} (no option). The paper: {fixed.paper}.")
         print(f"  here: {fixed.here}: {fixed.why}")
+        print(f"  why no option: {fixed.no_option}")
     return 0
 
 

@@ -52,6 +52,7 @@ def reproduce(
     is written below the plan's folder OUT; the tables are in OUT/report.
     """
     from dubcli.cli.console import make_progress
+    from dubcli.core.machine import ranks_of
     from dubcli.errors import UserError
     from dubcli.reproduce import read_plan
     from dubcli.reproduce.stage import outline
@@ -72,8 +73,11 @@ def reproduce(
     if list_steps:
         return _list(read, outline(read), gpus, json)
     nodes = Nodes(count=nnodes or 1, rank=node_rank or 0, endpoint=rdzv_endpoint)
-    summary = run(read, make_progress(quiet=quiet or json), only=only or (), gpus=gpus, nodes=nodes)
-    _show(summary, json)
+    ranks = ranks_of()
+    tells = ranks is None or ranks.rank == 0  # of the processes that do one training together
+    summary = run(read, make_progress(quiet=quiet or json or not tells), only=only or (), gpus=gpus, nodes=nodes)
+    if tells:
+        _show(summary, json)
     if summary.stopped_by == 2:
         return 130
     return summary.exit_status

@@ -270,12 +270,13 @@ READINGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Fixed:
-    """Something that the paper leaves open and that has no option here: how it is read, and why."""
+    """Something that the paper leaves open and that has no option here: how it is read, why, and why none is."""
 
     title: str
     paper: str
     here: str
     why: str
+    no_option: str
 
 
 FIXED = (
@@ -284,72 +285,84 @@ FIXED = (
         paper="3.2: mel spectrograms, no word of a logarithm",
         here="ln(mel + 1e-6), kept as float16, then one mean and one deviation over the training set",
         why="what Acoustic ResNet50 is fed everywhere; digital silence is a finite number",
+        no_option="caches hold it: another form is another cache, and checkpoints would have to know of both",
     ),
     Fixed(
         title="Size of the frames in the cache",
         paper="3.2: videos of 180 x 320, heights of 256 to 320, crops of 224",
         here="JPEG at FFmpeg's quality 3 with a short side of 180; heights of 256 to 320 mean the short side",
         why="upright and square films get crops of the same scale; the paper's films are all wide",
+        no_option="180 is the paper's own number, and wide films are read alike either way",
     ),
     Fixed(
         title="Layouts of more than two channels",
         paper="3.2: a standard AC-3 downmix",
         here="A/52's equations with -3 dB for centre and surrounds, whatever levels a stream itself asks for",
         why="every film is mixed alike, whoever encoded it",
+        no_option="levels in headers are mostly an encoder's defaults; other mixes can be given as stereo tracks",
     ),
     Fixed(
         title="Features",
         paper="3.3: backbones of 1024 outputs",
         here="what the backbone's last linear layer gives, without an activation; heads come after it",
         why="both networks of pytorchvideo end in it, and it is the one size of 1024 in both",
+        no_option="a layer before it has another size in each backbone, and none has 1024",
     ),
     Fixed(
         title="BatchNorm of the audio backbone",
         paper="3.3: one audio backbone for primary and secondary",
         here="each of the two passes has statistics of its own while training; the running ones are of both",
         why="it is what calling a shared module twice does",
+        no_option="one pass over both tracks would be another network in mono, whose two passes hear one track",
     ),
     Fixed(
         title="Order of the languages of efj",
         paper="3.3: round-robin",
         here="one language for each step, on all GPUs, beginning with another one in each epoch",
         why="else a clip whose place in an epoch came again would meet the same language",
+        no_option="all come equally often in any order; one for each clip would put several into one loss",
     ),
     Fixed(
         title="Loss of a and a-efj",
         paper="3.3: within-modal terms alone",
         here="the mean of both directions, as each of Eq. 2's terms",
         why="one term is then as large as one of the other variants",
+        no_option="the sum is twice the mean, and AdamW takes no notice of a factor of the loss",
     ),
     Fixed(
         title="Filling of masked mels",
         paper="3.2: nothing",
         here="the training set's mean, in both channels alike, for both views drawn apart",
         why="it is 0 after normalisation, as in SpecAugment",
+        no_option="another value is a level of sound, which masks are not to be",
     ),
     Fixed(
         title="Warm-up of short runs",
         paper="3.4: half an epoch",
         here="half an epoch, or half of all steps where --max-steps leaves fewer",
         why="a trial run of a few steps would else only warm up",
+        no_option="runs without --max-steps are as the paper says",
     ),
     Fixed(
         title="Heads of HARES and of SGD",
         paper="3.5: Adam, 2e-4, 400K steps, 5K of warm-up, batches of 64; SGD, 0.2, 200 epochs, cosine, of 1024",
         here="no momentum, no weight decay, no standardising of features; the state after the last step is tested",
-        why="what the words mean without more; another protocol is --protocol MODULE:NAME (docs/extending.md)",
+        why="what the words mean without more",
+        no_option="--protocol MODULE:NAME is a protocol with any other number (docs/extending.md)",
     ),
     Fixed(
         title="Mean average precision",
         paper="tables 1 and 2: mAP of FSD50K and Vocal Imitation",
         here="the mean over the classes that a split's test clips hold",
         why="equal to hear-eval-kit's on the whole data sets, where every class occurs; it counts the others as 0",
+        no_option="the other mean can be taken from per_class in a results file",
     ),
     Fixed(
         title="Untrained model of table D6",
         paper="D.1: randomly initialised",
         here="a seed's weights, BatchNorm at its initial statistics, mels normalised by two fixed numbers",
         why="nothing of it is learnt from data",
+        no_option="random:3 has the weights of seed 3; there is nothing else to choose",
     ),
 )
 
@@ -371,8 +384,8 @@ def readings_page() -> str:
             lines += ["| | |", "|---|---|", _row(reading, reading.default, "default")]
             lines += [_row(reading, choice, "") for choice in reading.others]
             lines += ["", f"Why: {reading.why}."]
-    lines += ["", "## Without an option", "", "| | the paper | here | why |", "|---|---|---|---|"]
-    lines += [f"| {one.title} | {one.paper} | {one.here} | {one.why} |" for one in FIXED]
+    lines += ["", "## Without an option", "", "| | the paper | here | why | why no option |", "|---|---|---|---|---|"]
+    lines += [f"| {one.title} | {one.paper} | {one.here} | {one.why} | {one.no_option} |" for one in FIXED]
     return "\n".join([*lines, ""])
 
 

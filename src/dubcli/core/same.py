@@ -37,4 +37,9 @@ def require_same(
     found = first_difference(made_with, wanted, new_names_differ=new_names_differ)
     if found is not None:
         name, was, value = found
-        raise UserError(f"{what} {name} {was}, {now} {value}; {advice}")
+        raise UserError(f"{what} {name} {_told(was)}, {now} {_told(value)}; {advice}")
+
+
+def _told(value: Any) -> Any:
+    """An option that is not given has an empty value."""
+    return "unset" if value in ("", None) else value

@@ -20,15 +20,21 @@ from dubcli.reproduce.steps import CHANGED, DONE, MISSING, PlannedModel, State, 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """``seconds``: what is left of the steps that something was measured for; ``unknown``: the others, by kind."""
+    """``seconds``: what is left of the steps that something was measured for; ``unknown``: the others, by kind.
+
+    ``missing``: how many steps wait for what a person has to bring.
+    """
 
     seconds: float
     unknown: Mapping[str, int]
+    missing: int = 0
 
     def __str__(self) -> str:
-        text = f"{_time(self.seconds)} by what was measured here" if self.seconds or not self.unknown else ""
+        text = f"{_time(self.seconds)} by what was measured here" if self.seconds else ""
         rest = ", ".join(f"{count} of {kind}" for kind, count in self.unknown.items())
-        return "; ".join(filter(None, (text, f"not measured yet: {rest}" if rest else "")))
+        waits = f"waiting for what is missing: {self.missing} steps" if self.missing else ""
+        known = (text, f"not measured yet: {rest}" if rest else "", waits)
+        return "; ".join(filter(None, known)) or "nothing"
 
 
 def estimate(plan: Plan, states: Sequence[State], measure: Callable[[PlannedModel], float | None]) -> Estimate:
@@ -47,7 +53,7 @@ def estimate(plan: Plan, states: Sequence[State], measure: Callable[[PlannedMode
             unknown[state.step.kind] = unknown.get(state.step.kind, 0) + 1
         else:
             seconds += left
-    return Estimate(seconds=seconds, unknown=unknown)
+    return Estimate(seconds=seconds, unknown=unknown, missing=sum(state.state == MISSING for state in states))
 
 
 def _left(
@@ -120,7 +126,7 @@ def measured_training(plan: Plan, gpus: int) -> Callable[[PlannedModel], float |
 
 def _time(seconds: float) -> str:
     if seconds < 100:
-        return f"{seconds:.0f} seconds"
+        return f"{seconds:.0f} seconds" if seconds >= 1.5 else "a second"
     if seconds < 5400:
         return f"{seconds / 60:.1f} minutes"
     return f"{seconds / 3600:.1f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from study import MAIN, Study
+from study import MAIN, Model, Study
 
 from dubcli.cache.reader import Cache
 from dubcli.cache.writer import added_mel, update_movie
@@ -24,9 +24,9 @@ from dubcli.media.resample import resampled
 from dubcli.prep import PrepConfig, prepare
 
 
-def make_corpora(study: Study, jobs: JobOptions, progress: Progress) -> None:
-    """All of the study's; what is there is kept."""
-    for name in study.corpora:
+def make_corpora(study: Study, models: list[Model], jobs: JobOptions, progress: Progress) -> None:
+    """All that the models need; what is there is kept."""
+    for name in study.corpora(models):
         make_corpus(study.corpus_folder(name), study.corpus_config(name), options=jobs, progress=progress)
 
 
@@ -35,21 +35,22 @@ def corpus_hash(study: Study) -> str:
     return hashlib.sha256((study.corpus_folder(MAIN) / "labels.csv").read_bytes()).hexdigest()[:16]
 
 
-def prepare_all(study: Study, jobs: JobOptions, progress: Progress) -> None:
+def prepare_all(study: Study, models: list[Model], jobs: JobOptions, progress: Progress) -> None:
     """Clip caches. A dub over the wrong background is out of sync with everything, so that nothing is checked there."""
     languages = study.corpus.languages
-    for name in study.corpora:
+    for name in study.corpora(models):
         # a control's dubs are the original once more, on purpose
         config = PrepConfig(
             languages=languages,
             cache=study.cache(name),
+            short_side=study.short_side,
             sync_check=name != "wrong",
             keep_same=name in ("silent", "same"),
         )
         _done(prepare([study.corpus_folder(name) / "films"], config, jobs, progress))
-    config = PrepConfig(languages=languages, cache=study.heldout_cache, sync_check=False)
+    config = PrepConfig(languages=languages, cache=study.heldout_cache, short_side=study.short_side, sync_check=False)
     _done(prepare([study.corpus_folder(MAIN) / "heldout"], config, jobs, progress))
-    for name in {model.corpus for model in study.models if model.variant == "sep"}:
+    for name in {model.corpus for model in models if model.variant == "sep"}:
         _write_true_background(study, name)
 
 

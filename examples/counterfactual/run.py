@@ -18,7 +18,7 @@ from figures import paper_table, score_table, write_figures
 from materials import corpus_hash, make_corpora, prepare_all
 from measure import embed_model, score_model, scores_file
 from models import train_models
-from study import MAIN, RANDOM, SUPERVISED, Model, Study, read_study
+from study import MAIN, RANDOM, Model, Study, read_study
 
 from dubcli.cache.reader import Cache
 from dubcli.cli.console import make_progress
@@ -39,30 +39,31 @@ def main() -> None:
         return
     jobs = JobOptions(workers=options.jobs)
     if "corpus" in options.steps:
-        make_corpora(study, jobs, progress)
+        make_corpora(study, models, jobs, progress)
         print(f"corpus {corpus_hash(study)}", flush=True)
     if "prep" in options.steps:
-        prepare_all(study, jobs, progress)
+        prepare_all(study, models, jobs, progress)
     if "train" in options.steps:
         train_models(study, models, options.jobs, progress)
     if "measure" in options.steps:
-        for model in models:
-            measure(study, model, progress)
+        measure(study, models, progress)
     if "analyse" in options.steps:
         print(answer(study))
 
 
-def measure(study: Study, model: Model, progress: Progress) -> None:
-    """Features and scores of a model, and of its earlier epochs where the plan shows them."""
-    epochs = study.epochs_shown if model.kind in study.epoch_kinds else ()
-    for epoch in (None, *epochs):
-        if scores_file(study, model, epoch).exists():
-            continue
-        if model.variant not in (RANDOM, SUPERVISED) and not study.checkpoint(model, epoch).exists():
-            continue  # of a stage that is not trained yet
-        progress.message(f"measuring {model.name}{f', epoch {epoch}' if epoch else ''}")
-        embed_model(study, model, epoch)
-        score_model(study, model, epoch)
+def measure(study: Study, models: list[Model], progress: Progress) -> None:
+    """Features and scores of the models, then of their earlier epochs where the plan shows them."""
+    for epoch in (None, *study.epochs_shown):
+        for model in models:
+            if epoch is not None and model.kind not in study.epoch_kinds:
+                continue
+            if scores_file(study, model, epoch).exists():
+                continue
+            if model.variant != RANDOM and not study.checkpoint(model, epoch).exists():
+                continue  # it is not trained yet, or, of the supervised one, has no earlier epochs
+            progress.message(f"measuring {model.name}{f', epoch {epoch}' if epoch else ''}")
+            embed_model(study, model, epoch)
+            score_model(study, model, epoch)
 
 
 def answer(study: Study) -> str:

@@ -6,11 +6,13 @@ A plan is a TOML file (``main.toml``, ``pilot.toml``, ``small.toml``); its words
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dubcli.corpus import CorpusConfig
+from dubcli.prep.config import SHORT_SIDE
 from dubcli.pretrain import PretrainConfig
 
 if sys.version_info >= (3, 11):
@@ -50,11 +52,13 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A plan. ``stages``: names of groups of models, each with its models in order."""
+    """A plan. ``stages``: names of groups of models, each with its models in order. ``short_side``: of the caches'
+    pictures, in pixels."""
 
     corpus: CorpusConfig
     stages: dict[str, tuple[Model, ...]]
     training: dict[str, Any]
+    short_side: int = SHORT_SIDE
     supervised_rate: float = 4e-3
     head_films: int = 60
     valid_films: int = 12
@@ -62,10 +66,10 @@ class Study:
     epoch_kinds: tuple[str, ...] = ("mono", "efj")
     out: Path = field(default=Path("counterfactual"))
 
-    @property
-    def corpora(self) -> tuple[str, ...]:
-        """Those that models learn from, the main one first: it has the films to measure on."""
-        used = {model.corpus for model in self.models}
+    @staticmethod
+    def corpora(models: Sequence[Model]) -> tuple[str, ...]:
+        """Those that these models learn from, the main one first: it has the films to measure on."""
+        used = {model.corpus for model in models}
         return tuple(name for name in CORPORA if name == MAIN or name in used)
 
     @property

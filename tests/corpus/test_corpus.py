@@ -14,7 +14,7 @@ import soundfile
 
 from dubcli.corpus import CorpusConfig, make_corpus
 from dubcli.corpus.beds import Beds
-from dubcli.corpus.pictures import Canvas, Colours, frames, mouth_openings, place_pattern
+from dubcli.corpus.pictures import Canvas, Scene, frames, mouth_openings, place_pattern
 from dubcli.corpus.plan import CAST, EVENTS, MOODS, PLACES, VOICES, cast_of, plan_film, spoken_lines
 from dubcli.corpus.probes import probe_split
 from dubcli.corpus.recordings import read_48k, sound_folders
@@ -203,14 +203,30 @@ def _nearest(features):
 
 def test_the_picture_is_told_by_shape_and_not_by_colour():
     canvas = Canvas((120, 90))
-    looks = [place_pattern(place, canvas, Colours(np.random.default_rng(0)), 0.0) for place in range(PLACES)]
+    looks = [place_pattern(place, canvas, Scene(np.random.default_rng(0))) for place in range(PLACES)]
     assert max(np.corrcoef([look.ravel() for look in looks])[~np.eye(PLACES, dtype=bool)]) < 0.95
-    means = []
-    for index in range(20):
-        plan = plan_film(CorpusConfig(minutes=0.1), index)
-        mouths = np.zeros((2, 16), np.float32)
-        means.append(np.stack(list(frames(plan, mouths, 8, (120, 90)))).mean(axis=(0, 1, 2)))
-    assert np.std(means, axis=0).min() > 15  # of one film and the next
+    means, truth = [], {"place": [], "event": [], "look": []}
+    for index in range(60):
+        plan = plan_film(CorpusConfig(minutes=0.5), index)
+        mouths = np.full((2, plan.n_clips * 12), 0.4, np.float32)
+        pictures = np.stack(list(frames(plan, mouths, 4, (40, 30))))
+        means.append(pictures.reshape(plan.n_clips, -1, 3).mean(axis=1))
+        for clip in plan.clips:
+            one = clip.looks[0] if len(clip.looks) == 1 else -1
+            for factor, label in (("place", clip.place), ("event", clip.event), ("look", one)):
+                truth[factor].append(label)
+    colours = np.concatenate(means)
+    for factor, labels in truth.items():
+        assert _told_by(colours, np.array(labels)) < 0.3, factor
+
+
+def _told_by(features, labels):
+    """Share of the second half's rows nearest to the mean of their own class in the first half."""
+    learnt, asked = (np.flatnonzero(labels >= 0)[part::2] for part in range(2))
+    names = np.unique(labels[learnt])
+    means = np.stack([features[learnt][labels[learnt] == name].mean(axis=0) for name in names])
+    distances = np.linalg.norm((features[asked, None] - means[None]) / features.std(axis=0), axis=2)
+    return (names[distances.argmin(axis=1)] == labels[asked]).mean()
 
 
 def test_some_films_lack_a_dub_or_have_one_out_of_sync():

@@ -66,6 +66,9 @@ FrameRuleOption = Annotated[
         "its last (pytorchvideo's).",
     ),
 ]
+ShortSideOption = Annotated[
+    int, typer.Option("--short-side", help="Pixels of the short side of the pictures that are kept.")
+]
 FramesOption = Annotated[
     str,
     typer.Option(
@@ -97,6 +100,7 @@ def prep(
     keep_same: KeepSameOption = False,
     unknown: UnknownOption = "keep",
     frame_rule: FrameRuleOption = "centres",
+    short_side: ShortSideOption = 180,
     frames: FramesOption = "exact",
     decoder: DecoderOption = "auto",
     workers: WorkersOption = None,

@@ -13,6 +13,7 @@ from dubcli.errors import UserError, one_of
 from dubcli.media.nvdec import parse_decoder
 
 SHORT_SIDE = 180
+LEAST_SHORT_SIDE = 32  # pixels, of the smallest preset's crop
 FRAME_RULES = ("centres", "ends")
 EXACT, SLOT = "exact", "slot"
 KEEP, LEAVE_OUT = "keep", "leave-out"
@@ -32,6 +33,8 @@ class PrepConfig:
         max_lag_ms: in milliseconds.
         fix_lag: correct such dubs instead.
         frame_rule: which 16 frames a clip has, see ``media.picture.Instants``.
+        short_side: of the pictures that are kept, in pixels. Small ones are read several times as fast, and enough for
+            a small preset's crop.
         frames: ``exact``, or ``slot`` for any frame on screen within a sixteenth of a clip that costs least.
         decoder: ``auto``, ``cpu`` or ``cuda``; no parameter of the cache, whose pictures are the same from each.
         regions: the languages with the regions that are wished (``pt-BR``), as ``languages`` have them where this is
@@ -53,6 +56,7 @@ class PrepConfig:
     max_lag_ms: float = 80.0
     fix_lag: bool = False
     frame_rule: str = "centres"
+    short_side: int = SHORT_SIDE
     frames: str = EXACT
     decoder: str = "auto"
     regions: tuple[str, ...] = ()
@@ -72,6 +76,8 @@ class PrepConfig:
             raise UserError(f"--max-lag-ms is {self.max_lag_ms:g}; give more than 0")
         parse_decoder(self.decoder)
         one_of("--frame-rule", self.frame_rule, FRAME_RULES)
+        if self.short_side < LEAST_SHORT_SIDE or self.short_side % 2:
+            raise UserError(f"--short-side is {self.short_side}; give an even number of {LEAST_SHORT_SIDE} or more")
         one_of("--frames", self.frames, (EXACT, SLOT))
         if self.frames == SLOT and self.frame_rule != FRAME_RULES[0]:
             raise UserError(f"--frames slot is of equal parts of a clip; leave --frame-rule {self.frame_rule} away")
@@ -90,7 +96,7 @@ class PrepConfig:
             "primary": self.primary,
             "clip_seconds": layout.CLIP_SECONDS,
             "frames_per_clip": layout.FRAMES_PER_CLIP,
-            "short_side": SHORT_SIDE,
+            "short_side": self.short_side,
             "jpeg_quality": 3,
             "sample_rate": 48000,
             "n_fft": 1024,

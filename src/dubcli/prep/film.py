@@ -26,7 +26,7 @@ from dubcli.media.shown import Cropper, PixelAspect, frame_size, orientation
 from dubcli.media.sound import StereoTrack
 from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo, VideoTrack, is_encrypted, open_media
-from dubcli.prep.config import SHORT_SIDE, SLOT, PrepConfig
+from dubcli.prep.config import SLOT, PrepConfig
 from dubcli.prep.decoder import DecoderChoice, decoder_for
 from dubcli.prep.demux import PictureReport, PictureSink, Size, decode_film
 from dubcli.prep.dubs import TrackPass, check_dubs, decode_alone
@@ -140,9 +140,10 @@ def _decode(
         picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 4 * film.task.threads)
     aspect = PixelAspect(picture.codec_context, video.sample_aspect_ratio)
     cropper = Cropper(video.crop, (video.width, video.height))
+    short_side = film.task.config.short_side
 
     def size_of(frame: Any) -> Size:
-        return frame_size(*cropper.size(frame), aspect(), orientation(frame).transposed, SHORT_SIDE)
+        return frame_size(*cropper.size(frame), aspect(), orientation(frame).transposed, short_side)
 
     def writer_for(first: Size) -> tuple[JpegWriter, Callable[[bytes], None]]:
         writer.frame_size = size or first

@@ -75,6 +75,9 @@ def encoder(
         layer, projected: as of ``dubcli.hear.load_model``.
         options: precision, batch_size: as of ``dubcli.hear.HearModel``.
 
+    Returns:
+        The class.
+
     Raises:
         UserError: ``ckpt`` is no checkpoint.
 

@@ -111,7 +111,7 @@ def said(text, *sections):
     found = re.search(SECTION.format(f"(?:{'|'.join(sections)})"), text, re.MULTILINE)
     if found is None:
         return None
-    return [one for names in re.findall(r"^    ([\w, ]+):", found[1], re.MULTILINE) for one in names.split(", ")]
+    return [one for names in re.findall(r"^    (\w[\w, ]*):", found[1], re.MULTILINE) for one in names.split(", ")]
 
 
 @pytest.mark.parametrize("name", ENTRIES)

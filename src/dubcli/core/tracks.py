@@ -43,6 +43,9 @@ class Track:
         language: a tag, as ``core.languages`` gives it.
         kind: one of ``KINDS``.
 
+    Raises:
+        ValueError: another kind.
+
     >>> str(Track("en", "nospeech")), Track.of("en-nospeech").sample_rate
     ('en-nospeech', 44100)
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class TrackRow:
-    """One track.
+    """One sound track.
 
     Attributes:
         language: its tag; empty where it is untagged.
@@ -40,7 +40,7 @@ class TrackRow:
 
 @dataclass(frozen=True, kw_only=True)
 class TitleRow:
-    """One film.
+    """One film, or movie of a cache.
 
     Attributes:
         title: its name.

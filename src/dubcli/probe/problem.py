@@ -39,6 +39,9 @@ class Problem:
         classes: names, in the order of the numbers; for multioutput a tuple of names per output.
         splits: each tested on its own.
         metrics: names in HEAR's spelling, the first one decides.
+
+    Raises:
+        ValueError: an unknown kind, or features and labels of different numbers of rows.
     """
 
     name: str

@@ -103,7 +103,7 @@ class SlurmPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One study.
+    """One whole study.
 
     Attributes:
         path: of the plan's file.

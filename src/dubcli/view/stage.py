@@ -176,7 +176,7 @@ def write_sheet(site: Site, out: str | Path) -> Path:
         UserError: another suffix, or several films.
 
     >>> from dubcli.view import ViewConfig, open_site, write_sheet
-    >>> write_sheet(open_site("cache", ViewConfig(films=("film-1",))), "sheet.png")
+    >>> write_sheet(open_site("cache", ViewConfig(films=("film001",))), "sheet.png")
     PosixPath('sheet.png')
     """
     target = Path(out)

@@ -62,7 +62,14 @@ def drawing_name(clip: Clip) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSplit:
-    """One way to divide the clips: their numbers. ``valid`` is empty where the dataset publishes no validation set."""
+    """One way to divide the clips: their numbers.
+
+    Attributes:
+        name: of the split or fold.
+        train: trained on.
+        valid: chosen by; empty where the dataset publishes no validation set.
+        test: scored.
+    """
 
     name: str
     train: tuple[int, ...]
@@ -160,6 +167,9 @@ class Task:
         aliases: other names of the task and of its data's folder.
         alternative_splits: each of its splits is a whole way to divide the data, not a fold.
         own: for tasks whose data a user names with ``--data`` in place of a layout to look for; it takes that path.
+
+    Raises:
+        UserError: a name that is none for a folder.
     """
 
     name: str

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dubcli.cache.projected import TrackClip, project
+from dubcli.cache.clips import TrackClip
+from dubcli.cache.projected import project
 from dubcli.cache.reader import Cache
 from dubcli.core.retrieval import retrieval
 from dubcli.core.trained import TrainedModel

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dubcli.cache.projected import TrackClip
+from dubcli.cache.clips import TrackClip
 from dubcli.core.atomic import atomic_write
 from dubcli.core.languages import language_name
 from dubcli.core.tracks import Track

@@ -127,10 +127,9 @@ Without dubcli, in this folder:
 def _facts(trained: TrainedModel) -> str:
     """What the run folder told of the training, in a sentence or two."""
     facts = trained.facts
-    counts = {"films": "films", "hours": "hours", "steps": "steps", "processes": "processes"}
-    told = [f"{facts[name]:,} {word}" for name, word in counts.items() if facts.get(name)]
-    if trained.epochs:
-        told.append(f"{trained.epochs} epochs")
+    names = {"films": "film", "hours": "hour", "steps": "step", "processes": "process", "epochs": "epoch"}
+    counts = {**facts, "epochs": trained.epochs}
+    told = [f"{counts[many]:,} {one if counts[many] == 1 else many}" for many, one in names.items() if counts.get(many)]
     lines = [f"Trained on {', '.join(told)}."] if told else ["Nothing is known of its training but its options."]
     if "loss" in facts:
         lines.append(f"Last training loss: {facts['loss']:.4g}.")

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dubcli.cache.clips import TrackClip
 from dubcli.cache.layout import CACHE_FILE, CLIP_SECONDS, MOVIE_FILE
-from dubcli.cache.projected import TrackClip, project
+from dubcli.cache.projected import project
 from dubcli.cache.reader import Cache, Movie
 from dubcli.core.atomic import atomic_write
 from dubcli.core.checkpoint import load_trained

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dubcli.cache.projected import clock
+from dubcli.cache.clips import clock
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.trained import TrainedModel
 from dubcli.embed import EmbedConfig, Embedder, embed_files

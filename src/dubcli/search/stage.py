@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.cache.projected import clock, has_a_word
+from dubcli.cache.clips import clock, has_a_word
 from dubcli.errors import UserError, did_you_mean
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.search.config import PICTURE, SearchConfig

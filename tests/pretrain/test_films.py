@@ -61,6 +61,10 @@ def test_other_films_can_be_asked_for_and_one_line_says_what_that_is(uneven):
     assert own["mono"].note == own["efj"].note == ""
     french = read_training_films(uneven, "mono", 0.0, "es,fr")
     assert len(french.train.movies) == 3
+    assert french.note == (
+        "3 films have en, es, fr, on which every variant but those that hear ja trains alike; --films-with own: "
+        "4 films (+1) that have what mono itself needs"
+    )
     assert french.film_set == read_training_films(uneven, "fr", 0.0, "es").film_set
     assert french.film_set != read_training_films(uneven, "mono", 0.0).film_set
     assert read_training_films(uneven, "mono", 0.0).note == (

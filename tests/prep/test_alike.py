@@ -44,10 +44,7 @@ def said(done):
 @pytest.mark.parametrize(
     ("names", "line"),
     [
-        (
-            ["Alpha.mkv", "Alpha again.mkv"],
-            "Alpha again and Alpha share 100 % of their sound: two versions of one film?",
-        ),
+        (["Alpha.mkv", "Alpha again.mkv"], "share 100% of their sound: two versions of one film?"),
         (["Alpha.mkv", "promo.mkv"], "of the sound of promo is in Alpha: a part of it?"),
         (["Alpha again.mkv", "Gamma.mkv"], "of their sound: two versions of one film?"),
         (["Unlike 0.mkv", "Unlike 1.mkv", "Alpha.mkv"], None),
@@ -62,7 +59,8 @@ def test_titles_that_share_most_of_their_sound_are_said(monkeypatch, library, tm
             assert said(done) == []
         else:
             (found,) = said(done)
-            assert line in found.replace("%", " %").replace("  ", " ")
+            assert line in found
+            assert all(name.removesuffix(".mkv") in found for name in names)
             assert "--exclude it and remove movies/" in found
     pairs = [entry for entry in log_lines(tmp_path / "cache") if "shares_sound_with" in entry]
     assert len(pairs) == (0 if line is None else 4)

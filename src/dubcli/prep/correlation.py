@@ -97,13 +97,18 @@ def _normal(row: Float) -> Float:
 
 
 def phat_lag(a: Float, b: Float) -> float | None:
-    """Seconds by which ``b`` is behind ``a`` ((2, samples) each), or None where no peak stands out alone."""
+    """Seconds by which ``b`` is behind ``a`` ((2, samples) each), or None where no peak stands out alone.
+
+    Nor where the two fit better at a lag beyond those searched: music repeats itself, and nearly the same is not it.
+    """
     total = phat(a, b)
     reach = int(FINE_SEARCH_SECONDS * RATE)
     lags = np.concatenate([total[-reach:], total[: reach + 1]])
     peak = int(lags.argmax())
     rest = lags[np.abs(np.arange(lags.size) - peak) > 0.03 * RATE]
     if not alone(float(lags[peak]), rest, FINE_SCORE):
+        return None
+    if elsewhere(np.roll(total, reach - peak)[None]) > 1:
         return None
     return (peak - reach + _vertex(lags, peak)) / RATE
 

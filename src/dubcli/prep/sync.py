@@ -261,5 +261,6 @@ def _matched(matcher: _Matcher, ours: Float, theirs: Float, speed: Fraction, lag
         around = first + round(shift * ONSET_RATE) - reach
         score, lag = part_lag(part, _piece(stretched, around, around + part.shape[1] + 2 * reach))
         if score >= PART_SCORE:
-            points += matcher.points(speed, (lag + shift) * float(speed), starts)
+            found = matcher.points(speed, (lag + shift) * float(speed), starts)
+            points += found if 2 * len(found) >= len(starts) else []
     return without_outliers(points)

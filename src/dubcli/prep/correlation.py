@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -106,9 +107,7 @@ def phat_lag(a: Float, b: Float) -> float | None:
     lags = np.concatenate([total[-reach:], total[: reach + 1]])
     peak = int(lags.argmax())
     rest = lags[np.abs(np.arange(lags.size) - peak) > 0.03 * RATE]
-    if not alone(float(lags[peak]), rest, FINE_SCORE):
-        return None
-    if elsewhere(np.roll(total, reach - peak)[None]) > 1:
+    if not alone(float(lags[peak]), rest, FINE_SCORE) or total.max() > lags[peak]:
         return None
     return (peak - reach + _vertex(lags, peak)) / RATE
 
@@ -137,17 +136,20 @@ def elsewhere(correlations: npt.NDArray[np.float64]) -> float:
     """How high the sum of correlations is at another lag, as a share of its height at 0.
 
     ``correlations``: (windows, lags) as ``phat`` gives them, each turned so that what was found is at 0. Two windows
-    overlap less at a lag; that is made up for, as far as half of them overlaps.
+    overlap less at a lag; that is made up for, as far as most of them overlaps (some 3 of 12 s).
     """
     total = correlations.sum(axis=0)
-    lags = np.abs(np.fft.fftfreq(total.size, 1 / total.size))
-    # both are tapered by Hann's window: the overlap is that window's correlation with itself
-    taper = np.hanning(total.size // 2)
-    spectrum = np.abs(np.fft.rfft(taper, total.size)) ** 2
-    overlap = np.fft.irfft(spectrum, total.size)
-    overlap /= overlap[0]
-    other = (lags > 0.1 * RATE) & (overlap > 0.2)
+    lags, overlap = _overlap(total.size)
+    other = (lags > 0.1 * RATE) & (overlap > 0.7)
     return float((total[other] / overlap[other]).max() / max(float(total[lags < 0.03 * RATE].max()), 1e-9))
+
+
+@cache
+def _overlap(size: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(size,) each: lags in samples, and how much of two windows overlaps there, both under Hann's window."""
+    power = np.abs(np.fft.rfft(np.hanning(size // 2), size)) ** 2
+    overlap = np.fft.irfft(power, size)
+    return np.abs(np.fft.fftfreq(size, 1 / size)), overlap / overlap[0]
 
 
 def undo_speed(window: Float, speed: float, length: int) -> Float:

@@ -139,7 +139,7 @@ def _length(spans: Sequence[tuple[int, int]]) -> int:
     return total
 
 
-def groups(pairs: Sequence[Alike]) -> list[list[Alike]]:
+def alike_groups(pairs: Sequence[Alike]) -> list[list[Alike]]:
     """The pairs that have titles in common, together."""
     found: list[list[Alike]] = []
     for pair in pairs:

@@ -19,7 +19,7 @@ from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import JobNames, run_jobs, take_shard
 from dubcli.media.films import Film
 from dubcli.media.library import Library, Looking, find_library
-from dubcli.prep.alike import alike_in, groups, line_of
+from dubcli.prep.alike import alike_groups, alike_in, line_of
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.decoder import require_decoder
 from dubcli.prep.settled import settled
@@ -98,7 +98,7 @@ def _alike(cache: Path, log: OutcomeLog) -> list[str]:
             log.append(Outcome(movies[own].meta["source"]["path"], OK, None, details))
     names = Counter(movie.meta["title"] for movie in movies.values())
     called = {name: movie.meta["title"] if names[movie.meta["title"]] == 1 else name for name, movie in movies.items()}
-    lines = [line_of(group, called) for group in groups(pairs)]
+    lines = [line_of(group, called) for group in alike_groups(pairs)]
     more = [f"and {len(lines) - _LINES} more such groups: {log.path}"] if len(lines) > _LINES else []
     return lines[:_LINES] + more
 

@@ -135,13 +135,12 @@ def phat(a: Float, b: Float) -> npt.NDArray[np.float64]:
     return total
 
 
-def elsewhere(correlations: npt.NDArray[np.float64]) -> float:
-    """How high the sum of correlations is at another lag, as a share of its height at 0.
+def elsewhere(total: npt.NDArray[np.float64]) -> float:
+    """How high a correlation is at another lag, as a share of its height at 0.
 
-    ``correlations``: (windows, lags) as ``phat`` gives them, each turned so that what was found is at 0. Two windows
-    overlap less at a lag; that is made up for, as far as most of them overlaps (some 3 of 12 s).
+    ``total``: of ``phat``, or the sum of several windows', turned so that what was found is at 0. Two windows overlap
+    less at a lag; that is made up for, as far as most of them overlaps (some 3 of 12 s).
     """
-    total = correlations.sum(axis=0)
     lags, overlap = _overlap(total.size)
     other = (lags > 0.1 * RATE) & (overlap > 0.7)
     return float((total[other] / overlap[other]).max() / max(float(total[lags < 0.03 * RATE].max()), 1e-9))

@@ -136,14 +136,14 @@ def _timing(primary: SyncTrace, dub: SyncTrace) -> SyncReport | None:
 
 def _fits_elsewhere(primary: SyncTrace, dub: SyncTrace, speed: Fraction, points: list[Point]) -> bool:
     """Whether the windows that matched do so at another lag, too: beats of one tempo, and nothing else is shared."""
-    found = []
+    total = np.zeros(2 * WINDOW_SECONDS * RATE)
     for middle, lag_seconds in points:
         start = round((middle - WINDOW_SECONDS / 2) * RATE)
         other = dub.around(start + round(lag_seconds * RATE), WINDOW_SECONDS * RATE)
         if start in primary.windows and other is not None:
             window = primary.windows[start].astype(np.float32)
-            found.append(phat(window, undo_speed(other, float(speed), other.shape[1])))
-    return bool(found) and elsewhere(np.array(found)) > ELSEWHERE_SHARE
+            total += phat(window, undo_speed(other, float(speed), other.shape[1]))
+    return bool(total.any()) and elsewhere(total) > ELSEWHERE_SHARE
 
 
 def _agreeing(points: list[Point], speed: Fraction) -> list[Point]:

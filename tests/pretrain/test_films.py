@@ -107,6 +107,12 @@ def test_the_run_and_its_checkpoint_say_which_films(uneven, tmp_path):
     expected = read_training_films(uneven, "mono", -1).film_set
     assert json.loads((out / "config.json").read_text())["film_set"] == expected
     assert load_trained(out).film_set == expected
+    # the same languages in another order, or of a run whose order was kept, are the same films
+    french = (uneven, tmp_path / "french", "--variant", "mono", "--max-steps", "1", "--films-with")
+    assert pretrain(*french, "es, fr").returncode == 0
+    file = tmp_path / "french" / "config.json"
+    file.write_text(file.read_text().replace('"es,fr"', '"fr,es"'))
+    assert pretrain(*french, "fra,es").returncode == 0
     # more steps of the same run on other films are refused
     other = pretrain(uneven, out, "--variant", "mono", "--max-steps", "2", "--films-with", "own")
     assert other.returncode == 2

@@ -129,6 +129,7 @@ class RunFolder:
             return
         # what an earlier version did not record it did as the defaults say, but for the films
         saved = {**PretrainConfig().results(), "films_with": OWN_FILMS, **read_json(file)}
+        saved["films_with"] = ",".join(sorted(str(saved["films_with"]).split(",")))  # in whatever order it was given
         wanted = {**config.results(), "world_size": world_size}
         advice = "give the same to go on, another --out, or --fresh to start over"
         require_same(saved, wanted, f"the run in {self.path} has", advice, now="this one", new_names_differ=False)

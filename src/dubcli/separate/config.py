@@ -23,7 +23,7 @@ class SeparateConfig:
         out: folder for what is made of files.
         lang: the sound track, in any way of writing a language (kept as its tag); None is each film's primary one (of a
             file its main one: ``media.sources.choose_track``).
-        model: see ``models.load_bag``.
+        model: see ``bags.load_bag``.
         model_repo: folder of models instead of the hub.
         trust_models: load any Python object from its files.
         speech_stem: the model's stem that is speech; None finds it by name.

@@ -248,3 +248,15 @@ def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         with suppress(ValueError):
             found.append(json.loads(line))
     return [one for one in found if isinstance(one, dict)]
+
+
+def require_free(out: Path, *, ours: bool, named: str = "with --out") -> None:
+    """Raises UserError where the folder that is to be written is a file, or holds something while it is not ``ours``.
+
+    ``named``: how a user says another.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; name a folder {named}")
+    others = [] if ours or not out.exists() else sorted(entry.name for entry in out.iterdir())
+    if others:
+        raise UserError(f"{out} holds other things ({', '.join(others[:3])}); name a new folder {named}")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dubcli.cache.reader import Cache
-from dubcli.core.atomic import read_json, write_json
+from dubcli.core.atomic import read_json, require_free, write_json
 from dubcli.core.languages import language_name
 from dubcli.core.machine import choose_device
 from dubcli.core.same import require_same
@@ -61,14 +61,14 @@ def _claim(config: DemoConfig) -> None:
     folder, file = config.out, config.out / RECIPE_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        there = next(folder.iterdir(), None)
+        next(folder.iterdir(), None)  # it can be read
     except OSError as error:
         raise UserError(f"--out {folder} cannot be a folder: {error.strerror}; name another") from None
     if file.is_file():
         advice = "give the same options to go on with it, or name another folder with --out"
         require_same(read_json(file), config.recipe, f"{folder} holds a demo with", advice)
-    elif there is not None:
-        raise UserError(f"{folder} holds other things; name a new folder with --out")
+    else:
+        require_free(folder, ours=False)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"--out {folder} cannot be written; name another")
     write_json(file, config.recipe)

@@ -395,7 +395,7 @@ class Trainer:
         try:
             metrics = validate(self.stepper, self.model, held_out, stopped)
         except BadClip as error:
-            raise UserError(f"{error}; prepare that film again, or leave it out of the cache") from None
+            raise UserError(error.advice) from None
         if metrics is None:
             return asked[0]
         first, self.validated = self.validated == 0, self.step

@@ -82,7 +82,7 @@ def _clip(index: Index, film: str, at_seconds: float, config: SearchConfig) -> I
 
 def _track(index: Index, config: SearchConfig) -> str:
     primary = next(view["tracks"][0] for view in index.info["variant"]["views"] if view["head"] == "primary")
-    return config.track or str(primary)
+    return index.track_called(config.track or str(primary))
 
 
 def _of_file(path: Path, index: Index, config: SearchConfig) -> Query:

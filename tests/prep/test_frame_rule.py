@@ -70,3 +70,20 @@ def test_a_cache_has_exact_frames_or_any_of_a_slot(film, tmp_path, monkeypatch):
     info["parameters"].pop("frames")  # of an earlier version
     (tmp_path / "cache" / "cache.json").write_text(json.dumps(info))
     assert "was made with frames exact, now it is slot" in prep("--frames", "slot").stderr
+
+
+def test_pictures_are_as_large_as_asked_and_a_cache_has_one_size(film, tmp_path, monkeypatch):
+    def prep(*options):
+        return command_here(monkeypatch, tmp_path, "prep", film, "--lang", "en", *options)
+
+    assert prep("--short-side", "72").returncode == 0
+    (movie,) = Cache(tmp_path / "cache").movies
+    with Image.open(io.BytesIO(movie.frame_bytes(0)[0])) as picture:
+        assert picture.size == tuple(movie.meta["frame_size"])
+        assert min(picture.size) == 72
+    assert "was made with short_side 72, now it is 180" in prep().stderr
+    for wrong in ("30", "73"):
+        done = prep("--short-side", wrong, "--cache", "other")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert f"--short-side is {wrong}; give an even number of 32 or more" in done.stderr
+    assert not (tmp_path / "other").exists()

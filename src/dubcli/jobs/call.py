@@ -34,7 +34,8 @@ def call(function: Callable[[Item, Report], dict[str, Any]], item: Item, name: s
         raise
     except OSError as error:
         if error.errno in NO_ROOM:
-            raise no_room(error.filename or "the target", error) from None
+            where = error.filename or "the target"
+            raise UserError(f"cannot write {where}: {NO_ROOM[error.errno]}; make room and run it again") from None
         return Outcome(name, FAILED, _one_line(error), {"traceback": traceback.format_exc()})
     except Exception as error:
         return Outcome(
@@ -47,8 +48,3 @@ def call(function: Callable[[Item, Report], dict[str, Any]], item: Item, name: s
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def no_room(where: object, error: OSError) -> UserError:
-    """What is raised where something cannot be written; ``NO_ROOM`` has the causes that are the machine's."""
-    return UserError(f"cannot write {where}: {NO_ROOM.get(error.errno or 0, str(error))}; make room and run it again")

@@ -21,8 +21,7 @@ from dubcli.core.atomic import atomic_write
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pretrain.config import LaunchConfig, PretrainConfig
-from dubcli.pretrain.summary import RunSummary
-from dubcli.pretrain.trainer import train
+from dubcli.pretrain.trainer import RunSummary, train
 
 if TYPE_CHECKING:
     import torch

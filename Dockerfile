@@ -5,6 +5,8 @@ FROM ${BASE}
 WORKDIR /opt/dubav
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
+# the package itself, from this folder: no version of it to pin
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir '.[demo,cluster]'
 
 WORKDIR /data

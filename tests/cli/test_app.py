@@ -125,3 +125,16 @@ def test_options_of_demo_that_are_commands_now_say_so(old, new, dubav):
     done = dubav("demo", *old)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == [f"dubav: {old[0].split('=')[0]} is a command of its own now: {new}"]
+
+
+def test_a_table_too_wide_for_the_terminal_is_a_block_for_each_row(monkeypatch, capsys):
+    from dubcli.cli.console import print_table
+
+    columns, row = ("title", "h:mm:ss", "video", "en", "note"), ("a.mkv", "0:00:30", "h264 640x360", "5.1(side)", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table(None, columns, [row])
+    assert capsys.readouterr().out == ("a.mkv\n  h:mm:ss  0:00:30\n  video    h264 640x360\n  en       5.1(side)\n")
+    monkeypatch.setenv("COLUMNS", "60")
+    print_table(None, columns, [row])
+    assert "a.mkv   0:00:30   h264 640x360   5.1(side)" in capsys.readouterr().out

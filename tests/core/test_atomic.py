@@ -15,6 +15,7 @@ from dubcli.core.atomic import (
     atomic_folder,
     atomic_write,
     read_json,
+    read_json_lines,
     remove_leftovers,
     strict,
     temporary_beside,
@@ -129,3 +130,12 @@ def test_strict_json_of_what_stages_report():
     given = {1: (np.float32(0.5), np.int64(3), float("nan"), np.float64("inf")), "p": Path("a"), "t": [True, None, "x"]}
     assert strict(given) == {"1": [0.5, 3, None, None], "p": "a", "t": [True, None, "x"]}
     assert json.loads(json.dumps(strict(given), allow_nan=False)) == strict(given)
+
+
+def test_lines_of_a_killed_process_are_passed_over(tmp_path):
+    log = tmp_path / "metrics.jsonl"
+    assert read_json_lines(log) == []
+    log.write_bytes(b'{"step": 1}\n5\n\n{"step": 2, "loss": 0.5}\n\xff\n{"step": 3, "lo')
+    assert read_json_lines(log) == [{"step": 1}, {"step": 2, "loss": 0.5}]
+    with pytest.raises(UserError, match="cannot be read"):
+        read_json_lines(tmp_path)

@@ -241,6 +241,9 @@ def test_an_interval_keeps_its_width_where_all_answers_are_right():
     low, high = interval("top1_acc", "multiclass", *answers(np.ones(20, bool)))
     expected = binomtest(20, 20).proportion_ci(method="wilson")
     assert (low, high) == (pytest.approx(expected.low, abs=0.02), 1.0)
+    labels = np.tile(np.eye(2, dtype=np.uint8), (10, 1))
+    arrays = {"a.rows": np.arange(20), "a.labels": labels, "a.scores.0": labels.astype(float)}
+    assert interval("mAP", "multilabel", arrays, ["a"]) == pytest.approx((expected.low, 1.0), abs=1e-6)
     low, high = interval("top1_acc", "multiclass", *answers(np.arange(50) < 40))
     expected = binomtest(40, 50).proportion_ci(method="wilson")
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.01)

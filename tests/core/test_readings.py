@@ -1,13 +1,14 @@
 """The register of readings is what the options are: defaults, names, values, the page in docs."""
 
 import inspect
+import runpy
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from dubcli.cli.app import load_command
-from dubcli.core.readings import READINGS, readings_of, readings_page
+from dubcli.core.readings import READINGS, readings_of
 from dubcli.prep import PrepConfig
 from dubcli.pretrain import PretrainConfig
 from dubcli.probe import ProbeConfig
@@ -27,8 +28,9 @@ EACH = pytest.mark.parametrize("reading", READINGS, ids=lambda reading: reading.
 
 
 def test_the_page_is_the_registers():
-    """After a change: ``readings_page()`` into docs/readings.md."""
-    assert (DOCS / "readings.md").read_text(encoding="utf-8") == readings_page()
+    """After a change: python docs/readings_page.py > docs/readings.md"""
+    page = runpy.run_path(str(DOCS / "readings_page.py"))["readings_page"]
+    assert (DOCS / "readings.md").read_text(encoding="utf-8") == page()
 
 
 @EACH

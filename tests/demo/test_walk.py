@@ -21,7 +21,7 @@ from dubcli.demo import DemoConfig, demo_corpus, run_demo
 from dubcli.demo.walk import Walk
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
-from dubcli.pretrain.trainer import RunSummary
+from dubcli.pretrain import RunSummary
 from helpers.browser import browser, complaints, emulate  # noqa: F401 - a fixture
 from helpers.corpora import SMALL
 from helpers.prepping import run_here

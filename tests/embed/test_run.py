@@ -270,7 +270,7 @@ def test_target_that_cannot_be_written(folder, tmp_path, tiny):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is a file"):
         embed(folder, tiny, tmp_path / "file", TINY)
-    with pytest.raises(UserError, match="cannot write to"):
+    with pytest.raises(UserError, match="cannot write "):
         embed(folder, tiny, tmp_path / "file/below", TINY)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no sound and no video"):

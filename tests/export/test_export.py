@@ -198,7 +198,8 @@ def test_card_has_what_hubs_read_with_measured_scores_and_what_the_run_folder_te
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"license": "My Licence"}, "--license is 'My Licence'"), ({"results": "gone"}, "gone is not there"),
+    [({"license": "My Licence"}, "--license is 'My Licence'"), ({"license": "mti"}, "did you mean mit"),
+     ({"results": "gone"}, "gone is not there"),
      ({"results": "empty"}, "holds no results of efj-ckpt")],
 )  # fmt: skip
 def test_what_the_card_cannot_say_is_refused_in_a_line(checkpoint, tmp_path, options, said):

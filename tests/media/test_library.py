@@ -65,6 +65,19 @@ def test_patterns_are_left_out(tmp_path):
         found(tmp_path, exclude=("*",))
 
 
+def test_what_may_be_parts_is_said(tmp_path):
+    touch(tmp_path, "Dune Part 1.mkv", "Dune Part 2.mkv", "Other.mkv")
+    films, library = found(tmp_path)
+    assert len(films) == 3
+    assert library.notes[-1].endswith("may be parts (part1, cd1 are joined): Dune Part 1.mkv + Dune Part 2.mkv")
+
+
+def test_sounds_beside_films_are_looked_at(tmp_path):
+    touch(tmp_path, "a.mkv")
+    make_film(tmp_path / "a.es.mka", seconds=0.5, video_codec=None, tracks=[Track(None)])
+    assert found(tmp_path)[1].notes == []
+
+
 def test_what_is_no_film_by_its_name_is_counted(tmp_path):
     touch(tmp_path, "a.mkv", "b.ogm", "c.rmvb", "d.nfo", "e.jpg", "disc.iso", ".hidden.iso")
     make_film(tmp_path / "whole.mkv", seconds=0.5)
@@ -131,7 +144,7 @@ def test_copies_have_a_line_in_the_log(monkeypatch, tmp_path):
 
 def test_parts_are_told_from_titles(tmp_path):
     def parts(*names):
-        return {name_of(one.path): len(one.files) for one in find_parts([tmp_path / name for name in names])}
+        return {name_of(one.path): len(one.files) for one in find_parts([tmp_path / n for n in names]) if one.sure}
 
     assert parts("A cd1.avi", "A cd2.avi", "B.avi") == {"A": 2}
     assert parts("A.CD2.avi", "A.CD1.avi", "A.CD3.avi") == {"A": 3}
@@ -139,6 +152,8 @@ def test_parts_are_told_from_titles(tmp_path):
     assert parts("A [cd 1].avi", "A [cd 2].avi") == {"A": 2}
     assert parts("A part1.mkv", "A part2.mkv") == {"A": 2}
     assert parts("Dune Part 1.mkv", "Dune Part 2.mkv", "Other.mkv") == {}  # two films of a flat folder
+    assert parts("A - part1.mkv", "A - part2.mkv", "B.pt1.avi", "B.pt2.avi", "C.mkv") == {"A": 2, "B": 2}
+    assert parts("A (part 1 of 2).mkv", "A (part 2 of 2).mkv", "Other.mkv") == {"A": 2}
     assert parts("A cd2.avi", "A cd3.avi") == {}  # the first is missing
     assert parts("A cd1.avi", "A cd2.mkv") == {}
     assert parts("cd1.avi", "cd2.avi") == {}

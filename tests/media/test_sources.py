@@ -12,7 +12,7 @@ from dubcli.errors import InputError, UserError
 from dubcli.media.films import Film, read_manifest
 from dubcli.media.identity import content_of
 from dubcli.media.library import find_films
-from dubcli.media.sources import choose_track, choose_tracks
+from dubcli.media.sources import choose_track, choose_tracks, judge_tracks
 from dubcli.media.streams import AudioTrack, MediaInfo, read_info, zero_beside
 from dubcli.prep.identity import movie_id
 from helpers.containers import Track, make_film
@@ -247,3 +247,23 @@ def test_the_films_zero_on_the_clock_of_a_file_beside_it(film, beside, zero):
                          duration_seconds=length, video=None, audio=())  # fmt: skip
 
     assert zero_beside(info(*film), info(*beside)) == Fraction(str(zero))
+
+
+def test_files_beside_a_film_of_which_nothing_is_taken_are_told_with_the_reason(tmp_path):
+    make_film(tmp_path / "film.mkv", seconds=0.5, tracks=[Track("eng")])
+    names = ("es", "fr-AD", "de.director", "it", "en")
+    for name in names:
+        make_film(tmp_path / f"film.{name}.mka", seconds=0.5, video_codec=None, tracks=[Track(None)])
+    film, info = Film(video=tmp_path / "film.mkv"), read_info(tmp_path / "film.mkv")
+    languages = ("en", "es", "fr", "de")
+    verdicts = judge_tracks(film, info, languages, choose_tracks(film, info, languages))
+    told = {one.path.name: (one.taken_for, one.why) for one in verdicts}
+    assert list(told)[:2] == ["film.mkv", "film.es.mka"]
+    assert told == {
+        "film.mkv": (("en",), "by its tag"),
+        "film.es.mka": (("es",), "by its file's name"),
+        "film.fr-AD.mka": ((), "its name says commentary, description or the like"),
+        "film.de.director.mka": ((), "its name says no language, or more than that"),
+        "film.it.mka": ((), "it is not asked for"),
+        "film.en.mka": ((), "film.mkv is taken for it by its tag"),
+    }

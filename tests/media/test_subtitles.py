@@ -166,7 +166,7 @@ TTML = """<?xml version="1.0" encoding="ISO-8859-1"?><tt xmlns="http://www.w3.or
 <p begin="00:00:01.000" end="00:00:02.000">Adiós<br/>amigo</p></div></body></tt>"""
 BRACKETS = srt(
     "（ドアの音）",
-    "漢字（かんじ）を読む。",
+    "漢字（かんじ）を読む｛よむ｝。",
     "♪～",
     "《心の声です》",
     "【笑い声】",

@@ -10,7 +10,7 @@ import pytest
 
 from dubcli.cache.reader import Cache
 from dubcli.jobs.options import JobOptions
-from helpers.containers import RATE, Track, make_film
+from helpers.containers import RATE, Track, background, make_film
 from helpers.prepping import findings, log_lines, one_movie, prepare_here
 
 
@@ -57,6 +57,35 @@ def test_adding_a_language_decodes_no_picture_and_only_the_tracks_it_needs(monke
     decoded.clear()
     (outcome,) = prepare_here(monkeypatch, [film], cache, "en,es,fr").values()
     assert (outcome.status, decoded) == ("skipped", [])
+
+
+@pytest.mark.parametrize(("late_seconds", "fix_lag"), [(0.0, False), (0.25, False), (0.25, True)])
+def test_the_original_again_added_later_is_no_dub_but_where_it_is_to_be_kept(
+    monkeypatch, tmp_path, late_seconds, fix_lag
+):
+    film, cache, sound = tmp_path / "film.mkv", tmp_path / "cache", background(12)
+    make_film(film, seconds=12, tracks=[Track("eng", sound=sound, codec="flac")])
+    one_movie(monkeypatch, film, cache, fix_lag=fix_lag)
+    late = np.pad(sound, ((0, 0), (round(late_seconds * RATE), 0)))[:, : sound.shape[1]]
+    make_film(
+        tmp_path / "film.es.mka", seconds=12, video_codec=None, tracks=[Track(None, sound=0.5 * late, codec="flac")]
+    )
+    for _ in range(2):
+        (outcome,) = prepare_here(monkeypatch, [film], cache, "en,es", fix_lag=fix_lag).values()
+        (movie,) = Cache(cache).movies
+        assert (movie.languages, movie.meta["left_out_sync"]["es"]["status"]) == (("en",), "same")
+    assert outcome.status == "skipped"
+    (outcome,) = prepare_here(monkeypatch, [film], cache, "en,es", keep_same=True, fix_lag=fix_lag).values()
+    (movie,) = Cache(cache).movies
+    assert findings(cache) == []
+    if late_seconds and not fix_lag:
+        assert movie.languages == ("en",)
+        assert "off by 250 ms" in movie.meta["left_out"]["es"]
+        return
+    assert outcome.details["added"] == ["es"]
+    assert (movie.languages, movie.meta["left_out"]) == (("en", "es"), {})
+    apart = movie.mel("es")[:3].astype(np.float32) - movie.mel("en")[:3].astype(np.float32)
+    assert np.median(apart) == pytest.approx(2 * np.log(0.5), abs=0.1)  # at the time of the original
 
 
 def test_files_beside_the_film_that_change_are_taken_anew(monkeypatch, tmp_path):

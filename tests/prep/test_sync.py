@@ -1,11 +1,13 @@
 """Dubs shifted and stretched by known amounts over the same background, with different speech on top."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
 import torchaudio
 
-from dubcli.prep.sync import ONSET_SECONDS, estimate_sync
+from dubcli.prep.sync import ONSET_SECONDS, _report, estimate_sync
 from dubcli.prep.trace import SyncTrace
 from helpers.dubs import RATE, SECONDS, background, moved, speech
 
@@ -206,3 +208,47 @@ def test_another_cut_from_some_scene_on_is_off(scene, cut_seconds, lag_seconds):
 def test_a_steady_lag_is_steady(scene):
     for lag_seconds, ppm in ((0.25, 0), (0.02, -1000)):
         assert estimate_sync(scene[1], dub(scene[0], lag_seconds, ppm)).unsteady_ms < 2
+
+
+@pytest.mark.parametrize(("cut_seconds", "lag_seconds"), [(46, 2.9), (50, -4.0)])
+def test_a_cut_near_the_end_is_off_though_most_of_the_film_is_not(scene, cut_seconds, lag_seconds):
+    sound = moved(scene[0], 0, 0)
+    sound[:, cut_seconds * RATE :] = moved(scene[0], lag_seconds, 0)[:, cut_seconds * RATE :]
+    report = estimate_sync(scene[1], trace(0.3 * sound + 0.3 * speech(5)))
+    assert report.status == "off"
+    assert report.max_lag_ms == pytest.approx(lag_seconds * 1e3, abs=1)
+
+
+def test_music_that_comes_again_at_another_place_is_no_cut(scene):
+    sound = moved(scene[0], 0, 0)
+    for first, stop in ((12, 24), (24, 36)):
+        sound[:, first * RATE : stop * RATE] = moved(scene[0], 0.42, 0)[:, first * RATE : stop * RATE]
+        report = estimate_sync(scene[1], trace(0.3 * sound + 0.3 * speech(5)))
+        assert (report.status, report.max_lag_ms) == ("ok", pytest.approx(0, abs=1))
+
+
+def test_two_films_with_one_beat_are_unknown():
+    def beats(seed):
+        generator, out = np.random.default_rng(seed), np.zeros((2, SECONDS * RATE), np.float32)
+        hit = generator.normal(size=RATE // 8) * np.exp(-np.arange(RATE // 8) / 1500)
+        for at in range(0, out.shape[1] - hit.size, RATE // 2):  # one pattern, as of one machine
+            for step in (0, 3):
+                out[:, at + step * RATE // 16 :][:, : hit.size] += hit[: out.shape[1] - at - step * RATE // 16]
+        return out
+
+    for seed in range(3):
+        films = [trace(0.3 * beats(10 * seed + number) + 0.1 * speech(20 * seed + number)) for number in range(2)]
+        assert estimate_sync(*films).status == "unknown"
+    loop = beats(1)  # of one film, in which it is not all that is heard
+    original, dubbed = (trace(0.1 * loop + 0.3 * moved(background(1), 0, 0) + 0.1 * speech(n)) for n in (1, 2))
+    assert estimate_sync(original, dubbed).status == "ok"
+
+
+def test_lags_that_scatter_do_not_make_a_speed_up():
+    generator = np.random.default_rng(0)
+    for speed in (Fraction(1), Fraction(1001, 1000)):
+        for _ in range(20):
+            lags = [(at, float(speed - 1) * at + float(generator.uniform(-0.01, 0.01))) for at in range(6, 60, 12)]
+            report = _report(speed, lags, 0.002, 60.0)
+            assert report.drift_ppm in (0, 1000, -999)
+            assert abs(report.lag_seconds(60.0, 60.0) - 60 * float(speed - 1)) < 0.065

@@ -61,6 +61,10 @@ def test_other_films_can_be_asked_for_and_one_line_says_what_that_is(uneven):
     assert own["mono"].note == own["efj"].note == ""
     french = read_training_films(uneven, "mono", 0.0, "es,fr")
     assert len(french.train.movies) == 3
+    assert french.note == (
+        "3 films have en, es, fr, on which every variant but those that hear ja trains alike; --films-with own: "
+        "4 films (+1) that have what mono itself needs"
+    )
     assert french.film_set == read_training_films(uneven, "fr", 0.0, "es").film_set
     assert french.film_set != read_training_films(uneven, "mono", 0.0).film_set
     assert read_training_films(uneven, "mono", 0.0).note == (
@@ -103,6 +107,12 @@ def test_the_run_and_its_checkpoint_say_which_films(uneven, tmp_path):
     expected = read_training_films(uneven, "mono", -1).film_set
     assert json.loads((out / "config.json").read_text())["film_set"] == expected
     assert load_trained(out).film_set == expected
+    # the same languages in another order, or of a run whose order was kept, are the same films
+    french = (uneven, tmp_path / "french", "--variant", "mono", "--max-steps", "1", "--films-with")
+    assert pretrain(*french, "es, fr").returncode == 0
+    file = tmp_path / "french" / "config.json"
+    file.write_text(file.read_text().replace('"es,fr"', '"fr,es"'))
+    assert pretrain(*french, "fra,es").returncode == 0
     # more steps of the same run on other films are refused
     other = pretrain(uneven, out, "--variant", "mono", "--max-steps", "2", "--films-with", "own")
     assert other.returncode == 2

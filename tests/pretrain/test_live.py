@@ -9,7 +9,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from dubcli.cache.projected import TrackClip
+from dubcli.cache.clips import TrackClip
 from dubcli.cache.reader import Cache
 from dubcli.core.models import normalise_pixels, pixels_of
 from dubcli.jobs.progress import SilentProgress

@@ -108,7 +108,7 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_control(page):
 
 def test_a_switch_hides_its_line_by_mouse_and_keys(page):
     drawn(page, "retrieval")
-    switches = page.find_elements("css selector", "#chart-retrieval [aria-label='Lines shown'] button")
+    switches = page.find_elements("css selector", "#chart-retrieval [aria-label='Series shown'] button")
     assert len(lines(page, "retrieval")) == len(switches) == 2
     switches[0].click()
     assert (len(lines(page, "retrieval")), switches[0].get_attribute("aria-pressed")) == (1, "false")

@@ -152,7 +152,7 @@ def test_the_gallery_marks_the_same_instant_in_other_languages(project):
 
 
 def test_the_gallery_scores_as_validation_does(project):
-    from dubcli.cache.projected import TrackClip  # fmt: skip
+    from dubcli.cache.clips import TrackClip  # fmt: skip
     from dubcli.cache.projected import project as place
     from dubcli.core.checkpoint import load_trained
     from dubcli.core.retrieval import retrieval
@@ -202,7 +202,7 @@ def test_the_gallery_names_what_it_leaves_out(project, tmp_path):
 
 
 def test_players_are_found_in_sources_and_missing_without(project, film, tmp_path):
-    from dubcli.cache.projected import TrackClip
+    from dubcli.cache.clips import TrackClip
     from dubcli.pages.players import cut_players
 
     movie = Cache(project / "cache").movies[0]
@@ -218,7 +218,7 @@ def test_players_are_found_in_sources_and_missing_without(project, film, tmp_pat
 def test_players_are_cut_where_their_clips_are(project, monkeypatch):
     from fractions import Fraction
 
-    from dubcli.cache.projected import TrackClip
+    from dubcli.cache.clips import TrackClip
     from dubcli.media.sound import track_blocks
     from dubcli.pages import players
 

@@ -326,6 +326,8 @@ def test_slurm_jobs_name_the_steps_that_are_left(study, tmp_path, capsys):
     assert f"#SBATCH --output='{jobs}/%x-%A-%a.out'" in script  # the folder's name has a space
     for path in jobs.glob("*.s*"):
         subprocess.run(["bash", "-n", path], check=True)
+        if shutil.which("shellcheck"):
+            subprocess.run(["shellcheck", "-s", "bash", path], check=True)
     # a cluster of one process: what is submitted is run, array by array
     order = []
     bin = tmp_path / "bin"

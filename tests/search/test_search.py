@@ -209,6 +209,11 @@ def test_mistakes_are_one_line(index, arguments, said):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_track_is_met_by_its_macrolanguage(index, monkeypatch):
+    monkeypatch.setattr(index, "tracks", ("en", "no", "no-nospeech"))
+    assert [index.track_called(name) for name in ("nb", "nb-nospeech", "en", "sq")] == ["no", "no-nospeech", "en", "sq"]
+
+
 def test_damaged_and_foreign_indices_are_named(index, cache, run, tmp_path):
     with pytest.raises(UserError, match="is no index"):
         Index(cache)

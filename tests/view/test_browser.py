@@ -63,11 +63,26 @@ def test_charts_are_drawn_in_the_page_s_colours_and_fit(browser, pages, width, d
             )
         wide = browser.execute_script("return document.documentElement.scrollWidth")
         assert wide <= width, place
-    browser.get((pages[0] / "map.html").as_uri())
-    fill = browser.execute_async_script(
-        "const done = arguments[0], look = () => { const text = document.querySelector('.chart svg .role-legend text');"
-        "text ? done(getComputedStyle(text).fill) : setTimeout(look, 50); }; look();"
-    )
-    assert fill == ("rgb(232, 232, 234)" if dark else "rgb(28, 28, 30)")
     assert complaints(browser) == []
     emulate(browser)
+
+
+def test_the_map_s_series_are_switched_by_keys(browser, pages):  # noqa: F811
+    browser.get((pages[0] / "map.html").as_uri())
+    buttons = "[...document.querySelectorAll('[aria-label=\"Series shown\"] button')].map(one => one.lastChild.data)"
+
+    def wait_until(condition):
+        script = f"const done = arguments[0], look = () => {condition} ? done() : setTimeout(look, 50); look();"
+        browser.execute_async_script(script)
+
+    wait_until("document.querySelector('.chart').dataset.drawn")
+    assert browser.execute_script(f"return {buttons}") == ["en", "fr", "picture"]
+    faint = (
+        "[...document.querySelectorAll('.mark-symbol path')].filter(one => one.getAttribute('opacity') < 0.1).length"
+    )
+    browser.find_element("css selector", "[aria-label='Series shown'] button").send_keys("\n")
+    wait_until(f"{faint} === 4")  # the four English sounds
+    browser.find_element("css selector", ".vega-bindings select").send_keys("film")
+    wait_until(f"{buttons}.length === 1")
+    assert browser.execute_script(f"return {faint}") == 0
+    assert complaints(browser) == []

@@ -4,6 +4,8 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -137,6 +139,18 @@ def test_clips_are_spread_over_the_film_and_pages(tmp_path):
     assert {len(many.clips(one.movie)) for one in many.films.values()} == {16}  # 480 in all
 
 
+def test_the_first_page_waits_for_no_torch(project):
+    """Its import takes seconds: a cache of 748 films is looked at within two."""
+    script = (
+        "import sys; from dubcli.view import ViewConfig, open_site\n"
+        "site = open_site(sys.argv[1], ViewConfig(), every_clip=True)\n"
+        "pages = [site.get(address) for address in site.addresses() if address.endswith('html')]\n"
+        "assert len(pages) == 2 and all(pages) and 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script, project / "cache"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture
 def served(project):
     """(address, said): a server of the project's cache, and what it complained of."""
@@ -208,6 +222,10 @@ def test_mistakes_are_one_line(project, run, tmp_path):
         ((tmp_path / "nothing",), "is no clip cache"),
         ((project / "cache", "--film", "colors"), "did you mean colours?"),
         ((project / "cache", "--clips", "0"), "--clips is 1 or more"),
+        (
+            (project / "cache", "--device", "cp"),
+            "--device cp is no device (did you mean cpu?)",
+        ),  # though no map is made
         ((project / "cache", "--out", project), "holds other things"),
         ((run, "--cache", tmp_path), "name it with --cache"),
         ((make_cache(tmp_path / "none", films=0),), "holds no film yet"),

@@ -36,24 +36,52 @@ def print_json(content: Any) -> None:
     print(json.dumps(strict(content), ensure_ascii=False, indent=2, allow_nan=False))
 
 
+_LONG_WORD = 24
+
+
 def print_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on standard output: numbers to the right, as wide as its content where that is not a terminal."""
+    """A table on standard output: numbers to the right, as wide as its content where that is not a terminal.
+
+    In a terminal so narrow that words would be cut into columns of a few letters, a row is a block of lines.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(markup=False, highlight=False)
     content = [[str(cell) for cell in row] for row in rows]
+    if console.is_terminal and _narrowest(columns, content) > console.width:
+        _print_blocks(title, columns, content)
+        return
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
         numeric = bool(content) and all(_is_number(row[index]) for row in content)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in content:
         table.add_row(*row)
-    console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = max(80, 4 + sum(max(len(c), *(len(row[i]) for row in content), 0) + 3
                                         for i, c in enumerate(columns)))  # fmt: skip
     console.print(table)
+
+
+def _narrowest(columns: Sequence[str], content: Sequence[Sequence[str]]) -> int:
+    """Letters that a table needs so that words stay whole, but those longer than ``_LONG_WORD``: paths, mostly."""
+    words = ([word for text in (name, *(row[index] for row in content)) for word in text.split()]
+             for index, name in enumerate(columns))  # fmt: skip
+    return 1 + sum(3 + min(_LONG_WORD, max(map(len, own), default=0)) for own in words)
+
+
+def _print_blocks(title: str | None, columns: Sequence[str], content: Sequence[Sequence[str]]) -> None:
+    """Each row's first cell, and below it what the others hold, by their columns' names."""
+    if title:
+        print(f"\n{title}")
+    width = max(map(len, columns[1:]), default=0)
+    for first, *others in content:
+        print(f"{columns[0]} {first}" if _is_number(first) else first)
+        for name, text in zip(columns[1:], others, strict=True):
+            if text:
+                print(f"  {name:{width}}  {text}".rstrip())
 
 
 def print_summary(

@@ -78,9 +78,7 @@ def reproduce(
     summary = run(read, make_progress(quiet=quiet or json or not tells), only=only or (), gpus=gpus, nodes=nodes)
     if tells:
         _show(summary, json)
-    if summary.stopped_by == 2:
-        return 130
-    return summary.exit_status
+    return 130 if summary.stopped_by == 2 else summary.exit_status
 
 
 def _list(plan: Any, states: list[State], gpus: int | None, as_json: bool) -> int:

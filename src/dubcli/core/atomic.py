@@ -230,3 +230,33 @@ def _alive(process_id: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The objects of a file with one a line; none where there is no file. Half a line of a killed process is left out.
+
+    Raises UserError where it is there and cannot be read.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    found = []
+    for line in text.splitlines():
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return [one for one in found if isinstance(one, dict)]
+
+
+def require_free(out: Path, *, ours: bool, named: str = "with --out") -> None:
+    """Raises UserError where the folder that is to be written is a file, or holds something while it is not ``ours``.
+
+    ``named``: how a user says another.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; name a folder {named}")
+    others = [] if ours or not out.exists() else sorted(entry.name for entry in out.iterdir())
+    if others:
+        raise UserError(f"{out} holds other things ({', '.join(others[:3])}); name a new folder {named}")

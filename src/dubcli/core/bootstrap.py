@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ Score = Callable[[Array], Array]
 
 DRAWS = 1000
 _DRAWS_AT_ONCE = 50
+_NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 METRICS = ("top1_acc", "pitch_acc", "mAP")
 """Those that come clip by clip; d' and AUC are of all clips at once."""
@@ -64,7 +66,12 @@ def interval(metric: str, kind: str, arrays: Mapping[str, Array], splits: Sequen
     one = tested(metric, kind, arrays, splits)
     if not np.isfinite(one.scores).all():
         return None
-    low, high = _of_draws(one) if metric == "mAP" else _wilson(one.rows, _right(kind, arrays, splits))
+    if metric == "mAP":
+        low, high = _of_draws(one)
+        if high - low < EQUAL:  # every draw has the same score, as where all answers are right
+            low, high = _wilson_ends(float(one.scores.mean()), _NORMAL**2 / _worth(kind, arrays, splits))
+    else:
+        low, high = _wilson(one.rows, _right(kind, arrays, splits))
     return round(max(low, 0.0), 9), round(min(high, 1.0), 9)
 
 
@@ -241,7 +248,11 @@ def _wilson(rows: Sequence[Array], right: Sequence[Array]) -> tuple[float, float
     sources += [(error**2, freedom) for error, freedom in _spreads(rows, shares)]
     variance = sum(part for part, _ in sources)
     worth = min(share * (1 - share) / variance, float(sum(map(len, rows)))) if variance > 0 else float(clips)
-    factor = quantile(sources) ** 2 / worth
+    return _wilson_ends(share, quantile(sources) ** 2 / worth)
+
+
+def _wilson_ends(share: float, factor: float) -> tuple[float, float]:
+    """``factor``: the quantile's square by the number of clips."""
     middle = (share + factor / 2) / (1 + factor)
     half = (factor * share * (1 - share) + factor**2 / 4) ** 0.5 / (1 + factor)
     return middle - half, middle + half
@@ -279,7 +290,7 @@ def _normal_difference(value: float, error: float, clips: float) -> Difference:
 
     known = error > EQUAL  # else no clip speaks against any other: nothing is known but what these few say
     error = (error**2 + 2 / (clips + 2) ** 2) ** 0.5
-    half = float(norm.ppf((1 + LEVEL) / 2)) * error
+    half = _NORMAL * error
     low, high = max(value - half, -1.0), min(value + half, 1.0)
     return Difference(
         value=value,

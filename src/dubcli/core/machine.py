@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dubcli.errors import UserError, first_line, one_of
+from dubcli.errors import UserError, did_you_mean, first_line, one_of
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,7 @@ PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 PRECISION_METAVAR = "|".join(PRECISIONS)
 PRECISION_HELP = "auto (bf16 where the device computes it natively, else fp32), bf16, fp16 or fp32."
 _LONG_NAMES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
+_DEVICE_KINDS = ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "meta")
 
 MAX_LOADER_WORKERS = 12
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
@@ -111,16 +112,32 @@ def kernels(deterministic: bool, device: torch.device) -> Iterator[None]:
             os.environ.pop(_WORKSPACE, None)
 
 
+def parse_device(text: str | None) -> str | None:
+    """A device as it is asked for, ``cuda`` or ``cuda:1``; None or nothing is the default, None.
+
+    Configs call it, so that a wrong word is refused also where nothing is computed; whether the device is there says
+    ``choose_device``. Raises UserError that names the words near it.
+    """
+    kind, _, number = (text or "").strip().partition(":")
+    if not text or not text.strip():
+        return None
+    if kind not in _DEVICE_KINDS or (":" in text and not number.isdecimal()):
+        near = "" if kind in _DEVICE_KINDS else did_you_mean(kind, _DEVICE_KINDS)
+        raise UserError(f"--device {text} is no device{near}; give cpu, cuda or cuda:N, or leave it away")
+    return text.strip()
+
+
 def choose_device(asked: str | None = None) -> torch.device:
     """The device of that name; by default ``cuda`` where there is one. Raises UserError where it cannot be used."""
     import torch
 
-    if not asked:
+    asked = parse_device(asked)
+    if asked is None:
         return torch.device("cuda" if gpu_count() else "cpu")
     try:
         device = torch.device(asked)
-    except RuntimeError:
-        raise UserError(f"--device {asked} is no device; give cpu, cuda or cuda:N, or leave it away") from None
+    except RuntimeError as error:
+        raise UserError(f"--device {asked} is no device: {first_line(error)}; give cpu, cuda or cuda:N") from None
     if device.type == "cuda" and (device.index or 0) >= gpu_count():
         raise UserError(f"--device {asked} cannot be used here: {_gpus_there()}")
     try:

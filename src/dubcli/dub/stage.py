@@ -92,13 +92,14 @@ def dub_film(
     except InputError as error:
         raise UserError(f"{source}: {error}") from None
     except (OSError, av.error.FFmpegError) as error:
-        hint = (
-            "" if container_format == "matroska" else f"; where {_NAMES[container_format]} is the reason, give a .mkv"
-        )
-        raise UserError(f"cannot write {target} from {source}: {short(error)}{hint}") from None
+        raise UserError(f"cannot write {target} from {source}: {short(error)}{_hint(container_format)}") from None
     for script in scripts:
         told(script)
     return target
+
+
+def _hint(container_format: str) -> str:
+    return "" if container_format == "matroska" else f"; where {_NAMES[container_format]} is the reason, give a .mkv"
 
 
 def _read_scripts(subtitles: Sequence[str | Path], speaker: Speaker, source: Path) -> list[Script]:

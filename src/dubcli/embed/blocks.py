@@ -28,7 +28,7 @@ from dubcli.embed.store import Block, load_block, save_block
 from dubcli.embed.summary import EmbedSummary, tell_outcome
 from dubcli.errors import UserError
 from dubcli.jobs.call import Report
-from dubcli.jobs.devices import Devices, claim, threads_for
+from dubcli.jobs.devices import Devices, claim, refuse_gpus, threads_for
 from dubcli.jobs.local import run_in_processes
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import FAILED
@@ -52,8 +52,7 @@ def devices_of(ckpt: ModelSource, config: EmbedConfig, options: JobOptions) -> l
     Raises UserError where they are not there.
     """
     if options.scheduler is not None:
-        if config.gpus is not None:
-            raise UserError("--gpus is for this machine; with --scheduler each worker takes a GPU of its own machine")
+        refuse_gpus(config.gpus)
         try:
             return [choose_device(config.device)]
         except UserError:  # the workers' machines may have it; this one only reads the checkpoint

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from dubcli.core.languages import parse_language
-from dubcli.core.machine import parse_precision
+from dubcli.core.machine import parse_device, parse_precision
 from dubcli.errors import UserError, did_you_mean, one_of
 
 MODALITIES = ("audio", "video")
@@ -110,8 +110,7 @@ class EmbedConfig:
         wrong = [name for name in self.modalities if name not in MODALITIES]
         if wrong or not self.modalities:
             raise UserError(f"modalities are {', '.join(self.modalities) or 'none'}; give audio, video or both")
-        if self.format not in FORMATS:
-            raise UserError(f"--format is {self.format!r}; give one of {', '.join(FORMATS)}")
+        one_of("--format", self.format, FORMATS)
         check_chunk_rule(self.chunks)
         one_of("--pool", self.pool, POOLS)
         if self.per_chunk and self.pool == "max":
@@ -121,6 +120,7 @@ class EmbedConfig:
         object.__setattr__(self, "hop_seconds", check_hop(self.hop_seconds))
         if self.layer and self.projected:
             raise UserError(f"--layer {self.layer} and --projected contradict each other; give one of the two")
+        parse_device(self.device)
         object.__setattr__(self, "precision", parse_precision(self.precision))
         if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"--batch-size is {self.batch_size}; give 1 or more")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.features import log_mel
+from dubcli.core.languages import found_as
 from dubcli.core.machine import choose_device, choose_precision, torch_type
 from dubcli.core.memory import out_of_memory
 from dubcli.core.models import normalise_pixels, preset_sizes
@@ -292,7 +293,7 @@ def output_of(trained: TrainedModel, config: EmbedConfig) -> Output:
     """What options ask of a model: sound is placed by the head that was trained on its track."""
     if not config.projected or config.lang is None:
         return Output(config.layer, config.projected)
-    track = Track(config.lang, trained.variant.primary.kind)
+    track = Track(found_as(config.lang, trained.variant.languages), trained.variant.primary.kind)
     return Output(config.layer, config.projected, trained.variant.head_of(track))
 
 

@@ -18,7 +18,7 @@ import torch
 
 from dubcli import __version__
 from dubcli.cache.layout import is_cache
-from dubcli.core.atomic import read_json, remove_leftovers, write_json
+from dubcli.core.atomic import read_json, remove_leftovers, require_free, write_json
 from dubcli.core.same import require_same
 from dubcli.embed.blocks import ModelSource, Work, devices_of, make_missing, open_embedder, wanted_of
 from dubcli.embed.chunks import CHUNK_SECONDS, HALF
@@ -28,7 +28,7 @@ from dubcli.embed.inputs import BlockPlan, Ignored, MediaItem, check_inputs, fil
 from dubcli.embed.store import Features, load_features, open_work_folder, read_embed_table, write_features
 from dubcli.embed.summary import EmbedSummary, tell_outcome, tell_repeated
 from dubcli.errors import UserError
-from dubcli.jobs.call import NO_ROOM
+from dubcli.jobs.call import NO_ROOM, no_room
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import SILENT, Progress
 
@@ -154,7 +154,7 @@ def _embed_items(
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        raise UserError(f"cannot write to {out}: {NO_ROOM[error.errno]}; make room and run it again") from None
+        raise no_room(out, error) from None
     tell_repeated(summary, progress)
     summary.elapsed_seconds = time.monotonic() - begun
     return summary
@@ -177,8 +177,7 @@ def _identity(embedder: Embedder, config: EmbedConfig) -> dict[str, Any]:
 
 
 def _refuse_other(out: Path, identity: dict[str, Any]) -> None:
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file; give a folder with --out")
+    require_free(out, ours=True)  # a folder may hold what it likes beside
     if not (out / DONE_FILE).exists():
         return
     there = read_json(out / DONE_FILE).get("identity", {})

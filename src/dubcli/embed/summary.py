@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import FAILED, OK, SKIPPED, JobSummary, Outcome
 from dubcli.jobs.progress import Progress
@@ -69,14 +68,8 @@ def tell_outcome(outcome: Outcome, summary: EmbedSummary, options: JobOptions, p
         summary.reasons[f"{what}: {why}"] += 1
         if summary.reasons[f"{what}: {why}"] == 1:
             progress.message(f"{what}: {outcome.key}: {why}")
-    limit = options.failure_limit
-    if limit is None or summary.failed <= limit:
-        return
-    if options.strict:
-        raise UserError(f"{outcome.key}: {outcome.reason} (stopped at the first failure because of --strict)")
-    raise UserError(
-        f"{summary.failed} inputs failed, more than --max-failures {limit}; the last: {outcome.key}: {outcome.reason}"
-    )
+    if not options.bear(summary.failed):
+        raise options.given_up(summary.failed, f"{outcome.key}: {outcome.reason}")
 
 
 def tell_repeated(summary: EmbedSummary, progress: Progress) -> None:

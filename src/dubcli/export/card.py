@@ -14,7 +14,7 @@ from dubcli.core.exported import WEIGHTS_FILE, recipes_of, without_folders
 from dubcli.core.models import count_parameters, preset_sizes
 from dubcli.core.recipes import loader_code
 from dubcli.core.results import modality_of, number, shown
-from dubcli.core.tracks import NOSPEECH
+from dubcli.core.tracks import FULL, KINDS
 from dubcli.core.trained import TrainedModel
 from dubcli.export.config import ExportConfig
 from dubcli.export.metadata import metadata
@@ -53,7 +53,7 @@ backbone = dubcli.load_backbone("THIS_FOLDER", frozen=False)  # to train on
 ## Input
 
 * Sound: {sample_rate} Hz, stereo (mono is duplicated), 3-second chunks; ln(mel + 1e-6) of 96 HTK mels, 1024-point
-  windows, hop 512, minus {mel_mean:.6g}, over {mel_std:.6g}.{nospeech}
+  windows, hop 512, minus {mel_mean:.6g}, over {mel_std:.6g}.{kind}
 {video_input}
 
 ## Training
@@ -85,7 +85,7 @@ def model_card(
     crop = preset_sizes(trained.preset).crop
     video = trained.model.video
     sizes = trained.model.feature_sizes
-    nospeech = " Trained on sound without speech (`dubav separate`)."
+    kind = trained.variant.primary.kind
     return _CARD.format(
         metadata=metadata(trained, config, scores),
         name=trained.name,
@@ -99,7 +99,7 @@ def model_card(
         sample_rate=trained.sample_rate,
         mel_mean=trained.mel_mean,
         mel_std=trained.mel_std,
-        nospeech=nospeech if trained.variant.primary.kind == NOSPEECH else "",
+        kind="" if kind == FULL else f" Trained on {KINDS[kind].title}s (`{KINDS[kind].made_by}`).",
         video_input="* No video backbone."
         if video is None
         else f"* Video: 16 frames per 3 seconds, centre crop {crop} x {crop}, (x / 255 - 0.45) / 0.225.",
@@ -127,10 +127,9 @@ Without dubcli, in this folder:
 def _facts(trained: TrainedModel) -> str:
     """What the run folder told of the training, in a sentence or two."""
     facts = trained.facts
-    counts = {"films": "films", "hours": "hours", "steps": "steps", "processes": "processes"}
-    told = [f"{facts[name]:,} {word}" for name, word in counts.items() if facts.get(name)]
-    if trained.epochs:
-        told.append(f"{trained.epochs} epochs")
+    names = {"films": "film", "hours": "hour", "steps": "step", "processes": "process", "epochs": "epoch"}
+    counts = {**facts, "epochs": trained.epochs}
+    told = [f"{counts[many]:,} {one if counts[many] == 1 else many}" for many, one in names.items() if counts.get(many)]
     lines = [f"Trained on {', '.join(told)}."] if told else ["Nothing is known of its training but its options."]
     if "loss" in facts:
         lines.append(f"Last training loss: {facts['loss']:.4g}.")

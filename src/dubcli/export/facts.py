@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dubcli.core.atomic import read_json_lines
 from dubcli.core.trained import TrainedModel
 from dubcli.errors import UserError
 
@@ -28,7 +28,7 @@ def training_facts(ckpt: str | os.PathLike[str], trained: TrainedModel) -> dict[
         return facts
     facts |= {name: run[key] for key, name in _OF_RUN.items() if key in run}
     facts["held_out_films"] = len(run.get("held_out_films") or ())
-    for line in _metrics(home / "metrics.jsonl"):
+    for line in read_json_lines(home / "metrics.jsonl"):
         if line.get("step", 0) > facts.get("steps", 0):
             break
         if "loss" in line:
@@ -44,18 +44,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _metrics(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue  # half a line of a run that was killed
 
 
 def measured_scores(results: str | os.PathLike[str] | None, trained: TrainedModel) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from dubcli.core.atomic import atomic_folder, atomic_write
+from dubcli.core.atomic import atomic_folder, atomic_write, require_free
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.exported import CONFIG_FILE, WEIGHTS_FILE, is_exported, save_exported
 from dubcli.core.hub import send
@@ -80,11 +80,5 @@ def push(folder: str | os.PathLike[str], name: str, *, private: bool = False) ->
 
 def _require_ours(target: Path) -> None:
     """Raises UserError where something else than an export is in the way."""
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise UserError(f"{target} is a file; give a folder with --out")
     known = {WEIGHTS_FILE, CONFIG_FILE, "README.md"}
-    others = sorted(entry.name for entry in target.iterdir() if entry.name not in known)
-    if others or (any(target.iterdir()) and not is_exported(target)):
-        raise UserError(f"{target} holds other files ({', '.join(others[:3])}); give an empty or a new --out")
+    require_free(target, ours=is_exported(target) and known.issuperset(entry.name for entry in target.iterdir()))

@@ -34,8 +34,7 @@ def call(function: Callable[[Item, Report], dict[str, Any]], item: Item, name: s
         raise
     except OSError as error:
         if error.errno in NO_ROOM:
-            where = error.filename or "the target"
-            raise UserError(f"cannot write {where}: {NO_ROOM[error.errno]}; make room and run it again") from None
+            raise no_room(error.filename or "the target", error) from None
         return Outcome(name, FAILED, _one_line(error), {"traceback": traceback.format_exc()})
     except Exception as error:
         return Outcome(
@@ -48,3 +47,8 @@ def call(function: Callable[[Item, Report], dict[str, Any]], item: Item, name: s
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def no_room(where: object, error: OSError) -> UserError:
+    """What is raised where something cannot be written; ``NO_ROOM`` has the causes that are the machine's."""
+    return UserError(f"cannot write {where}: {NO_ROOM.get(error.errno or 0, str(error))}; make room and run it again")

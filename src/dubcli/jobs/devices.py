@@ -48,8 +48,7 @@ def devices_for_workers(
     Raises UserError where the devices are not there.
     """
     if scheduler is not None:
-        if gpus is not None:
-            raise UserError("--gpus is for this machine; with --scheduler each worker takes a GPU of its own machine")
+        refuse_gpus(gpus)
         yield Devices(asked=asked), workers or 1
         return
     names = [str(device) for device in choose_devices(asked, gpus)]
@@ -57,6 +56,12 @@ def devices_for_workers(
     threads = threads_for(count) if names == ["cpu"] else None
     with tempfile.TemporaryDirectory(prefix="dubav-devices-") as locks:
         yield Devices(names=tuple(names), locks=locks, threads=threads), count
+
+
+def refuse_gpus(gpus: int | None) -> None:
+    """Raises UserError for a number of GPUs where the work is a cluster's."""
+    if gpus is not None:
+        raise UserError("--gpus is for this machine; with --scheduler each worker takes a GPU of its own machine")
 
 
 def claim(devices: Devices) -> str:

@@ -45,10 +45,18 @@ class JobOptions:
             return self.workers
         return usable_cores()
 
-    @property
-    def failure_limit(self) -> int | None:
-        """The number of failures that is still borne; None is no limit."""
-        return 0 if self.strict else self.max_failures
+    def bear(self, failed: int) -> bool:
+        """Whether a job goes on when so many inputs have failed."""
+        limit = 0 if self.strict else self.max_failures
+        return limit is None or failed <= limit
+
+    def given_up(self, failed: int, last: str, log: str = "") -> UserError:
+        """What is raised when it does not. last: the last failure, and why; log: where the others stand."""
+        if self.strict:
+            return UserError(f"{last} (stopped at the first failure because of --strict)")
+        where = f"the reasons are in {log}; " if log else ""
+        many = f"{failed} inputs failed, more than --max-failures {self.max_failures}"
+        return UserError(f"{many}; {where}the last: {last}")
 
 
 def parse_shard(text: str | None) -> tuple[int, int] | None:

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dubcli.errors import UserError
-from dubcli.jobs.call import NO_ROOM, Report
+from dubcli.jobs.call import Report, no_room
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import FAILED, LACKS, JobSummary, Outcome, OutcomeLog, complaint_kind
 from dubcli.jobs.progress import SILENT, Progress
@@ -63,7 +62,9 @@ def run_jobs(
                 summary.outcomes.append(outcome)
                 summary.elapsed_seconds = time.monotonic() - begun
                 _tell(progress, named.task, outcome, summary, told)
-                _check_limit(summary, options, log)
+                if not options.bear(summary.failed):
+                    last = summary.failures[-1]
+                    raise options.given_up(summary.failed, f"{last.name}: {last.reason}", str(log))
     finally:
         progress.finish(named.task)
     summary.elapsed_seconds = time.monotonic() - begun
@@ -95,8 +96,7 @@ def _log(writer: OutcomeLog, outcome: Outcome) -> None:
     try:
         writer.append(outcome)
     except OSError as error:
-        reason = NO_ROOM.get(error.errno or 0, str(error))
-        raise UserError(f"cannot write {writer.path}: {reason}; make room and run it again") from None
+        raise no_room(writer.path, error) from None
 
 
 def _tell(progress: Progress, task: str, outcome: Outcome, summary: JobSummary, told: Counter[str]) -> None:
@@ -111,16 +111,3 @@ def _tell(progress: Progress, task: str, outcome: Outcome, summary: JobSummary, 
 
 def _kind(complaint: str) -> str:
     return LACKS if complaint.startswith(f"{LACKS} ") else complaint_kind(complaint)
-
-
-def _check_limit(summary: JobSummary, options: JobOptions, log: Path) -> None:
-    limit = options.failure_limit
-    if limit is None or summary.failed <= limit:
-        return
-    last = summary.failures[-1]
-    if options.strict:
-        raise UserError(f"{last.name}: {last.reason} (stopped at the first failure because of --strict)")
-    raise UserError(
-        f"{summary.failed} inputs failed, more than --max-failures {limit}; the reasons are in {log}; "
-        f"the last: {last.name}: {last.reason}"
-    )

@@ -11,7 +11,7 @@ from dubcli.cache.check import check_movie
 from dubcli.cache.reader import Cache, Movie
 from dubcli.core.languages import check_languages, regional_tag
 from dubcli.core.subsets import LanguageSubsets, language_subsets
-from dubcli.core.tracks import NOSPEECH
+from dubcli.core.tracks import FULL, KINDS
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.ls.films import AskedLanguages, judge, look, most_have
 from dubcli.ls.title import TitleRow, TrackRow
@@ -129,8 +129,9 @@ def list_sources(
 def _from_movie(movie: Movie, findings: tuple[str, ...]) -> TitleRow:
     video: dict[str, Any] = movie.meta.get("video", {})
     notes = [f"{language} left out" for language in movie.meta.get("left_out", {})]
-    if movie.entries(NOSPEECH):
-        notes.append("no-speech: " + ", ".join(movie.entries(NOSPEECH)))
+    for kind, about in KINDS.items():
+        if kind != FULL and movie.entries(kind):
+            notes.append(f"{about.title.removesuffix(' mel')}: {', '.join(movie.entries(kind))}")
     return TitleRow(
         title=movie.id,
         duration_seconds=movie.n_clips * 3.0,

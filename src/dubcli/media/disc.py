@@ -70,7 +70,7 @@ def disc_tracks(folder: Path) -> dict[int, DiscTrack]:
         if kind == DVD:
             return _dvd_tracks(dvd_files(folder)[0])
         return dict(_main_playlist(folder).tracks) if kind == BLURAY else {}
-    except (OSError, struct.error, InputError):
+    except (OSError, struct.error, IndexError, InputError):
         return {}
 
 
@@ -82,8 +82,8 @@ def _below(folder: Path, name: str) -> list[Path]:
 def _dvd_tracks(vob: Path) -> dict[int, DiscTrack]:
     """By VTS_ATRT: the n-th sound has a substream of its codec and number, or an MPEG sound's stream."""
     wanted = f"{vob.name[:6]}_0.IFO".upper()
-    ifo = next(entry for entry in sorted(vob.parent.iterdir()) if entry.name.upper() == wanted).read_bytes()
-    if not ifo.startswith(b"DVDVIDEO-VTS"):
+    ifo = b"".join(entry.read_bytes() for entry in vob.parent.iterdir() if entry.name.upper() == wanted)
+    if not ifo.startswith(b"DVDVIDEO-VTS"):  # or there is none
         return {}
     (count,) = struct.unpack_from(">H", ifo, 0x202)
     found = {}

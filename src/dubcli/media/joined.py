@@ -23,27 +23,35 @@ from dubcli.media.kinds import as_read, kind_of
 SUFFIX = ".ffconcat"
 # As Jellyfin and Kodi stack files; "part" is also a word of titles.
 _PART = re.compile(
-    r"(?P<base>.*?)(?:(?<=[\])}])|[ _.-]+)[(\[]?(?P<word>cd|dvd|dis[ck]|part|pt)[ _.-]*(?P<number>\d{1,2})[)\]]?", re.I
+    r"(?P<base>.*?)(?:(?<=[\])}])|[ _.-]+)[(\[]?"
+    r"(?P<word>cd|dvd|dis[ck]|part|pt)(?P<apart>[ _.-]*)(?P<number>\d{1,2})(?P<of> ?of ?\d+)?[)\]]?",
+    re.I,
 )
 _WORDS_OF_TITLES = frozenset({"part", "pt"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Files that are one film, in their order, and the path that stands for it."""
+    """Files that are one film, in their order, and the path that stands for it.
+
+    Where that is not ``sure`` each of them may as well be a film of its own.
+    """
 
     path: Path
     files: tuple[Path, ...]
+    sure: bool = True
 
 
 def find_parts(files: Iterable[Path]) -> list[Parts]:
     """Those of film files that are parts of one film: numbered from 1 on without a hole, beside each other.
 
-    ``cd``, ``dvd`` and ``disc`` say so; ``part`` stands in titles, too, and says so where no other film is beside them.
+    ``cd1``, ``disc 1``, ``part1`` and ``part 1 of 2`` say so; ``part 1`` stands in titles, too, and is sure where no
+    other film is beside them.
     """
     groups: defaultdict[tuple[Path, str, str, str], dict[int, Path]] = defaultdict(dict)
     beside: defaultdict[Path, int] = defaultdict(int)
     bases: dict[tuple[Path, str, str, str], str] = {}
+    said: defaultdict[tuple[Path, str, str, str], bool] = defaultdict(lambda: True)
     for path in files:
         beside[path.parent] += 1
         match = _PART.fullmatch(as_read(path.stem))
@@ -51,13 +59,13 @@ def find_parts(files: Iterable[Path]) -> list[Parts]:
             key = (path.parent, match["base"].casefold(), match["word"].casefold(), path.suffix.casefold())
             groups[key].setdefault(int(match["number"]), path)
             bases[key] = match["base"]
+            said[key] &= key[2] not in _WORDS_OF_TITLES or not match["apart"] or bool(match["of"])
     found = []
     for key, numbered in groups.items():
-        folder, _, word, _ = key
-        whole = len(numbered) > 1 and sorted(numbered) == list(range(1, len(numbered) + 1))
-        if whole and (word not in _WORDS_OF_TITLES or beside[folder] == len(numbered)):
+        if len(numbered) > 1 and sorted(numbered) == list(range(1, len(numbered) + 1)):
             ordered = tuple(numbered[number] for number in sorted(numbered))
-            found.append(Parts(path=folder / f"{bases[key]}{SUFFIX}", files=ordered))
+            sure = said[key] or beside[key[0]] == len(numbered)
+            found.append(Parts(path=key[0] / f"{bases[key]}{SUFFIX}", files=ordered, sure=sure))
     return found
 
 
@@ -123,7 +131,7 @@ def _beside(path: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}") from None
     for parts in find_parts(films):
-        if as_read(parts.path.name) == as_read(path.name):
+        if parts.sure and as_read(parts.path.name) == as_read(path.name):
             return parts.files
     raise InputError("the file is not there, nor are parts of it")
 

@@ -16,7 +16,7 @@ from dubcli.media.extras import extras_of
 from dubcli.media.films import Film, read_manifest
 from dubcli.media.identity import content_of, size_of
 from dubcli.media.joined import files_of, find_parts, is_joined, is_there, name_of
-from dubcli.media.kinds import CLOSED, DISC_IMAGES, FILM, FILM_SUFFIXES, is_marked_as_media, walk
+from dubcli.media.kinds import CLOSED, DISC_IMAGES, FILM, FILM_SUFFIXES, OTHER, is_marked_as_media, walk
 from dubcli.media.streams import read_info
 
 _NAMED_AT_MOST = 3
@@ -40,6 +40,7 @@ class Library:
     films: list[Film] = field(default_factory=list)
     copies: dict[Path, list[Path]] = field(default_factory=dict)
     joined: list[Path] = field(default_factory=list)
+    perhaps_parts: list[tuple[Path, ...]] = field(default_factory=list)
     extras: list[Path] = field(default_factory=list)
     excluded: list[Path] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
@@ -56,6 +57,9 @@ class Library:
         if self.joined:
             joined = [f"{name_of(path)} ({_count(len(files_of(path)), 'file')})" for path in self.joined]
             found.append(f"{_count(len(self.joined), 'film')} in discs or parts joined: {_some(joined)}")
+        if self.perhaps_parts:
+            names = _some([" + ".join(file.name for file in files) for files in self.perhaps_parts])
+            found.append(f"taken as films of their own, though they may be parts (part1, cd1 are joined): {names}")
         if self.extras:
             count, names = len(self.extras), _some([path.name for path in self.extras])
             what = "sample, trailer or extra" if count == 1 else "samples, trailers or extras"
@@ -126,7 +130,9 @@ def _add_folder(found: Library, source: Path, looking: Looking, used: set[str]) 
     extras = set() if looking.include_extras else extras_of(paths, source)
     found.extras += [path for path in paths if path in extras]
     paths = [path for path in paths if path not in extras]
-    stand_for = {file: parts.path for parts in find_parts(paths) for file in parts.files}
+    all_parts = find_parts(paths)
+    found.perhaps_parts += [parts.files for parts in all_parts if not parts.sure]
+    stand_for = {file: parts.path for parts in all_parts if parts.sure for file in parts.files}
     paths = list(dict.fromkeys(stand_for.get(path, path) for path in paths))
     found.joined += [path for path in paths if is_joined(path)]
     if not paths and not found.extras and not found.excluded:
@@ -148,7 +154,7 @@ def _below(source: Path) -> Iterator[tuple[Path, str]]:
                 discs[folder] = disc_kind(folder) is not None
                 if discs[folder] and not any(discs.get(higher) for higher in folder.parents):
                     yield folder, FILM
-        if not any(discs[folder] for folder in above) and (one.is_film or _may_be_film(path)):
+        if not any(discs[folder] for folder in above) and (one.is_film or (one.kind == OTHER and _may_be_film(path))):
             yield path, one.kind
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -187,7 +188,37 @@ def judge_tracks(
         taken = [one for one in chosen.values() if (one.path, one.track.index) == (path, track.index)]
         why = _HOW[taken[0].how] if taken else _why_left(film, info, track, languages, chosen)
         verdicts.append(Verdict(path=path, track=track, taken_for=tuple(one.language for one in taken), why=why))
+    return verdicts + _files_left(film, languages, chosen, {path for path, _ in beside})
+
+
+def _files_left(
+    film: Film, languages: Sequence[str], chosen: Mapping[str, ChosenTrack], taken: Collection[Path]
+) -> list[Verdict]:
+    """Of the sounds beside a film that are named after it and of which nothing is taken."""
+    verdicts = []
+    for middle, path in sorted(_sounds_beside(film.video)):
+        written = _language_written(middle)
+        wanted = None if written is None else _wanted(language_tag(written), languages)
+        if says_special(middle):
+            why = "its name says commentary, description or the like"
+        elif written is None:
+            why = "its name says no language, or more than that"
+        elif wanted is None:
+            why = f"{language_tag(written)} is not asked for"
+        elif wanted in film.without:
+            why = f"the manifest says that there is no {wanted}"
+        else:
+            other = chosen.get(wanted)
+            why = "it cannot be used" if other is None else f"{other.path.name} is taken for it {_HOW[other.how]}"
+        with suppress(InputError):
+            if path not in taken and (tracks := read_info(path).audio):
+                verdicts.append(Verdict(path=path, track=tracks[0], taken_for=(), why=why))
     return verdicts
+
+
+def _wanted(tag: str | None, languages: Sequence[str]) -> str | None:
+    """Which of the languages asked for a tag is meant for."""
+    return next((language for language in languages if tag in _tags_for(language, languages)), None)
 
 
 def _why_left(
@@ -206,7 +237,7 @@ def _why_left(
         return "its language is not said" + (f"; --assume-primary takes it for {primary}" if alone else "")
     if track.language is None:
         return f"its tag {track.tag} is no one language"
-    wanted = next((language for language in languages if track.language in _tags_for(language, languages)), None)
+    wanted = _wanted(track.language, languages)
     if wanted is None:
         return f"{track.language} is not asked for"
     if wanted in film.without:
@@ -303,6 +334,14 @@ def sidecars(video: Path) -> Iterator[tuple[str, Path]]:
 
     Names are compared as they read: macOS writes an accent as a letter of its own (NFD), others do not (NFC).
     """
+    for middle, path in _sounds_beside(video):
+        written = None if says_special(middle) else _language_written(middle)
+        if written is not None:
+            yield written, path
+
+
+def _sounds_beside(video: Path) -> Iterator[tuple[str, Path]]:
+    """(what its name has between the film's and its suffix, file) of every sound that is named after a film."""
     try:
         names = os.listdir(video.parent)
     except OSError:
@@ -310,11 +349,11 @@ def sidecars(video: Path) -> Iterator[tuple[str, Path]]:
     stem = as_read(video.stem) + "."
     for name in names:
         read = as_read(name)
-        if not read.startswith(stem) or kind_of(name) != SOUND:
-            continue
-        middle = os.path.splitext(read)[0][len(stem) :]
-        if says_special(middle):
-            continue
-        parts = [part for part in middle.split(".") if part.lower() not in _FLAGS]
-        if len(parts) == 1 and language_tag(parts[0]) is not None:
-            yield parts[0], video.parent / name
+        if read.startswith(stem) and kind_of(name) == SOUND:
+            yield os.path.splitext(read)[0][len(stem) :], video.parent / name
+
+
+def _language_written(middle: str) -> str | None:
+    """The language that this is, and nothing else."""
+    parts = [part for part in middle.split(".") if part.lower() not in _FLAGS]
+    return parts[0] if len(parts) == 1 and language_tag(parts[0]) is not None else None

@@ -19,20 +19,21 @@ _DISPOSITIONS = (
 # without voices.
 _PARTS = (
     "comment", "director's track", "rifftrax", "descri", "impaired", "hard of hearing", "isolated", "karaoke",
-    "sing-along", "singalong", "clean effect", "music and effect", "music & effect", "music only", "score only",
+    "sing-along", "singalong", "clean effect", "clean audio", "music and effect", "music & effect", "m and e",
+    "music only", "music-only", "score only", "audio desc", "audiodesc", "audio guide", "audioguide",
     "kommentar", "deskrip", "audiodesk", "horfilm", "bildbeschreibung", "sehbehindert", "horbehindert",
-    "horgeschadigt",  # German; the first also Swedish, Danish and Norwegian
-    "malvoyant", "malentendant", "aveugle",  # French
+    "horgeschadigt", "blindenfassung",  # German; the first also Swedish, Danish and Norwegian
+    "malvoyant", "malentendant", "aveugle", "audiovision", "audio-vision",  # French
     "coment", "invidente", "sordos", "ciegos", "surdos", "cegos",  # Spanish, Portuguese, Romanian
     "non vedenti", "non udenti", "ipovedent",  # Italian
-    "slechtziend", "slechthorend",  # Dutch
-    "syntolk", "synstolk", "synskada", "horselskada",  # Swedish, Danish, Norwegian
+    "slechtziend", "slechthorend", "audiobeschrijving", "audio beschrijving",  # Dutch
+    "syntolk", "synstolk", "synskada", "horselskada", "lydbeskriv", "hljodlysing", "kirjeldustolge",  # Nordic, Estonian
     "komment", "kuvailutulk", "nakovamm",  # Finnish; the first also Hungarian
     "koment", "deskryp", "nieslysz", "niewidom",  # Polish; the first also Czech, Slovak, Croatian, Indonesian
-    "zvukovy popis", "nevidom", "neslysic", "nepocuj",  # Czech, Slovak
+    "zvukovy popis", "audiopopis", "audio popis", "nevidom", "neslysic", "nepocuj",  # Czech, Slovak
     "narracio", "latasserult", "hallasserult",  # Hungarian
     "yorum", "betimleme", "gorme engelli", "isitme engelli",  # Turkish
-    "комментар", "коментар", "тифло", "дескрип", "слабовид", "слабослыш",  # Russian, Ukrainian, Bulgarian
+    "комментар", "коментар", "тифло", "дескрип", "дискрип", "слабовид", "слабослыш",  # Russian, Ukrainian, Bulgarian
     "σχολια", "περιγραφη",  # Greek
     "解説", "コメンタリー", "音声ガイド", "副音声",  # Japanese
     "해설", "코멘터리",  # Korean

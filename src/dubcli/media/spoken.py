@@ -1,6 +1,6 @@
 """What of a subtitle is spoken: neither markup nor what the deaf are told of sounds, speakers and songs.
 
-Brackets hold sounds, names and readings: ``[ ] ( )`` and the full-width ``（ ） ［ ］ 【 】 〔 〕`` are left out with
+Brackets hold sounds, names and readings: ``[ ] ( )``, full-width ``（ ） ［ ］ 【 】 〔 〕 ｛ ｝`` are left out with
 all in them. Japanese captions set thoughts, narration and voices from afar in ``《 》 〈 〉 ≪ ≫``, Chinese ones titles:
 these are spoken, without the signs.
 """
@@ -23,7 +23,7 @@ _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<\d[\d:.]*>|<!--.*?-->", re.DOTALL)
 _RUBY_BY_MARKS = re.compile(r"(?<=[々\u3400-\u9fff])《[\u3041-\u30ffー]+》")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _SIGNS = re.compile("[《》〈〉＜＞≪≫｜*_←-⇿➔-➿☎☏⚟⚞\U0001f300-\U0001faff" + _MUSIC + "]|<<|>>")
-_OPENING = {**dict.fromkeys("[［【〔", "]］】〕"), **dict.fromkeys("(（", ")）")}
+_OPENING = {**dict.fromkeys("[［【〔｛", "]］】〕｝"), **dict.fromkeys("(（", ")）")}
 _NARROW = "[]()"
 _TURN = re.compile(r"^\s*(?:[-‐-―−~〜～・•]+(?=\s|[^\s\d])|(?:>|&gt;|＞){2,}|≫(?!.*≪))\s*")
 _SOUND_BY_STARS = re.compile(r"\s*([*_])\1*[^*_]+\1+\s*")
@@ -182,7 +182,7 @@ def _without_brackets(text: str, within: str) -> tuple[str, str]:
         elif closing and character in closing[-1]:
             closing.pop()
             kept.append(" " if character in _NARROW and (not kept or kept[-1] < "\u3000") else "")
-        elif character == "\n" or (not closing and character not in "]］】〕"):
+        elif character == "\n" or (not closing and character not in "]］】〕｝"):
             kept.append(character)
     return "".join(kept), closing[-1] if closing else ""
 

@@ -15,18 +15,15 @@ import soundfile
 import torch
 from torch import Tensor
 
+from dubcli.cache.clips import TrackClip
 from dubcli.cache.layout import CLIP_SECONDS
-from dubcli.cache.projected import TrackClip
 from dubcli.cache.reader import Movie
 from dubcli.core.features import SAMPLE_RATE
 from dubcli.errors import InputError
 from dubcli.jobs.progress import Progress
-from dubcli.media.kinds import walk
 from dubcli.media.sound import track_blocks, track_excerpt
+from dubcli.pages.at_hand import SOUND_KIND, SOUND_SUFFIX, source_of
 
-# libsndfile writes MP3 from 1.1 on; both play in every browser
-SOUND_SUFFIX = "mp3" if "MP3" in soundfile.available_formats() else "flac"
-SOUND_KIND = "audio/mpeg" if SOUND_SUFFIX == "mp3" else "audio/flac"
 _SAMPLES = CLIP_SECONDS * SAMPLE_RATE
 
 
@@ -67,7 +64,7 @@ def film_sound(item: TrackClip, sources: Sequence[Path]) -> Tensor | None:
     A recording whose clock jumps is read from its start: only so is it known where in it an instant is.
     """
     movie, track = item.movie, item.movie.tracks[str(item.language)]
-    path, zero = _source(movie, track, sources), _zero(movie, track)
+    path, zero = source_of(movie, track, sources), _zero(movie, track)
     said = [*movie.meta.get("problems", ()), *track.get("problems", ())]
     if path is None:
         return None
@@ -84,7 +81,7 @@ def film_sound(item: TrackClip, sources: Sequence[Path]) -> Tensor | None:
 def _cut(items: Sequence[TrackClip], sources: Sequence[Path]) -> Iterator[tuple[TrackClip, Tensor]]:
     """(item, (2, samples)) of clips of one track."""
     movie, track = items[0].movie, items[0].movie.tracks[str(items[0].language)]
-    path = _source(movie, track, sources)
+    path = source_of(movie, track, sources)
     if path is None:
         return
     parts: dict[TrackClip, list[Tensor]] = {item: [torch.zeros(2, 0)] for item in items}
@@ -106,15 +103,6 @@ def _cut(items: Sequence[TrackClip], sources: Sequence[Path]) -> Iterator[tuple[
         yield item, torch.cat(parts[item], dim=1)
 
 
-def has_film(movie: Movie, language: str, sources: Sequence[Path]) -> bool:
-    """Whether the file that a track was read from is at hand, so that it can be heard."""
-    return _source(movie, movie.tracks[language], sources) is not None
-
-
-def _source(movie: Movie, track: Mapping[str, Any], sources: Sequence[Path]) -> Path | None:
-    return _find(Path(track.get("path") or movie.meta["source"]["path"]), sources)
-
-
 def _zero(movie: Movie, track: Mapping[str, Any]) -> Fraction | None:
     """The film's zero on the clock of the track's file; None, of earlier versions' files beside it: its own start."""
     own = track.get("path") not in (None, movie.meta["source"]["path"])
@@ -128,14 +116,6 @@ def _seconds_in_track(item: TrackClip, track: Mapping[str, Any]) -> float:
     start = item.start_seconds
     lag_seconds = float(fixed["lag_ms_at_start"]) * 1e-3 + start * float(fixed["drift_ppm"]) * 1e-6
     return max(0.0, start + lag_seconds)
-
-
-def _find(path: Path, sources: Sequence[Path]) -> Path | None:
-    for candidate in (path, *(folder / path.name for folder in sources)):
-        if candidate.is_file():
-            return candidate
-    below = (Path(found.path) for folder in sources for found in walk(folder))
-    return next((candidate for candidate in below if candidate.name == path.name), None)
 
 
 def encode_sound(sound: Tensor) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ FINE_SCORE = 8.0
 ONSET_SCORE = 5.0
 ALONE_SHARE = 0.75  # of the highest peak, which every other one has to stay below
 AGREE_SECONDS = 0.02
+END_SHARE = 0.1  # of the windows: in a long film the credits may run otherwise
 
 
 def stretch_onsets(onsets: Float, speed: float) -> Float:
@@ -30,7 +32,10 @@ def stretch_onsets(onsets: Float, speed: float) -> Float:
     times = np.arange(0, onsets.shape[1] - 1, speed)
     low = times.astype(np.int64)
     share = (times - low).astype(np.float32)
-    return onsets[:, low] * (1 - share) + onsets[:, low + 1] * share
+    out = np.empty((len(onsets), times.size), np.float32)
+    for stretched, row in zip(out, onsets, strict=True):  # a band at a time: a long film's have 23 MB
+        stretched[:] = row[low] * (1 - share) + row[low + 1] * share
+    return out
 
 
 def correlate_onsets(a: Float, b: Float) -> Point:
@@ -55,19 +60,34 @@ def correlate_onsets(a: Float, b: Float) -> Point:
 
 
 def onset_lag(a: Float, b: Float) -> float | None:
-    """Seconds by which ``a`` (bands, frames) lies late in ``b``, which has ``ONSET_SEARCH_SECONDS`` more at each side.
+    """Seconds by which ``a`` (bands, frames) lies late in ``b``, which has as much more at each side as is searched.
 
     Counted from the middle of that; None where no peak stands out alone.
     """
-    total = np.zeros(b.shape[1] - a.shape[1] + 1)
-    for row_a, row_b in zip(a, b, strict=True):
-        if row_a.std() >= 1e-6 and row_b.std() >= 1e-6:
-            total += np.correlate(row_b / row_b.std(), _normal(row_a), "valid")
+    total = _inside(a, b)
     peak = int(total.argmax())
     rest = total[np.abs(np.arange(total.size) - peak) > 0.08 * ONSET_RATE]
     if not alone(float(total[peak]), rest, ONSET_SCORE):
         return None
     return float(peak - total.size // 2 + _vertex(total, peak)) / ONSET_RATE
+
+
+def part_lag(a: Float, b: Float) -> Point:
+    """(peak over the standard deviation, lag in seconds) of the same, with no claim that the peak stands out."""
+    total = _inside(a, b)
+    spread, peak = float(total.std()), int(total.argmax())
+    return (float(total[peak] - total.mean()) / spread if spread else 0.0), (peak - total.size // 2) / ONSET_RATE
+
+
+def _inside(a: Float, b: Float) -> npt.NDArray[np.float64]:
+    """The correlation of ``a`` with each stretch of ``b`` that is as long, all bands together."""
+    total = np.zeros(b.shape[1] - a.shape[1] + 1)
+    size = 1 << int(np.ceil(np.log2(a.shape[1] + b.shape[1])))
+    for row_a, row_b in zip(a, b, strict=True):
+        if row_a.std() >= 1e-6 and row_b.std() >= 1e-6:
+            spectrum = np.fft.rfft(row_b / row_b.std(), size) * np.conj(np.fft.rfft(_normal(row_a), size))
+            total += np.fft.irfft(spectrum, size)[: total.size]
+    return total
 
 
 def alone(peak: float, rest: npt.NDArray[np.float64], score: float) -> bool:
@@ -83,7 +103,22 @@ def _normal(row: Float) -> Float:
 def phat_lag(a: Float, b: Float) -> float | None:
     """Seconds by which ``b`` is behind ``a`` ((2, samples) each), or None where no peak stands out alone.
 
-    Cross-correlation with phase weighting (GCC-PHAT, Knapp and Carter 1976).
+    Nor where the two fit better at a lag beyond those searched: music repeats itself, and nearly the same is not it.
+    """
+    total = phat(a, b)
+    reach = int(FINE_SEARCH_SECONDS * RATE)
+    lags = np.concatenate([total[-reach:], total[: reach + 1]])
+    peak = int(lags.argmax())
+    rest = lags[np.abs(np.arange(lags.size) - peak) > 0.03 * RATE]
+    if not alone(float(lags[peak]), rest, FINE_SCORE) or total.max() > lags[peak]:
+        return None
+    return (peak - reach + _vertex(lags, peak)) / RATE
+
+
+def phat(a: Float, b: Float) -> npt.NDArray[np.float64]:
+    """The cross-correlation of ``a`` and ``b`` ((2, samples) each) with phase weighting, at twice as many lags.
+
+    GCC-PHAT, Knapp and Carter 1976; the second half are negative lags.
     """
     size = 2 * a.shape[1]
     total = np.zeros(size)
@@ -97,13 +132,26 @@ def phat_lag(a: Float, b: Float) -> float | None:
         # bins at rounding noise (digital silence in a band) carry no phase worth a full vote
         weight = (frequencies > 60) / np.maximum(magnitude, magnitude.max() * np.float32(1e-6)) ** np.float32(0.9)
         total += _unit(np.fft.irfft(cross * weight, size))
-    reach = int(FINE_SEARCH_SECONDS * RATE)
-    lags = np.concatenate([total[-reach:], total[: reach + 1]])
-    peak = int(lags.argmax())
-    rest = lags[np.abs(np.arange(lags.size) - peak) > 0.03 * RATE]
-    if not alone(float(lags[peak]), rest, FINE_SCORE):
-        return None
-    return (peak - reach + _vertex(lags, peak)) / RATE
+    return total
+
+
+def elsewhere(total: npt.NDArray[np.float64]) -> float:
+    """How high a correlation is at another lag, as a share of its height at 0.
+
+    ``total``: of ``phat``, or the sum of several windows', turned so that what was found is at 0. Two windows overlap
+    less at a lag; that is made up for, as far as most of them overlaps (some 3 of 12 s).
+    """
+    lags, overlap = _overlap(total.size)
+    other = (lags > 0.1 * RATE) & (overlap > 0.7)
+    return float((total[other] / overlap[other]).max() / max(float(total[lags < 0.03 * RATE].max()), 1e-9))
+
+
+@cache
+def _overlap(size: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(size,) each: lags in samples, and how much of two windows overlaps there, both under Hann's window."""
+    power = np.abs(np.fft.rfft(np.hanning(size // 2), size)) ** 2
+    overlap = np.fft.irfft(power, size)
+    return np.abs(np.fft.fftfreq(size, 1 / size)), overlap / overlap[0]
 
 
 def undo_speed(window: Float, speed: float, length: int) -> Float:
@@ -133,17 +181,27 @@ def _vertex(values: npt.NDArray[np.float64], peak: int) -> float:
 
 
 def without_outliers(points: list[Point]) -> list[Point]:
-    """Drop windows far from the line through all that stand alone; two that agree tell of another cut, and are kept."""
+    """Drop windows far from the line through all that do not tell of another cut.
+
+    A cut lasts to the film's end. Those in the middle, after which the line goes on, heard music that comes again.
+    Of those at an end, two that agree are kept, and one alone where it stands for more than ``END_SHARE``.
+    """
     points = sorted(points)
-    if len(points) < 4:
+    if len(points) < 3:
         return points
     slope, offset = line(points)
     distance = np.array([abs(lag - offset - slope * time) for time, lag in points])
     near = distance <= max(0.01, 5 * float(np.median(distance)))
+    first, last = (int(at) for at in np.flatnonzero(near)[[0, -1]])
     lags = [lag for _, lag in points]
     agree = [abs(after - before) <= AGREE_SECONDS for before, after in itertools.pairwise(lags)]
     backed = [left or right for left, right in zip([False, *agree], [*agree, False], strict=True)]
-    return [point for point, keep, known in zip(points, near, backed, strict=True) if keep or known]
+    heavy = END_SHARE * len(points) < 1
+    return [
+        point
+        for number, point in enumerate(points)
+        if near[number] or ((backed[number] or heavy) and not first < number < last)
+    ]
 
 
 def line(points: Sequence[Point]) -> Point:

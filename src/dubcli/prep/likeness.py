@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubcli.prep.correlation import undo_speed
-from dubcli.prep.trace import ONSET_RATE, RATE, WINDOW_SECONDS, Float, SyncTrace
+from dubcli.prep.trace import BANDS_HZ, ONSET_RATE, RATE, WINDOW_SECONDS, Float, SyncTrace
 
 LagAt = Callable[[float], float]  # seconds of the film -> seconds by which the dub is late
 
@@ -49,19 +49,22 @@ def repeats(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt, speed: float) -> 
 
 def _different_energies(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt) -> npt.NDArray[np.bool_]:
     """(seconds,) that are loud in one of the two: whether the mid signals' bands differ, a steady equaliser apart."""
-    ours, theirs = (trace.energies() for trace in (primary, dub))
-    bands = len(ours) // 2
+    ours, theirs = (trace.energies(slice(len(BANDS_HZ) - 1)) for trace in (primary, dub))
     times = np.arange(ours.shape[1]) / ONSET_RATE
     at = _moved(times, lag_at)
     inside = (at >= 0) & (at <= theirs.shape[1] - 1)
     if inside.sum() < ONSET_RATE:
         return np.zeros(0, bool)
-    ours = ours[:bands, inside]
-    theirs = np.stack([np.interp(at[inside], np.arange(theirs.shape[1]), row) for row in theirs[:bands]])
-    louder = np.maximum(ours, theirs)
+    at, ours = at[inside], ours[:, inside]
+    moved = np.empty_like(ours)
+    for out, row in zip(moved, theirs, strict=True):
+        out[:] = np.interp(at, np.arange(theirs.shape[1]), row)
+    theirs, louder = moved, np.maximum(ours, moved)
     gains = np.array([_median_where_loud(*rows) for rows in zip(ours, theirs, louder, strict=True)])[:, None]
     kept = np.abs(gains - np.median(gains))[:, 0] <= EMPTY_BAND
-    difference, louder = (ours - theirs - gains)[kept], np.maximum(ours, theirs + gains)[kept]
+    ours, theirs, gains = ours[kept], theirs[kept], gains[kept].astype(np.float32)
+    theirs += gains
+    difference, louder = ours - theirs, np.maximum(ours, theirs)
     top = np.percentile(louder, 95, axis=1, keepdims=True)
     loud = louder > np.maximum(top, top.max() - 2) - LOUD_RANGE
     whole = int(louder.shape[1] // ONSET_RATE * ONSET_RATE)

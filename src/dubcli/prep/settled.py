@@ -19,6 +19,7 @@ from dubcli.media.films import Film
 from dubcli.media.joined import files_of
 from dubcli.media.sources import sidecars
 from dubcli.prep.config import PrepConfig
+from dubcli.prep.landmarks import landmarks_file
 
 KEY = "settled"
 
@@ -53,6 +54,8 @@ def settled(meta: Mapping[str, Any] | None, film: Film, config: PrepConfig) -> d
     """Details for the log of a film that the cache has, where nothing is to be done; else None."""
     if meta is None or KEY not in meta or meta[KEY] != film_state(film, config):
         return None
+    if not landmarks_file(layout.movie_folder(config.cache, meta["id"])).is_file():
+        return None  # prepared by a version that made none
     return {"movie": meta["id"], "clips": meta["n_clips"], "languages": list(meta["tracks"])}
 
 

@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.cache import layout
+from dubcli.cache.reader import Cache
 from dubcli.cache.writer import open_cache, sweep
 from dubcli.core.atomic import read_json
 from dubcli.errors import UserError
 from dubcli.jobs.options import JobOptions
-from dubcli.jobs.outcomes import SKIPPED, JobSummary, Outcome, OutcomeLog
+from dubcli.jobs.outcomes import OK, SKIPPED, JobSummary, Outcome, OutcomeLog
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.jobs.runner import JobNames, run_jobs, take_shard
 from dubcli.media.films import Film
 from dubcli.media.library import Library, Looking, find_library
+from dubcli.prep.alike import alike_groups, alike_in, line_of
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.decoder import require_decoder
 from dubcli.prep.settled import settled
 from dubcli.prep.task import FilmTask
 from dubcli.prep.worker import prepare_film
+
+_LINES = 5  # of groups of titles that are alike
 
 
 def prepare(
@@ -80,8 +84,23 @@ def prepare(
         for outcome in _copies(library):
             log.append(outcome)
     summary.outcomes[:0] = there
-    summary.notes += library.notes
+    summary.notes += library.notes + _alike(cache, log)
     return summary
+
+
+def _alike(cache: Path, log: OutcomeLog) -> list[str]:
+    """A line for each group of the cache's titles that share most of their sound; every pair goes to the log."""
+    movies = {movie.id: movie for movie in Cache(cache, damaged=[]).movies}
+    pairs = alike_in(cache, list(movies.values()))
+    for pair in pairs:
+        for own, other, share in zip((pair.first, pair.second), (pair.second, pair.first), pair.shares, strict=True):
+            details = {"movie": own, "shares_sound_with": other, "share": share}
+            log.append(Outcome(movies[own].meta["source"]["path"], OK, None, details))
+    names = Counter(movie.meta["title"] for movie in movies.values())
+    called = {name: movie.meta["title"] if names[movie.meta["title"]] == 1 else name for name, movie in movies.items()}
+    lines = [line_of(group, called) for group in alike_groups(pairs)]
+    more = [f"and {len(lines) - _LINES} more such groups: {log.path}"] if len(lines) > _LINES else []
+    return lines[:_LINES] + more
 
 
 def left_out_counts(summary: JobSummary) -> dict[str, int]:

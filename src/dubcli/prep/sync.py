@@ -22,11 +22,15 @@ import numpy as np
 
 from dubcli.prep.config import OFF, OK, SAME, SILENT, UNKNOWN
 from dubcli.prep.correlation import (
+    COARSE_SEARCH_SECONDS,
     ONSET_SEARCH_SECONDS,
     Point,
     correlate_onsets,
+    elsewhere,
     line,
     onset_lag,
+    part_lag,
+    phat,
     phat_lag,
     stretch_onsets,
     undo_speed,
@@ -38,10 +42,13 @@ from dubcli.prep.trace import ONSET_RATE, RATE, WINDOW_SECONDS, Float, SyncTrace
 # On unrelated tracks the highest of all normalised correlations of whole films' onsets stays below 7.6; films of one
 # minute that belong together reach 12 and more (bench_sync).
 COARSE_SCORE = 8.0
+PART_SEARCH_SECONDS = 8
 PART_SCORE = 5.0  # of a part of the film: what it suggests is believed only where finer matches agree with it
 SEGMENT_SECONDS = 10  # of onsets
 AGREEING_SHARE, LEAST_SEGMENTS = 2 / 3, 3  # of the segments that tell something
 WAVEFORM_SECONDS, ONSET_SECONDS = 0.002, 0.02  # how sure a lag is
+ELSEWHERE_SHARE = 0.6  # of the height of what was found
+SCATTER_SECONDS = 0.06  # more is no scatter about a line
 AUDIBLE_SPEED = Fraction(1, 200)  # 9 cents; less is undone by resampling, whether or not the pitch was kept
 SPEEDS = tuple(
     Fraction(*pair) for pair in ((1, 1), (1001, 1000), (1000, 1001), (25, 24), (24, 25), (25025, 24000), (24000, 25025))
@@ -122,7 +129,21 @@ def _timing(primary: SyncTrace, dub: SyncTrace) -> SyncReport | None:
         heard = _agreeing(_matched(onsets, ours, theirs, speed, lag_seconds), speed)
         if len(heard) >= max(2, min(LEAST_SEGMENTS, len(onsets.starts_seconds))):
             return _report(speed, heard, onsets.resolution_seconds, primary.seconds)
-    return _report(speed, points, waveforms.resolution_seconds, primary.seconds) if known else None
+    if not known or _fits_elsewhere(primary, dub, speed, points):
+        return None
+    return _report(speed, points, waveforms.resolution_seconds, primary.seconds)
+
+
+def _fits_elsewhere(primary: SyncTrace, dub: SyncTrace, speed: Fraction, points: list[Point]) -> bool:
+    """Whether the windows that matched do so at another lag, too: beats of one tempo, and nothing else is shared."""
+    total = np.zeros(2 * WINDOW_SECONDS * RATE)
+    for middle, lag_seconds in points:
+        start = round((middle - WINDOW_SECONDS / 2) * RATE)
+        other = dub.around(start + round(lag_seconds * RATE), WINDOW_SECONDS * RATE)
+        if start in primary.windows and other is not None:
+            window = primary.windows[start].astype(np.float32)
+            total += phat(window, undo_speed(other, float(speed), other.shape[1]))
+    return bool(total.any()) and elsewhere(total) > ELSEWHERE_SHARE
 
 
 def _agreeing(points: list[Point], speed: Fraction) -> list[Point]:
@@ -136,11 +157,14 @@ def _agreeing(points: list[Point], speed: Fraction) -> list[Point]:
 def _report(speed: Fraction, points: list[Point], resolution_seconds: float, duration: float) -> SyncReport:
     slope = float(speed - 1)
     if len(points) >= 2:
-        slope, _ = line(points)
+        slope, at_zero = line(points)
         spread = points[-1][0] - points[0][0]
-        # another slope than one of practice is believed where the line moves by more than the windows' own resolution
+        # another slope than one of practice is believed where the line moves by more than the windows' own resolution,
+        # or than they lie beside it (a phase vocoder moves what is heard by some 10 ms): twice the slope's error
+        beside = np.array([lag - at_zero - slope * time for time, lag in points])
+        error = float(np.sqrt(12 / len(points) * (beside**2).sum() / max(1, len(points) - 2)))
         usual = min((float(known - 1) for known in SPEEDS), key=lambda known: abs(known - slope))
-        if abs(slope - usual) * spread <= resolution_seconds:
+        if abs(slope - usual) * spread <= max(resolution_seconds, min(2 * error, SCATTER_SECONDS)):
             slope = usual
     offset = float(np.median([lag - slope * time for time, lag in points]))
     lags = [offset, offset + slope * duration, *(lag for _, lag in points)]
@@ -198,13 +222,8 @@ def _onsets(ours: Float, theirs: Float) -> _Matcher:
         shift = round(lag_seconds / float(speed) * ONSET_RATE)
         for start_seconds in starts_seconds:
             first = round(start_seconds * ONSET_RATE)
-            low, high = first + shift - reach, first + shift + length + reach
-            if low < 0 or high > stretched.shape[1]:
-                around = np.pad(stretched, ((0, 0), (max(0, -low), max(0, high - stretched.shape[1]))))
-                low = max(0, low)
-            else:
-                around = stretched
-            lag = onset_lag(ours[:, first : first + length], around[:, low : low + length + 2 * reach])
+            around = _piece(stretched, first + shift - reach, first + shift + length + reach)
+            lag = onset_lag(ours[:, first : first + length], around)
             if lag is not None:
                 middle = start_seconds + SEGMENT_SECONDS / 2
                 found.append((middle, float(speed) * (middle + shift / ONSET_RATE + lag) - middle))
@@ -216,6 +235,13 @@ def _onsets(ours: Float, theirs: Float) -> _Matcher:
     return _Matcher(starts, SEGMENT_SECONDS, points, ONSET_SECONDS)
 
 
+def _piece(onsets: Float, low: int, high: int) -> Float:
+    """(bands, ``high - low``): that part, with silence where there is nothing."""
+    inside = onsets[:, max(0, low) : max(0, high)]
+    before = min(max(0, -low), high - low)
+    return np.pad(inside, ((0, 0), (before, high - low - before - inside.shape[1])))
+
+
 def _matched(matcher: _Matcher, ours: Float, theirs: Float, speed: Fraction, lag_seconds: float) -> list[Point]:
     """Points near the film's lag, and of runs of stretches that found nothing there: a scene more before them, perhaps.
 
@@ -224,12 +250,17 @@ def _matched(matcher: _Matcher, ours: Float, theirs: Float, speed: Fraction, lag
     points = matcher.points(speed, lag_seconds, matcher.starts_seconds)
     told = {round(middle - matcher.length_seconds / 2, 3) for middle, _ in points}
     stretched = stretch_onsets(theirs, float(speed))
+    shift = lag_seconds / float(speed)
     for silent, run in itertools.groupby(matcher.starts_seconds, key=lambda start: round(start, 3) not in told):
         starts = list(run)
-        if not silent or len(starts) < 2:
+        if not silent:
             continue
-        first, stop = (round(at * ONSET_RATE) for at in (starts[0], starts[-1] + matcher.length_seconds))
-        score, lag = correlate_onsets(ours[:, first:stop], stretched[:, first:stop])
+        first = round(starts[0] * ONSET_RATE)
+        part = ours[:, first : round((starts[-1] + matcher.length_seconds) * ONSET_RATE)]
+        reach = round(min(COARSE_SEARCH_SECONDS * ONSET_RATE, max(PART_SEARCH_SECONDS * ONSET_RATE, part.shape[1] / 2)))
+        around = first + round(shift * ONSET_RATE) - reach
+        score, lag = part_lag(part, _piece(stretched, around, around + part.shape[1] + 2 * reach))
         if score >= PART_SCORE:
-            points += matcher.points(speed, lag * float(speed), starts)
+            found = matcher.points(speed, (lag + shift) * float(speed), starts)
+            points += found if 2 * len(found) >= len(starts) else []
     return without_outliers(points)

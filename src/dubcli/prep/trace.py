@@ -70,20 +70,24 @@ class SyncTrace:
         if self._pending.shape[1] >= 2 * HOP:
             self._add_energies()
 
-    def energies(self) -> Float:
-        """(16, frames): natural log of the energy in 8 bands of mid and of side, 50 frames a second."""
+    def energies(self, bands: slice = slice(None)) -> Float:
+        """(16, frames), or some of the bands: natural log of the energy in 8 of mid and of side, 50 frames a second."""
         if not self._energies:
-            return np.zeros((2 * (len(BANDS_HZ) - 1), 0), np.float32)
-        return np.concatenate(self._energies, axis=1, dtype=np.float32)
+            return np.zeros((2 * (len(BANDS_HZ) - 1), 0), np.float32)[bands]
+        return np.concatenate([part[bands] for part in self._energies], axis=1, dtype=np.float32)
 
     def onsets(self) -> Float:
         """(16, frames): half-wave rectified rises of the energies."""
-        energies = self.energies()
-        return np.maximum(np.diff(energies, axis=1, prepend=energies[:, :1]), 0)
+        rises = self.energies()
+        for row in rises:  # a band at a time: those of a long film have 23 MB
+            row[1:] = np.maximum(np.diff(row), 0)
+            row[:1] = 0
+        return rises
 
     def powers(self) -> Float:
         """(frames,): mean square of a channel, of full scale, between 60 and 3800 Hz."""
-        return np.asarray(np.exp(self.energies()).sum(axis=0) / _FULL_SCALE, np.float32)
+        parts = [np.exp(part.astype(np.float32)).sum(axis=0) for part in self._energies]
+        return np.asarray(np.concatenate([np.zeros(0, np.float32), *parts]) / _FULL_SCALE, np.float32)
 
     def around(self, start: int, length: int) -> Float | None:
         """(2, ``length``) samples at 8 kHz from ``start`` on, made of the windows; None where they lack half of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from dubcli.cache import layout
 from dubcli.cache.reader import Movie
 from dubcli.cache.writer import cache_lock, update_movie
 from dubcli.core.atomic import read_json
-from dubcli.errors import InputError
+from dubcli.errors import InputError, UserError
 from dubcli.jobs.call import Report
 from dubcli.jobs.outcomes import warned
 from dubcli.media.films import Film
@@ -21,6 +22,7 @@ from dubcli.media.sources import ChosenTrack, choose_tracks, require_primary
 from dubcli.media.streams import MediaInfo, info_of, open_media
 from dubcli.prep.config import OFF, PrepConfig, kept_verdicts
 from dubcli.prep.identity import movie_id
+from dubcli.prep.landmarks import add_landmarks, landmarks_file
 from dubcli.prep.settled import film_state, settle
 from dubcli.prep.task import FilmTask, OpenFilm
 
@@ -48,6 +50,9 @@ def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
                 task=task, container=container, info=info, chosen=chosen, identity=identity, content=content
             )
             details = prepare_new(opened, report)
+    if not landmarks_file(folder).is_file():
+        with suppress(UserError):  # a mel that was damaged since; what reads it says so
+            add_landmarks(Movie(folder))
     settle(config.cache, folder, None if others else state)  # what is to be done again is told again
     if task.replaces is not None and task.replaces != identity and _remove(task, task.replaces):
         details["note"] = f"the source changed since it was prepared; replaces {task.replaces}"

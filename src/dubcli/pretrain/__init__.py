@@ -9,9 +9,9 @@ from dubcli.pretrain.config import LaunchConfig, PretrainConfig
 
 if TYPE_CHECKING:
     from dubcli.pretrain.launcher import launch as launch
-    from dubcli.pretrain.trainer import RunSummary as RunSummary
+    from dubcli.pretrain.summary import RunSummary as RunSummary
     from dubcli.pretrain.trainer import train as train
 
 __all__ = ["LaunchConfig", "PretrainConfig", "RunSummary", "launch", "train"]
 
-__getattr__ = lazy_exports(__name__, {"RunSummary": "trainer", "launch": "launcher", "train": "trainer"})
+__getattr__ = lazy_exports(__name__, {"RunSummary": "summary", "launch": "launcher", "train": "trainer"})

@@ -96,7 +96,7 @@ class DataConfig(_Part):
         self._at_least(0, "mask_time_frames", "mask_mel_bins", "randaugment_layers", "max_bad_clips")
         if self.films_with not in ("", OWN_FILMS):  # one spelling, so that the same films compare equal
             languages = check_languages(tuple(filter(None, self.films_with.split(","))), "--films-with")
-            object.__setattr__(self, "films_with", ",".join(languages))
+            object.__setattr__(self, "films_with", ",".join(sorted(languages)))
         self._one_of("sampling", SAMPLINGS)
         self._require("mask_probability", 0 <= self.mask_probability <= 1, "give 0 to 1")
         self._require("val_fraction", self.val_fraction == -1 or 0 <= self.val_fraction < 1, "give 0 to below 1")

@@ -21,7 +21,8 @@ from dubcli.core.atomic import atomic_write
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pretrain.config import LaunchConfig, PretrainConfig
-from dubcli.pretrain.trainer import RunSummary, train
+from dubcli.pretrain.summary import RunSummary
+from dubcli.pretrain.trainer import train
 
 if TYPE_CHECKING:
     import torch

@@ -133,7 +133,7 @@ class LiveView:
 
     def _play(self, board: Any, sight: Sight) -> None:
         """The sounds of some of the clips as their films have them, where these are at hand."""
-        from dubcli.cache.projected import TrackClip
+        from dubcli.cache.clips import TrackClip
         from dubcli.media.resample import resampled
         from dubcli.pages.players import film_sound
 

@@ -70,6 +70,11 @@ class Batch:
 class BadClip(Exception):
     """A clip's frames do not decode; the text names it."""
 
+    @property
+    def advice(self) -> str:
+        """The text, and what to do where it ends the run."""
+        return f"{self}; prepare that film again, or leave it out of the cache"
+
 
 def decode_clip(movie: Movie, number: int) -> Tensor:
     """uint8 (16, 3, height, width). Raises BadClip that names the film, the clip and the frame."""
@@ -111,7 +116,7 @@ class ClipDataset(Dataset[Batch]):
         try:
             return self._load(request)
         except BadClip as error:
-            text = f"{error}; prepare that film again, or leave it out of the cache"
+            text = error.advice
         except UserError as error:
             text = str(error)
         return Batch(request=request, primary=torch.empty(0), primary_masks=torch.empty(0), error=text)

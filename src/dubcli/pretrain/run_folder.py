@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dubcli.core import distributed
-from dubcli.core.atomic import atomic_write, read_json, remove_leftovers, write_json
+from dubcli.core.atomic import atomic_write, read_json, read_json_lines, remove_leftovers, write_json
 from dubcli.core.checkpoint import load_checkpoint, save_checkpoint
 from dubcli.core.same import require_same
 from dubcli.errors import UserError, first_line
@@ -129,6 +129,7 @@ class RunFolder:
             return
         # what an earlier version did not record it did as the defaults say, but for the films
         saved = {**PretrainConfig().results(), "films_with": OWN_FILMS, **read_json(file)}
+        saved["films_with"] = ",".join(sorted(str(saved["films_with"]).split(",")))  # in whatever order it was given
         wanted = {**config.results(), "world_size": world_size}
         advice = "give the same to go on, another --out, or --fresh to start over"
         require_same(saved, wanted, f"the run in {self.path} has", advice, now="this one", new_names_differ=False)
@@ -189,15 +190,9 @@ class RunFolder:
         file = self.path / METRICS_FILE
         if not file.exists():
             return
-        kept = []
-        for line in file.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line)
-            except (json.JSONDecodeError, KeyError):
-                continue  # half a line of a run that was killed
+        kept = [line for line in read_json_lines(file) if line.get("step", step + 1) <= step]
         with atomic_write(file, "w") as out:
-            out.writelines(line + "\n" for line in kept)
+            out.writelines(json.dumps(line) + "\n" for line in kept)
 
     def log(self, metrics: dict[str, Any]) -> None:
         """Append a line of metrics, and show the numbers to TensorBoard and Weights & Biases."""

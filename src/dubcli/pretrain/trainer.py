@@ -6,8 +6,6 @@ import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,31 +29,11 @@ from dubcli.pretrain.pace import RecentLosses, Tally
 from dubcli.pretrain.run_folder import RunFolder, as_begun
 from dubcli.pretrain.signals import StopRequests
 from dubcli.pretrain.step import Stepper
+from dubcli.pretrain.summary import RunSummary
 from dubcli.pretrain.training_films import TrainingFilms, mel_statistics, read_training_films
 from dubcli.pretrain.validation import HeldOut, validate
 
 TASK = "steps"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSummary:
-    """How a run ended.
-
-    Attributes:
-        folder: the run's.
-        step: the last that was done.
-        total_steps: of the whole run.
-        stopped_by: the signal's number; None where all steps are done.
-        metrics: the last of each name.
-        bad_clips: how many did not decode and were replaced.
-    """
-
-    folder: Path
-    step: int
-    total_steps: int
-    stopped_by: int | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    bad_clips: int = 0
 
 
 def train(
@@ -395,7 +373,7 @@ class Trainer:
         try:
             metrics = validate(self.stepper, self.model, held_out, stopped)
         except BadClip as error:
-            raise UserError(f"{error}; prepare that film again, or leave it out of the cache") from None
+            raise UserError(error.advice) from None
         if metrics is None:
             return asked[0]
         first, self.validated = self.validated == 0, self.step

@@ -72,7 +72,8 @@ class TrainingFilms:
 
     ``damaged``: of films that have it, but in files cut short: how many clips, and a line that names the file.
     ``shared``: the languages that every film of it has, whether or not the variant hears them. ``own_films``: how many
-    films have what the variant itself needs. ``frame_rule``: of the cache.
+    films have what the variant itself needs. ``others``: languages of the cache that not every film of it needs to
+    have. ``frame_rule``: of the cache.
     """
 
     variant: Variant
@@ -82,6 +83,7 @@ class TrainingFilms:
     damaged: tuple[tuple[int, str], ...] = ()
     shared: tuple[str, ...] = ()
     own_films: int = 0
+    others: tuple[str, ...] = ()
     frame_rule: str = "centres"
 
     @property
@@ -129,8 +131,9 @@ class TrainingFilms:
         films = len(self.train.movies) + len(self.held_out.movies) + len(self.damaged)
         if self.own_films == films:
             return ""
+        alike = f"every variant but those that hear {' or '.join(self.others)}" if self.others else "every variant"
         return (
-            f"{films} films have {', '.join(self.shared)}, on which every variant trains alike; --films-with own: "
+            f"{films} films have {', '.join(self.shared)}, on which {alike} trains alike; --films-with own: "
             f"{self.own_films} films ({self.own_films - films:+d}) that have what {self.variant.name} itself needs"
         )
 
@@ -184,6 +187,7 @@ def read_training_films(
         damaged=damaged,
         shared=shared,
         own_films=len(own),
+        others=tuple(language for language in languages if language not in shared),
         frame_rule=str(cache.info["parameters"].get(FRAME_RULE, "centres")),
     )
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubcli.core.machine import parse_precision
+from dubcli.core.machine import parse_device, parse_precision
 from dubcli.embed.config import check_chunk_rule
-from dubcli.errors import UserError
+from dubcli.errors import UserError, one_of
 from dubcli.probe.protocols import find_protocol
 
 DATA_KINDS = ("speech", "nospeech", "nospeech-test")
@@ -75,10 +75,8 @@ class ProbeConfig:
     def __post_init__(self) -> None:
         if self.protocol is not None:
             find_protocol(self.protocol)
-        if self.data_kind not in DATA_KINDS:
-            raise UserError(f"--data-variant is {self.data_kind!r}; give one of {', '.join(DATA_KINDS)}")
-        if self.splits not in SPLITS:
-            raise UserError(f"--splits is {self.splits!r}; give {' or '.join(SPLITS)}")
+        one_of("--data-variant", self.data_kind, DATA_KINDS)
+        one_of("--splits", self.splits, SPLITS)
         check_chunk_rule(self.chunks)
         if any(shots < 1 for shots in self.shots) or self.draws < 1:
             raise UserError("--shots and --draws are at least 1; give for instance --shots 1,5,10 --draws 5")
@@ -86,6 +84,7 @@ class ProbeConfig:
             object.__setattr__(self, "modalities", parse_modalities(self.modalities))
         if self.max_steps is not None and self.max_steps < 1:
             raise UserError(f"--max-steps is {self.max_steps}; give 1 or more")
+        parse_device(self.device)
         object.__setattr__(self, "precision", parse_precision(self.precision))
         if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"--batch-size is {self.batch_size}; give 1 or more")

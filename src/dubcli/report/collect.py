@@ -5,7 +5,6 @@ What is damaged costs itself and a line in ``Collected.ignored``, never the repo
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 
 from dubcli.cache.layout import is_cache
 from dubcli.cache.reader import Cache
-from dubcli.core.atomic import read_json
+from dubcli.core.atomic import read_json, read_json_lines
 from dubcli.core.results import format_notice, modality_of, number
 from dubcli.errors import UserError
 
@@ -247,12 +246,4 @@ def read_run(path: Path) -> Run:
     config = read_json(path / "config.json")
     if not isinstance(config, dict):
         raise UserError(f"{path / 'config.json'} is no run's config")
-    lines = []
-    for line in (path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            said = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(said, dict):
-            lines.append(said)
-    return Run(path, config, lines)
+    return Run(path, config, read_json_lines(path / "metrics.jsonl"))

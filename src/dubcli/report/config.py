@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubcli.core.machine import parse_device
 from dubcli.errors import UserError
 
 
@@ -37,5 +38,6 @@ class ReportConfig:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        parse_device(self.device)
         if self.gallery < 0 or self.gallery_clips < 2:
             raise UserError("--gallery is 0 or more and --gallery-clips 2 or more")

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dubcli.cache.projected import TrackClip, project
+from dubcli.cache.clips import TrackClip
+from dubcli.cache.projected import project
 from dubcli.cache.reader import Cache, Movie
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.machine import choose_device

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dubcli.core.atomic import read_json
+from dubcli.core.atomic import read_json, read_json_lines
 from dubcli.core.variants import parse_variant
 from dubcli.errors import UserError
 from dubcli.pretrain.config import LaunchConfig
@@ -99,9 +98,9 @@ def _like(plan: Plan, states: Sequence[State], key: tuple[Any, ...]) -> float | 
 
 def left_of_run(folder: Path) -> float | None:
     """Seconds that a run which was begun still takes, by the speed in its own log; None where it says none."""
-    with suppress(UserError, OSError, KeyError, ValueError, ZeroDivisionError):
+    with suppress(UserError, KeyError, IndexError, ValueError, TypeError, ZeroDivisionError):
         config = read_json(folder / "config.json")
-        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        lines = read_json_lines(folder / "metrics.jsonl")
         speeds = [line["clips_per_second"] for line in lines if line.get("clips_per_second")]
         clips = config["batch_size"] * config.get("accumulate", 1) * config["world_size"]
         return float((config["steps"] - lines[-1]["step"]) * clips / statistics.median(speeds))

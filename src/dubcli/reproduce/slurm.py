@@ -96,6 +96,7 @@ def _on_all_nodes(command: str) -> list[str]:
         'first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
         "port=$((20000 + SLURM_JOB_ID % 20000))  # jobs may share a node",
         "export step first port",
+        "# shellcheck disable=SC2016  # each node fills in its own",
         f"srun --kill-on-bad-exit=1 bash -c {shlex.quote(f'exec {command} {world}')} &",
     ]
 
@@ -110,7 +111,7 @@ def _submit(counts: dict[str, int]) -> str:
     for kind, count in counts.items():
         before = [other for other in _AFTER.get(kind, ()) if other in counts]
         # a step that fails keeps back those that need it, which say so; the others go on
-        after = f" --dependency=afterany:{':'.join(f'${other}' for other in before)}" if before else ""
+        after = f' --dependency="afterany:{":".join(f"${other}" for other in before)}"' if before else ""
         lines.append(f"{kind}=$(sbatch --parsable --array=1-{count}{after} {kind}.sbatch)")
         lines.append(f'echo "{kind}: job ${kind}, {count} steps"')
     return "\n".join([*lines, ""])

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dubcli.cache.clips import TrackClip
 from dubcli.cache.layout import CACHE_FILE, CLIP_SECONDS, MOVIE_FILE
-from dubcli.cache.projected import TrackClip, project
+from dubcli.cache.projected import project
 from dubcli.cache.reader import Cache, Movie
-from dubcli.core.atomic import atomic_write
+from dubcli.core.atomic import atomic_write, require_free
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.machine import choose_device
 from dubcli.core.trained import TrainedModel
@@ -24,7 +25,7 @@ from dubcli.embed import EmbedConfig, Features, embed, load_features
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.search.config import PICTURE, SOUND
-from dubcli.search.index import Float, Index, IndexRow, write_index
+from dubcli.search.index import INDEX_FILE, Float, Index, IndexRow, write_index
 
 _WORK = ".building"
 
@@ -63,8 +64,8 @@ def build_index(
     ['en', 'es', 'picture']
     """
     target, place = Path(folder), Path(source)
-    if target.exists() and (not target.is_dir() or not _is_ours(target)):
-        raise UserError(f"{target} holds other things; name a new folder for the index")
+    ours = (target / INDEX_FILE).is_file() or (target / _WORK).is_dir()
+    require_free(target, ours=ours, named="for the index")
     of_cache = (place / CACHE_FILE).is_file()
     if of_cache and lang is not None:
         raise UserError("of a cache all tracks are placed; leave --lang out, and give --track when you search")
@@ -83,10 +84,6 @@ def build_index(
                                         "model": about, "variant": trained.variant.to_dict()})  # fmt: skip
     shutil.rmtree(work, ignore_errors=True)
     return Index(target)
-
-
-def _is_ours(folder: Path) -> bool:
-    return (folder / "index.json").is_file() or (folder / _WORK).is_dir() or not any(folder.iterdir())
 
 
 def _of_cache(

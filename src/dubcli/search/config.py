@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dubcli.core.machine import parse_device
 from dubcli.errors import UserError, one_of
 
 SOUND, PICTURE = "sound", "picture"
@@ -43,5 +44,6 @@ class SearchConfig:
         one_of("--find", self.find, KINDS)
         if self.by is not None:
             one_of("--by", self.by, KINDS)
+        parse_device(self.device)
         if self.top < 1:
             raise UserError(f"--top is {self.top}; give 1 or more")

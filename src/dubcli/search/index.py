@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dubcli.core.atomic import atomic_write, read_json, write_json
-from dubcli.core.tracks import CLIP_SECONDS
+from dubcli.core.languages import found_as
+from dubcli.core.tracks import CLIP_SECONDS, Track
 from dubcli.errors import UserError
 
 FORMAT = 1
@@ -103,6 +104,17 @@ class Index:
     def titles(self) -> dict[str, str]:
         """Titles by film."""
         return {row.film: row.title for row in self.rows}
+
+    @functools.cached_property
+    def tracks(self) -> tuple[str, ...]:
+        """Names of the sounds' tracks."""
+        return tuple(sorted({row.track for row in self.rows if row.track}))
+
+    def track_called(self, name: str) -> str:
+        """A track as the index has it: of a macrolanguage's member the macrolanguage's; what is not there stays."""
+        track = Track.of(name)
+        languages = [one.language for one in map(Track.of, self.tracks) if one.kind == track.kind]
+        return str(Track(found_as(track.language, languages), track.kind))
 
     def scores(self, query: Float) -> Float:
         """(rows,): cosines with a query of length 1."""

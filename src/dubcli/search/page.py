@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubcli.cache.clips import TrackClip
 from dubcli.cache.layout import CACHE_FILE, CLIP_SECONDS
-from dubcli.cache.projected import TrackClip
 from dubcli.cache.reader import Cache
 from dubcli.core.atomic import atomic_write
 from dubcli.core.features import SAMPLE_RATE
@@ -16,8 +16,9 @@ from dubcli.errors import InputError
 from dubcli.media.sound import track_excerpt
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import read_info
+from dubcli.pages.at_hand import SOUND_KIND
 from dubcli.pages.pictures import frame_strip, mel_picture
-from dubcli.pages.players import SOUND_KIND, cut_sound, data_uri, encode_sound
+from dubcli.pages.players import cut_sound, data_uri, encode_sound
 from dubcli.pages.shell import render
 from dubcli.search.index import Index, IndexRow
 from dubcli.search.query import Query

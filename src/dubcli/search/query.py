@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dubcli.cache.projected import clock
+from dubcli.cache.clips import clock
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.trained import TrainedModel
 from dubcli.embed import EmbedConfig, Embedder, embed_files
@@ -82,7 +82,7 @@ def _clip(index: Index, film: str, at_seconds: float, config: SearchConfig) -> I
 
 def _track(index: Index, config: SearchConfig) -> str:
     primary = next(view["tracks"][0] for view in index.info["variant"]["views"] if view["head"] == "primary")
-    return config.track or str(primary)
+    return index.track_called(config.track or str(primary))
 
 
 def _of_file(path: Path, index: Index, config: SearchConfig) -> Query:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.cache.projected import clock, has_a_word
+from dubcli.cache.clips import clock, has_a_word
 from dubcli.errors import UserError, did_you_mean
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.search.config import PICTURE, SearchConfig
@@ -83,16 +83,16 @@ def search(
 
 
 def _wanted(index: Index, asked: Query, config: SearchConfig) -> npt.NDArray[np.bool_]:
-    tracks = {row.track for row in index.rows if row.track}
-    unknown = [track for track in config.tracks if track not in tracks]
+    tracks = [index.track_called(track) for track in config.tracks]
+    unknown = [track for track in tracks if track not in index.tracks]
     if unknown and config.find != PICTURE:
-        near = did_you_mean(unknown[0], tracks)
-        raise UserError(f"no sound of the index is of track {unknown[0]}{near}; it has {', '.join(sorted(tracks))}")
+        near = did_you_mean(unknown[0], index.tracks)
+        raise UserError(f"no sound of the index is of track {unknown[0]}{near}; it has {', '.join(index.tracks)}")
 
     def is_wanted(row: IndexRow) -> bool:
         if row.kind != config.find or row == asked.row:
             return False
-        if config.tracks and row.track not in config.tracks and row.kind != PICTURE:
+        if tracks and row.track not in tracks and row.kind != PICTURE:
             return False
         if config.other_films and asked.row is not None and row.film == asked.row.film:
             return False

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubcli.core.languages import parse_language
-from dubcli.core.machine import parse_precision
-from dubcli.errors import UserError
+from dubcli.core.machine import parse_device, parse_precision
+from dubcli.errors import UserError, one_of
 
 FORMATS = ("flac", "wav")
 STEMS = ("vocals", "no_vocals")
@@ -23,7 +23,7 @@ class SeparateConfig:
         out: folder for what is made of files.
         lang: the sound track, in any way of writing a language (kept as its tag); None is each film's primary one (of a
             file its main one: ``media.sources.choose_track``).
-        model: see ``models.load_bag``.
+        model: see ``bags.load_bag``.
         model_repo: folder of models instead of the hub.
         trust_models: load any Python object from its files.
         speech_stem: the model's stem that is speech; None finds it by name.
@@ -58,14 +58,14 @@ class SeparateConfig:
     def __post_init__(self) -> None:
         if self.lang is not None:
             object.__setattr__(self, "lang", parse_language(self.lang))
+        parse_device(self.device)
         object.__setattr__(self, "precision", parse_precision(self.precision))
         if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"--batch-size is {self.batch_size}; give 1 or more")
-        if self.file_format not in (None, *FORMATS):
-            raise UserError(f"--format is {self.file_format}; give {' or '.join(FORMATS)}")
-        unknown = [stem for stem in self.stems or STEMS if stem not in STEMS]
-        if unknown:
-            raise UserError(f"--stems names {unknown[0]}; give {' or '.join(STEMS)}, or both with a comma")
+        if self.file_format is not None:
+            one_of("--format", self.file_format, FORMATS)
+        for stem in self.stems or STEMS:
+            one_of("--stems", stem, STEMS)
         if self.files and self.out is None:
             raise UserError("files are given but no --out DIR for what is made of them")
         if self.out is not None and not self.files:

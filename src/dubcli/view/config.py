@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubcli.core.machine import parse_device
 from dubcli.errors import UserError
 
 
@@ -35,6 +36,7 @@ class ViewConfig:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        parse_device(self.device)
         if self.clips is not None and self.clips < 1:
             raise UserError("--clips is 1 or more")
         if self.map_clips < 0:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dubcli.cache.projected import clock
+from dubcli.cache.clips import clock
 from dubcli.cache.reader import Movie
 from dubcli.core.tracks import FULL, Track
 from dubcli.pages.charts import SERIES, SHOWN_SERIES, SWITCHES, Chart, quantity, series_colour, zoomable

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dubcli.cache.projected import TrackClip, project
+from dubcli.cache.clips import TrackClip
+from dubcli.cache.projected import project
 from dubcli.core.trained import TrainedModel
 from dubcli.errors import UserError
-from dubcli.pages.charts import Chart, zoomable
+from dubcli.pages.charts import SWITCHES, Chart, zoomable
 from dubcli.view.site import Site
 
 PICTURE = "picture"
@@ -104,7 +105,7 @@ def _spec(points: list[dict[str, Any]]) -> dict[str, Any]:
         "params": [
             {"name": "colour", "value": "track", "bind": choice},
             zoomable(),
-            {"name": "shown", "select": {"type": "point", "fields": ["group"]}, "bind": "legend"},
+            SWITCHES,
         ],
         "transform": [{"calculate": "datum[colour]", "as": "group"}],
         "mark": {"type": "point", "filled": True, "size": 45, "cursor": "pointer"},
@@ -113,7 +114,7 @@ def _spec(points: list[dict[str, Any]]) -> dict[str, Any]:
             "y": {"field": "y", "type": "quantitative", "axis": None, "scale": {"zero": False}},
             "color": {"field": "group", "type": "nominal", "title": None, "scale": {"scheme": "tableau20"}},
             "shape": {"field": "group", "type": "nominal", "title": None},
-            "opacity": {"condition": {"param": "shown", "value": 0.85}, "value": 0.06},
+            "opacity": {"condition": {"test": "indexof(hidden, datum.group) < 0", "value": 0.85}, "value": 0.06},
             "href": {"field": "href", "type": "nominal"},
             "tooltip": [{"field": name, "type": "nominal"} for name in ("film", "time", "track", "image")],
         },

@@ -6,8 +6,8 @@ import io
 
 from PIL import Image, ImageDraw, ImageFont
 
+from dubcli.cache.clips import clock
 from dubcli.cache.layout import CLIP_SECONDS
-from dubcli.cache.projected import clock
 from dubcli.cache.reader import Movie
 from dubcli.errors import InputError
 from dubcli.pages.pictures import frame_strip, mel_picture

@@ -19,14 +19,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from dubcli.cache.clips import TrackClip, clock, has_a_word
 from dubcli.cache.layout import CLIP_SECONDS
-from dubcli.cache.projected import TrackClip, clock, has_a_word
 from dubcli.cache.reader import Cache, Movie
 from dubcli.core.tracks import FULL, Track
 from dubcli.errors import UserError, did_you_mean
+from dubcli.pages.at_hand import SOUND_KIND, SOUND_SUFFIX, has_film
 from dubcli.pages.charts import library
 from dubcli.pages.pictures import frame_strip, mel_picture
-from dubcli.pages.players import SOUND_KIND, SOUND_SUFFIX, cut_sound, has_film
 from dubcli.pages.shell import render
 from dubcli.view.config import ViewConfig
 from dubcli.view.facts import FilmFacts, facts, sync_chart, track_line
@@ -139,6 +139,8 @@ class Site:
         elif track in one.languages and suffix == "png":
             content = mel_picture(one.movie.mel(track)[clip])
         elif track in one.movie.tracks and suffix == SOUND_SUFFIX:
+            from dubcli.pages.players import cut_sound  # torch: seconds before the first page otherwise
+
             content = cut_sound(TrackClip(one.movie, clip, track), self.config.sources)
         return None if content is None else Resource(_KINDS[suffix], content)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dubcli.cache.layout import CACHE_FILE
 from dubcli.cache.reader import Cache
-from dubcli.core.atomic import atomic_folder, atomic_write, read_json
+from dubcli.core.atomic import atomic_folder, atomic_write, read_json, require_free
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.view.config import ViewConfig
@@ -125,7 +125,7 @@ def write_site(site: Site, out: str | Path, progress: Progress = SILENT) -> View
     3
     """
     target = Path(out)
-    _require_ours(target)
+    require_free(target, ours=(target / "vega.js").is_file())
     addresses = list(site.addresses())
     problems: list[str] = []
     sounds = 0
@@ -153,13 +153,6 @@ def write_site(site: Site, out: str | Path, progress: Progress = SILENT) -> View
         map=site.map_chart is not None,
         problems=tuple(problems),
     )
-
-
-def _require_ours(target: Path) -> None:
-    if target.is_dir() and any(target.iterdir()) and not (target / "vega.js").is_file():
-        raise UserError(f"{target} holds other things; name a new folder with --out")
-    if target.exists() and not target.is_dir():
-        raise UserError(f"{target} is a file; name a folder with --out")
 
 
 def write_sheet(site: Site, out: str | Path) -> Path:

@@ -8,10 +8,12 @@ const button = (text, label, act) => {
   return made;
 };
 // a switch for each series; with shift held, or of one that is alone, all others go or come
-const seriesSwitches = view => {
+const shapes = { circle: "\u25cf", square: "\u25a0", cross: "\u271a", diamond: "\u25c6", "triangle-up": "\u25b2",
+  "triangle-down": "\u25bc", "triangle-right": "\u25b6", "triangle-left": "\u25c0" };
+const seriesSwitches = (view, shaped) => {
   const scale = view.scale("color"), names = scale.domain(), hidden = new Set();
   const group = document.createElement("div");
-  group.className = "switches"; group.role = "group"; group.setAttribute("aria-label", "Lines shown");
+  group.className = "switches"; group.role = "group"; group.setAttribute("aria-label", "Series shown");
   const made = names.map(name => {
     const one = button("", `show ${name}`, event => {
       if (event.shiftKey) {
@@ -23,7 +25,11 @@ const seriesSwitches = view => {
       view.signal("hidden", [...hidden]).runAsync();
     });
     const spot = document.createElement("i");
-    spot.style.background = scale(name);
+    if (shaped) {
+      spot.textContent = shapes[view.scale("shape")(name)] ?? shapes.circle;
+      spot.style.color = scale(name);
+      spot.className = "shape";
+    } else spot.style.background = scale(name);
     one.append(spot, name);
     one.setAttribute("aria-pressed", true);
     return one;
@@ -80,7 +86,17 @@ const drawChart = async place => {
     const { view, finalize } = await vegaEmbed(target, spec, { config, renderer: "svg", tooltip: { theme: dark.matches ?
       "dark" : "light" }, actions: { export: true, source: false, compiled: false, editor: false } });
     const tools = [];
-    if (params.includes("hidden")) tools.push(seriesSwitches(view));
+    if (params.includes("hidden")) {
+      const shaped = Boolean(spec.encoding?.shape);
+      tools.push(seriesSwitches(view, shaped));
+      // what the colours stand for is chosen: other series
+      if (params.includes("colour")) view.addSignalListener("colour", async () => {
+        await view.signal("hidden", []).runAsync();
+        const now = seriesSwitches(view, shaped);
+        tools[0].replaceWith(now);
+        tools[0] = now;
+      });
+    }
     let keys = () => {};
     if (params.includes("view")) {
       const moves = mover(view);

@@ -1,0 +1,118 @@
+"""A film's sound in a few numbers that another title with the same sound has too, wherever in it that sound lies.
+
+Landmarks as A. Wang has them ("An industrial-strength audio search algorithm", ISMIR 2003): peaks of the spectrogram,
+put together by threes, whose bands and distances in time make a number. They are made of the mels that the cache has
+anyway, but do not depend on where a clip begins; a level, a codec or other noise leaves most of them. Of all such
+numbers those are kept that a rule on the number alone picks, so that two titles keep the same ones.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dubcli.cache import layout
+from dubcli.cache.reader import Movie
+from dubcli.core.atomic import atomic_write
+
+Landmarks = npt.NDArray[np.uint32]  # (n, 2): number, and when it is heard, in hundredths of a second
+
+MEL_BANDS = slice(4, 66)  # 100 Hz to 7 kHz, which codecs of low rates keep
+PEAK_MELS, PEAK_FRAMES = 6, 24  # a peak is the highest of so many to each side (a quarter of a second)
+LEAST_RISE = 0.7  # natural logarithm, over the band's mean of that time: a steady tone has no peaks
+FOLLOWING = 6  # peaks after one that are put together with it
+LONGEST_SECONDS = 2.0
+STEP_SECONDS = 0.04  # of distances: about four frames, whose phase differs between two titles
+KEPT_OF = 16  # one number of so many
+CLIPS_AT_ONCE = 100
+_FRAME_SECONDS = 512 / 48000
+
+
+def landmarks_file(folder: Path) -> Path:
+    """Where a movie's are."""
+    return folder / layout.LANDMARKS_FILE
+
+
+def add_landmarks(movie: Movie) -> None:
+    """Write a movie's landmarks, of its primary track, into its folder. Raises UserError where its mel is damaged."""
+    found = landmarks(movie.mel(movie.primary))
+    with atomic_write(landmarks_file(movie.folder)) as file:
+        np.save(file, found, allow_pickle=False)
+
+
+def landmarks(mel: npt.NDArray[np.float16]) -> Landmarks:
+    """Of mels (clips, 2, 96, 280) of 3 s each, as the cache has them; sorted by time."""
+    times, bands = [np.zeros(0)], [np.zeros(0, np.int64)]
+    for first in range(0, len(mel), CLIPS_AT_ONCE):
+        low = max(0, first - 1)  # a clip more at each side: peaks at its edge are compared with what is beyond
+        at, band = _peaks(mel[low : first + CLIPS_AT_ONCE + 1])
+        at += low * layout.CLIP_SECONDS
+        inside = (at >= first * layout.CLIP_SECONDS) & (at < (first + CLIPS_AT_ONCE) * layout.CLIP_SECONDS)
+        times.append(at[inside])
+        bands.append(band[inside])
+    return _numbers(np.concatenate(times), np.concatenate(bands))
+
+
+def _peaks(mel: npt.NDArray[np.float16]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """(seconds, bands) of the spectrogram's peaks, by time."""
+    power = np.exp(mel[:, :, MEL_BANDS].astype(np.float32)).mean(axis=1)  # (clips, bands, frames)
+    clips, bands, frames = power.shape
+    level = np.log(power).transpose(1, 0, 2).reshape(bands, clips * frames)
+    highest = _highest(_highest(level, PEAK_FRAMES, 1), PEAK_MELS, 0)
+    rising = level - _mean(level, PEAK_FRAMES) >= LEAST_RISE
+    frame, band = np.nonzero(((level == highest) & rising).T)
+    return frame // frames * layout.CLIP_SECONDS + (frame % frames + 1) * _FRAME_SECONDS, band
+
+
+def _highest(values: npt.NDArray[np.float32], reach: int, axis: int) -> npt.NDArray[np.float32]:
+    """The highest of each value and of ``reach`` to each side, by windows that double."""
+    padding = [(0, 0), (0, 0)]
+    padding[axis] = (reach, reach)
+    found, width, wanted = np.pad(values, padding, constant_values=-np.inf), 1, 2 * reach + 1
+    while width < wanted:
+        step = min(width, wanted - width)
+        later, earlier = (slice(step, None), slice(None, -step))
+        found = (
+            np.maximum(found[later], found[earlier]) if axis == 0 else np.maximum(found[:, later], found[:, earlier])
+        )
+        width += step
+    return found
+
+
+def _mean(values: npt.NDArray[np.float32], reach: int) -> npt.NDArray[np.float32]:
+    """The mean of each value and of ``reach`` to each side in time; at the edges of what there is."""
+    sums = np.cumsum(np.pad(values, ((0, 0), (1, 0)), mode="constant"), axis=1, dtype=np.float64)
+    at = np.arange(values.shape[1])
+    low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, values.shape[1])
+    return np.asarray((sums[:, high] - sums[:, low]) / (high - low), np.float32)
+
+
+def _numbers(times: npt.NDArray[np.float64], bands: npt.NDArray[np.int64]) -> Landmarks:
+    """Peaks by threes, within a short time of the first."""
+    found = [np.zeros((0, 2), np.uint32)]
+    for second, third in combinations(range(1, FOLLOWING + 1), 2):
+        count = len(times) - third
+        if count <= 0:
+            continue
+        first = slice(0, count)
+        steps = [times[by : by + count] - times[first] for by in (second, third)]
+        near = steps[1] <= LONGEST_SECONDS
+        number = bands[first]
+        for by, step in zip((second, third), steps, strict=True):
+            number = (number * 64 + bands[by : by + count]) * 64 + np.rint(step / STEP_SECONDS).astype(np.int64)
+        mixed = _mixed(number[near])
+        kept = mixed % KEPT_OF == 0
+        found.append(np.stack([mixed[kept], np.rint(times[first][near][kept] * 100).astype(np.uint32)], axis=1))
+    joined = np.concatenate(found)
+    return joined[np.argsort(joined[:, 1], kind="stable")]
+
+
+def _mixed(number: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    """32 bits in which near numbers are far (the finaliser of splitmix64)."""
+    bits = number.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray(bits >> np.uint64(32), np.uint32)

@@ -265,6 +265,13 @@ def test_vggsounds_names_with_any_ids_and_extracted_sounds_in_any_folder(pattern
         assert clip.labels == (f"label {number % 2}",)
 
 
+def test_names_of_columns_in_another_case(copy):
+    path = copy("esc50") / "ESC-50-master" / "meta" / "esc50.csv"
+    expected = described(load_task(find_task("esc50"), path.parents[1]))
+    path.write_text(path.read_text().replace("filename,fold,target,category", "Filename,FOLD,category ID,Category", 1))
+    assert described(load_task(find_task("esc50"), path.parents[1])) == expected
+
+
 @pytest.mark.parametrize("mac", [False, True])
 def test_esc50s_first_edition_has_a_folder_for_each_class(mac, tmp_path):
     folders = ("101 - Dog", "110 - Crow", "201 - Rain", "305 - Coughing", "510 - Hand saw")

@@ -14,7 +14,8 @@ _MOST_SHOWN = 200
 
 
 def read_table(path: Path, *columns: str, delimiter: str = ",") -> Iterator[dict[str, str]]:
-    """The rows of a published table with a header line, also where it was saved again with other delimiters.
+    """The rows of a published table with a header line, also where it was saved again with other delimiters, or names
+    in another case.
 
     Args:
         path: of the table.
@@ -32,7 +33,7 @@ def read_table(path: Path, *columns: str, delimiter: str = ",") -> Iterator[dict
     ['low']
     """
     signs = (delimiter, *(sign for sign in _DELIMITERS if sign != delimiter))
-    headers = {sign: next(read_rows(path, sign), []) for sign in signs}
+    headers = {sign: _in_their_case(next(read_rows(path, sign), []), columns) for sign in signs}
     sign = next((sign for sign in signs if set(columns) <= set(headers[sign])), delimiter)
     header = headers[sign]
     lacking = [column for column in columns if column not in header]
@@ -51,6 +52,12 @@ def read_table(path: Path, *columns: str, delimiter: str = ",") -> Iterator[dict
                 f"{path}, line {number} has no {blank[0]} ({row[blank[0]]!r}); get the dataset's list again"
             )
         yield row
+
+
+def _in_their_case(header: list[str], columns: tuple[str, ...]) -> list[str]:
+    """The header with the names of ``columns`` as these are written, but for those that it has."""
+    wanted = {column.casefold(): column for column in columns if column not in header}
+    return [wanted.get(name.casefold(), name) for name in header]
 
 
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[list[str]]:

@@ -149,6 +149,10 @@ def test_damage_costs_its_own_row_and_a_line(project, tmp_path):
     (results / "mono-ckpt.predictions.npz").write_bytes(b"no zip")
     (results / "broken-ckpt.json").write_text('{"task": "esc50", "model": "broken-ckpt", "mean": [1]}')
     (results / "odd-ckpt.json").write_text(json.dumps({"task": "esc50", "model": "odd", "mean": 1.0, "identity": [3]}))
+    shutil.copy(results / "fr-ckpt.predictions.npz", results / "nothing-ckpt.predictions.npz")
+    (results / "nothing-ckpt.json").write_text("null")
+    write_run(home / "runs" / "silent")
+    (home / "runs" / "silent" / "metrics.jsonl").rename(home / "runs" / "silent" / "ckpt.pt")
     write_run(home / "runs" / "null")
     with open(home / "runs" / "null" / "metrics.jsonl", "a") as file:
         file.write('\nnull\n[1]\n{"step": 40, "epoch": null, "loss": 1.0}\n{"step": 41, "loss": NaN}\n')
@@ -161,13 +165,14 @@ def test_damage_costs_its_own_row_and_a_line(project, tmp_path):
     (movies / "damaged-00000000" / "movie.json").write_text("{")
     summary = report([home], tmp_path / "out", ReportConfig(gallery=1))
     for name in ("mono-ckpt.predictions.npz", "broken-ckpt.json", "odd-ckpt.json", "torn/config.json", "runs/cut",
-                 "damaged-00000000"):  # fmt: skip
+                 "damaged-00000000", "nothing-ckpt.json", "silent is a run without metrics.jsonl"):  # fmt: skip
         assert sum(name in line for line in summary.ignored) == 1, name
-    assert len(summary.ignored) == 6
+    assert len(summary.ignored) == 8
+    assert any("null/metrics.jsonl: 3 of 28 lines are damaged" in note for note in summary.notes)
     assert any("runs/null: it has no ckpt.pt" in note for note in summary.notes)
     assert {"table1", "tableB4", "loss"} <= {*summary.tables, *summary.plots}
     page = (tmp_path / "out" / "index.html").read_text()
-    assert page.count("Left out: ") == 6
+    assert page.count("Left out: ") == 8
     assert "Retrieval gallery" in page
 
 

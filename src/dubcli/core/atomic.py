@@ -232,8 +232,10 @@ def _alive(process_id: int) -> bool:
     return True
 
 
-def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_json_lines(path: str | os.PathLike[str], damaged: list[str] | None = None) -> list[dict[str, Any]]:
     """The objects of a file with one a line; none where there is no file. Half a line of a killed process is left out.
+
+    ``damaged``: is told in a line how many others are no objects and left out, too.
 
     Raises UserError where it is there and cannot be read.
     """
@@ -243,11 +245,21 @@ def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         return []
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    found = []
-    for line in text.splitlines():
-        with suppress(ValueError):
-            found.append(json.loads(line))
-    return [one for one in found if isinstance(one, dict)]
+    lines = text.splitlines()
+    read = [_json_or_none(line) for line in lines]
+    found = [one for one in read if isinstance(one, dict)]
+    half = bool(lines) and read[-1] is None and not text.endswith("\n")
+    wrong = len(lines) - len(found) - half
+    if damaged is not None and wrong:
+        damaged.append(f"{path}: {wrong} of {len(lines)} lines are damaged and left out")
+    return found
+
+
+def _json_or_none(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 def require_free(out: Path, *, ours: bool, named: str = "with --out") -> None:

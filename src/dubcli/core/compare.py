@@ -115,8 +115,11 @@ def _told(p_value: float) -> bool:
 def read_result_file(path: Path) -> ResultFile:
     """Raises UserError for what is no results file, and where the arrays beside it are damaged or of other splits."""
     content = read_json(path)
-    if not isinstance(content, dict) or not {"task", "metric", "splits", "identity"} <= set(content):
-        raise UserError(f"{path} is no results file; give two of results/TASK/MODEL.json")
+    lacks = {"task", "metric", "splits", "identity"} - set(content if isinstance(content, dict) else ())
+    if lacks:
+        raise UserError(
+            f"{path} is no results file, as results/TASK/MODEL.json are: it lacks {', '.join(sorted(lacks))}"
+        )
     file = ResultFile(path, content, read_predictions(path))
     for split in _splits_of(file):
         parts = [file.arrays.get(f"{split}.{name}") for name in ("rows", "labels", "scores.0")]

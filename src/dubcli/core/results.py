@@ -70,9 +70,14 @@ def format_notice(content: Mapping[str, Any]) -> str | None:
     )
 
 
+def predictions_beside(results_file: Path) -> Path:
+    """Where the raw predictions of a results file are."""
+    return results_file.with_name(results_file.name.removesuffix(".json") + ".predictions.npz")
+
+
 def read_predictions(path: Path) -> dict[str, Array]:
     """The arrays beside the results file ``path``. Raises UserError where they are missing or damaged."""
-    file = path.with_name(path.name.removesuffix(".json") + ".predictions.npz")
+    file = predictions_beside(path)
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)

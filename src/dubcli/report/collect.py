@@ -14,7 +14,7 @@ from typing import Any
 from dubcli.cache.layout import is_cache
 from dubcli.cache.reader import Cache
 from dubcli.core.atomic import read_json, read_json_lines
-from dubcli.core.results import format_notice, modality_of, number
+from dubcli.core.results import format_notice, modality_of, number, predictions_beside
 from dubcli.errors import UserError
 
 _EPOCH = re.compile(r"(.+)-epoch-(\d+)$")
@@ -110,7 +110,7 @@ class Result:
     @property
     def predictions(self) -> Path:
         """The raw predictions beside the results file."""
-        return self.path.with_name(self.path.name.removesuffix(".json") + ".predictions.npz")
+        return predictions_beside(self.path)
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,10 @@ def _search(path: Path, found: Collected) -> None:
         elif is_cache(path):
             found.caches.append(Cache(path, found.ignored))
         elif (path / "metrics.jsonl").is_file() and (path / "config.json").is_file():
-            found.runs.append(read_run(path))
+            found.runs.append(read_run(path, found.notes))
         else:
+            if (path / "ckpt.pt").is_file() and (path / "config.json").is_file():
+                found.ignored.append(f"{path} is a run without metrics.jsonl; its curves are not shown")
             for entry in sorted(path.iterdir()):
                 if (entry.is_dir() and not entry.name.startswith(".")) or entry.suffix == ".json":
                     _search(entry, found)
@@ -195,6 +197,8 @@ def read_result(path: Path) -> Result | None:
     """A results file of ``dubav probe``; None for other JSON. Raises UserError where it is damaged."""
     content = read_json(path)
     if not isinstance(content, dict) or not {"task", "model", "mean"} <= set(content):
+        if predictions_beside(path).is_file():
+            raise UserError(f"{path} holds no result, though predictions are beside it; probe it again with --again")
         return None
     parts = [content.get(name) for name in ("identity", "features", "data")]
     whole = all(part is None or isinstance(part, dict) for part in parts)
@@ -238,12 +242,12 @@ def _std(value: Any) -> float | None:
     return found if 0 <= found < float("inf") else None
 
 
-def read_run(path: Path) -> Run:
-    """A run's config and metrics; lines that are none (half a last one of a run that was killed) are left out.
+def read_run(path: Path, notes: list[str]) -> Run:
+    """A run's config and metrics. Lines that are none are left out and noted, but half a last one: the run was killed.
 
     Raises UserError where the config is damaged.
     """
     config = read_json(path / "config.json")
     if not isinstance(config, dict):
         raise UserError(f"{path / 'config.json'} is no run's config")
-    return Run(path, config, read_json_lines(path / "metrics.jsonl"))
+    return Run(path, config, read_json_lines(path / "metrics.jsonl", notes))

@@ -16,13 +16,14 @@ from dubcli.cache import layout
 from dubcli.cache.reader import Movie
 from dubcli.core.atomic import read_json, write_json
 from dubcli.errors import UserError
-from dubcli.prep.landmarks import Landmarks, landmarks_file
+from dubcli.prep.landmarks import KEPT_OF, Landmarks, landmarks_file
 
 MOST = 0.5  # of a title's sound
 NEIGHBOURS = 24  # of a landmark, sorted by titles: a jingle that all titles have costs no more than that
 SAME_TIME = 8  # hundredths of a second between two distances that are one
 GAP = 1000  # hundredths of a second without a landmark in common, within a stretch that two titles share
 LEAST_LANDMARKS = 5  # of such a stretch
+MOST_COMPARED = 1 << 20  # landmarks, of which each meets about 4 by chance
 LEAST_SHARED = 1000  # hundredths of a second: of clips that are shorter a jingle may be most
 PARTS = 16  # by the four highest bits
 _NAMED = 3
@@ -60,11 +61,17 @@ def alike_in(cache: Path, movies: Sequence[Movie]) -> list[Alike]:
 
 
 def shared_sound(titles: Sequence[Landmarks]) -> Iterator[tuple[int, int, tuple[float, float]]]:
-    """(title, other title, share of the sound of each that the other has), where one of the shares is most."""
+    """(title, other title, share of the sound of each that the other has), where one of the shares is most.
+
+    Of a large library every so many-th landmark is compared, the same ones in all titles.
+    """
+    thinner = -(-sum(map(len, titles)) // MOST_COMPARED) or 1
+    titles = [title if thinner == 1 else title[(title[:, 0] // KEPT_OF) % thinner == 0] for title in titles]
+    gap = GAP * thinner
     for pair, times in _meetings(titles):
-        stretches = list(_stretches(times))
+        stretches = list(_stretches(times, gap))
         shared = [_length([span[side] for span in stretches]) for side in (0, 1)]
-        sounding = [_length(list(_spans(np.sort(titles[title][:, 1].astype(np.int64))))) for title in pair]
+        sounding = [_length(list(_spans(np.sort(titles[title][:, 1].astype(np.int64)), gap))) for title in pair]
         shares = [round(min(1.0, part / max(1, whole)), 3) for part, whole in zip(shared, sounding, strict=True)]
         if max(shared) >= LEAST_SHARED and max(shares) >= MOST:
             yield pair[0], pair[1], (shares[0], shares[1])
@@ -105,7 +112,7 @@ def _often(pairs: _Ints, distances: _Ints) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _stretches(times: _Ints) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+def _stretches(times: _Ints, gap: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
     """((from, to) in the one title, (from, to) in the other) of stretches that run in parallel in both."""
     distance = times[:, 1] - times[:, 0]
     order = np.argsort(distance, kind="stable")
@@ -113,20 +120,20 @@ def _stretches(times: _Ints) -> Iterator[tuple[tuple[int, int], tuple[int, int]]
     for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         together = times[order[low:high]]
         together = together[np.argsort(together[:, 0], kind="stable")]
-        for first, stop in _runs(together[:, 0]):
+        for first, stop in _runs(together[:, 0], gap):
             run = together[first:stop]
             if len(np.unique(run[:, 0])) >= LEAST_LANDMARKS:
                 yield (int(run[0, 0]), int(run[-1, 0])), (int(run[:, 1].min()), int(run[:, 1].max()))
 
 
-def _runs(at: _Ints) -> Iterator[tuple[int, int]]:
+def _runs(at: _Ints, gap: int) -> Iterator[tuple[int, int]]:
     """(first, stop) of instants that follow each other without a gap; they are sorted."""
-    bounds = [0, *(np.flatnonzero(np.diff(at) > GAP) + 1).tolist(), len(at)]
+    bounds = [0, *(np.flatnonzero(np.diff(at) > gap) + 1).tolist(), len(at)]
     yield from ((low, high) for low, high in pairwise(bounds) if high > low)
 
 
-def _spans(at: _Ints) -> Iterator[tuple[int, int]]:
-    for first, stop in _runs(at):
+def _spans(at: _Ints, gap: int) -> Iterator[tuple[int, int]]:
+    for first, stop in _runs(at, gap):
         yield int(at[first]), int(at[stop - 1])
 
 

@@ -46,6 +46,8 @@ class DemoConfig:
         variants: of pretraining; the last two are compared with each other.
         factors: of ``corpus.truth.FACTORS``, which heads are asked about.
         preset: sizes of the models.
+        video_backbone: a picture network that learns in so few steps.
+        short_side: of the pictures that are kept, in pixels: enough for the preset's crop.
         steps: of each pretraining.
         batch_size: clips in a step.
         k: clips of one film side by side in a batch.
@@ -65,10 +67,12 @@ class DemoConfig:
     variants: tuple[str, ...] = ("mono", "efj")
     factors: tuple[str, ...] = ("place", "event", "voice", "language")
     preset: str = "micro"
+    video_backbone: str = "dubcli.core.plain:PlainPictures"
+    short_side: int = 72
     steps: int = 200
     batch_size: int = 32
     k: int = 8
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     kept_share: float = 0.25
     shown_clips: int = 160
     seed: int = 0

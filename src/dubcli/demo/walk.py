@@ -121,7 +121,7 @@ class Walk:
     def _prepare(self, corpus: Corpus) -> None:
         from dubcli.prep import PrepConfig, prepare
 
-        config = PrepConfig(languages=corpus.config.languages, cache=self.cache)
+        config = PrepConfig(languages=corpus.config.languages, cache=self.cache, short_side=self.config.short_side)
         _all_done(prepare([corpus.films], config, self.options, self.progress))
 
     def pretrain(self, variant: str) -> None:
@@ -133,6 +133,7 @@ class Walk:
             cache=str(self.cache),
             variant=variant,
             preset=asked.preset,
+            video_backbone=asked.video_backbone,
             epochs=asked.steps,
             max_steps=asked.steps,
             batch_size=asked.clips_a_step,

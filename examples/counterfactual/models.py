@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import numpy as np
 import torch
 from study import RANDOM, SUPERVISED, Model, Study
-from torch import nn
+from torch import Tensor, nn
 
 from dubcli.core.checkpoint import model_entries, save_checkpoint
 from dubcli.core.layout import lay_out
@@ -22,6 +23,7 @@ from dubcli.pretrain.training_films import mel_statistics, read_training_films
 
 MAIN_FACTORS = ("place", "event", "voice")
 IGNORED = -100  # of cross-entropy
+Labelled = tuple[Tensor, dict[str, Tensor]]  # normalised mels (batch, 2, 96, frames), class numbers by factor
 _LEVELS = 0.15  # standard deviations of the log-mels by which a sound is made louder or quieter
 
 
@@ -57,44 +59,77 @@ def train_supervised(study: Study, model: Model, progress: Progress) -> None:
     films = read_training_films(str(study.cache(model.corpus)), "a-efj", 0.0)
     languages = study.corpus.languages
     truth = read_truth(study, model.corpus)
-    torch.manual_seed(model.seed)
-    variant = parse_variant("a", languages[0], list(languages))
-    network = DubModel(variant, study.training["preset"])
-    lay_out(network, torch.device("cpu"))
     labels = {factor: sorted({row[factor] for row in truth.values()}) for factor in MAIN_FACTORS}
-    heads = nn.ModuleDict({factor: nn.Linear(1024, len(names)) for factor, names in labels.items()})
     mean, std = mel_statistics(films.train, films.variant)
     batch, clips = study.training["batch_size"], films.train.clips
     steps = study.training["epochs"] * (clips // batch)
-    parameters = [*network.audio.parameters(), *heads.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=study.supervised_rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, study.supervised_rate, steps, pct_start=0.05)
     draw = np.random.default_rng(model.seed)
+
+    def batches() -> Iterator[Labelled]:
+        for step in range(steps):
+            chosen, spoken = draw.integers(0, clips, batch), draw.integers(0, len(languages), batch)
+            mels, rows = [], []
+            for clip, number in zip(chosen, spoken, strict=True):
+                movie, place = films.train.locate(int(clip))
+                mels.append(np.array(movie.mel(languages[number])[place]))
+                rows.append(truth[movie.meta["title"], place, languages[number]])
+            inputs = normalise_mels(torch.from_numpy(np.stack(mels)), mean, std)
+            masks = draw_masks(model.seed, step, chosen.tolist(), "primary")
+            yield varied(inputs, masks, draw), targets(rows, labels)
+
+    entries = {"mel_mean": mean, "mel_std": std, "config": {"supervised": list(MAIN_FACTORS)}}
     progress.start(model.name, steps, "steps")
-    for step in range(steps):
-        chosen, spoken = draw.integers(0, clips, batch), draw.integers(0, len(languages), batch)
-        mels, targets = [], {factor: [] for factor in MAIN_FACTORS}
-        for clip, number in zip(chosen, spoken, strict=True):
-            movie, place = films.train.locate(int(clip))
-            mels.append(np.array(movie.mel(languages[number])[place]))
-            for factor in MAIN_FACTORS:
-                row = truth[movie.meta["title"], place, languages[number]]
-                asked = factor != "voice" or row["count"] == "1"  # of two it cannot be told who began
-                targets[factor].append(labels[factor].index(row[factor]) if asked else IGNORED)
-        inputs = normalise_mels(torch.from_numpy(np.stack(mels)), mean, std)
-        inputs = torch.roll(inputs, int(draw.integers(inputs.shape[3])), 3)  # against learning clips by heart
-        inputs = inputs + torch.from_numpy(draw.normal(0, _LEVELS, (batch, 1, 1, 1)).astype(np.float32))
-        inputs = mask_spectrograms(inputs, draw_masks(model.seed, step, chosen.tolist(), "primary"))
+    network = learn_labels(
+        batches(), steps, labels, preset=study.training["preset"], seed=model.seed, rate=study.supervised_rate,
+        told=lambda step: progress.update(model.name, step),
+    )  # fmt: skip
+    progress.finish(model.name)
+    save_checkpoint(study.checkpoint(model), model_entries(network, **entries))
+
+
+def varied(inputs: Tensor, masks: Tensor, draw: np.random.Generator) -> Tensor:
+    """Normalised mels turned round in time and louder or quieter, against learning clips by heart, and masked."""
+    inputs = torch.roll(inputs, int(draw.integers(inputs.shape[3])), 3)
+    inputs = inputs + torch.from_numpy(draw.normal(0, _LEVELS, (len(inputs), 1, 1, 1)).astype(np.float32))
+    return mask_spectrograms(inputs, masks)
+
+
+def targets(rows: Sequence[Mapping[str, str]], labels: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
+    """Numbers of the rows' labels by factor; of two who speak it cannot be told who began, so they are not asked."""
+    return {
+        factor: torch.tensor(
+            [names.index(row[factor]) if factor != "voice" or row["count"] == "1" else IGNORED for row in rows]
+        )
+        for factor, names in labels.items()
+    }
+
+
+def learn_labels(
+    batches: Iterator[Labelled],
+    steps: int,
+    labels: Mapping[str, Sequence[str]],
+    *,
+    preset: str,
+    seed: int,
+    rate: float,
+    told: Callable[[int], None] = lambda step: None,
+) -> DubModel:
+    """A model whose audio backbone was trained on labelled batches, with a linear head for each factor."""
+    torch.manual_seed(seed)
+    network = DubModel(parse_variant("a", "en", ["en"]), preset)
+    lay_out(network, torch.device("cpu"))
+    heads = nn.ModuleDict({factor: nn.Linear(1024, len(names)) for factor, names in labels.items()})
+    optimiser = torch.optim.AdamW([*network.audio.parameters(), *heads.parameters()], lr=rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.05)
+    for step, (inputs, asked) in enumerate(batches, start=1):
         features = network.embed_audio(inputs)
-        losses = [nn.functional.cross_entropy(heads[f](features), torch.tensor(targets[f])) for f in MAIN_FACTORS]
+        losses = [nn.functional.cross_entropy(heads[factor](features), asked[factor]) for factor in labels]
         optimiser.zero_grad()
         torch.stack(losses).sum().backward()
         optimiser.step()
         schedule.step()
-        progress.update(model.name, step + 1)
-    progress.finish(model.name)
-    entries = model_entries(network, mel_mean=mean, mel_std=std, config={"supervised": list(MAIN_FACTORS)})
-    save_checkpoint(study.checkpoint(model), entries)
+        told(step)
+    return network
 
 
 def read_truth(study: Study, corpus: str) -> dict[tuple[str, int, str], dict[str, str]]:

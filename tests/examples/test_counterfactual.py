@@ -2,12 +2,13 @@
 
 import importlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from helpers.prepping import run_here
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "counterfactual"
 FACTORS = ["place", "event", "voice", "mood", "count", "language", "words"]
@@ -16,7 +17,7 @@ FACTORS = ["place", "event", "voice", "mood", "count", "language", "words"]
 @pytest.fixture
 def analyse(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLE))
-    names = ("study", "models", "measure", "analyse", "figures")
+    names = ("study", "models", "measure", "analyse", "figures", "materials", "networks", "run")
     yield importlib.import_module("analyse")
     for name in names:
         sys.modules.pop(name, None)
@@ -91,16 +92,21 @@ def test_the_plans_are_the_experiment_that_was_asked_for(analyse):
 
 
 @pytest.mark.slow
-def test_the_experiment_goes_through_and_again_from_what_is_there(tmp_path):
-    pytest.importorskip("py_nanotts", reason="the extra [demo] is not installed")
+def test_the_experiment_goes_through_and_again_from_what_is_there(analyse, corpus, tmp_path, monkeypatch, capsys):
+    """In one process, which need not start others; with the lines that the tests' corpus has spoken already."""
+    run = importlib.import_module("run")
+    monkeypatch.setattr("dubcli.jobs.local.run_in_processes", run_here)
+    films = tmp_path / "corpora" / "main"
+    films.mkdir(parents=True)
+    (films / ".speech").symlink_to(corpus.folder / ".speech")
 
-    def run(*arguments):
-        command = [sys.executable, "-W", "ignore", str(EXAMPLE / "run.py"), str(EXAMPLE / "small.toml")]
-        done = subprocess.run([*command, "--out", tmp_path, "--quiet", *arguments], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def said(*arguments):
+        command = ["run.py", str(EXAMPLE / "small.toml"), "--out", str(tmp_path), "--quiet", "--jobs", "1", *arguments]
+        monkeypatch.setattr(sys, "argv", command)
+        run.main()
+        return capsys.readouterr().out
 
-    said = run()
+    first = said()
     found = json.loads((tmp_path / "analysis.json").read_text())
     assert found["missing"] == []
     assert found["answer"]["verdict"] in ("shown", "refuted", "undecided")
@@ -109,14 +115,15 @@ def test_the_experiment_goes_through_and_again_from_what_is_there(tmp_path):
         assert np.isfinite(ends).all()
         assert ends[0] <= ends[1]
     assert {one["factor"] for one in found["differences"]} == set(FACTORS)
-    assert "| place |" in said
+    assert {one["seeds"][-1] for one in found["differences"] if one["second"] == "efj"} == {1}
+    assert "| place |" in first
     assert (tmp_path / "differences.png").stat().st_size > 10_000
     assert (tmp_path / "steps.png").is_file()
     checkpoint = tmp_path / "runs" / "efj-seed1" / "epoch-02.pt"
     trained = checkpoint.stat().st_mtime_ns
-    assert run() == said
+    assert said() == first
     assert checkpoint.stat().st_mtime_ns == trained
-    assert run("--list").count(": measured") == 7
+    assert said("--list").count(": measured") == 7
 
 
 @pytest.mark.slow

@@ -107,7 +107,7 @@ def test_a_loss_that_is_no_number_names_step_clips_and_checkpoint(cache, tmp_pat
         (("--variant", "efj", "--preset", "huge"), "unknown preset 'huge'"),
         (("--variant", "efj", "--temperature", "0"), "--temperature is 0.0"),
         (("--variant", "efj", "--cache", "nowhere"), "nowhere is no clip cache"),
-        (("--config", "missing.toml"), "missing.toml cannot be read"),
+        (("--config", "missing.toml"), "missing.toml is not there"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_exit_status_2(cache, tmp_path, options, text):

@@ -92,7 +92,7 @@ def test_folds_are_no_alternatives(tmp_path):
     esc50(tmp_path / "esc50", each=1)
     data = prepare_task(find_task("esc50"), tmp_path / "esc50", ProbeConfig(splits="first"), Ear()).data
     assert len(data.splits) == 5
-    with pytest.raises(UserError, match="--splits is 'one'; give all or first"):
+    with pytest.raises(UserError, match="--splits is 'one'; give one of all, first"):
         ProbeConfig(splits="one")
 
 

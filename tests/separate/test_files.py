@@ -171,7 +171,7 @@ def test_what_is_asked_is_checked(tmp_path):
         ({"stems": ("vocals",)}, "--stems and --format are for files"),
         ({"precision": "haff"}, "did you mean half"),
         ({"batch_size": 0}, "--batch-size"),
-        ({"files": (tmp_path / "a.wav",), "out": tmp_path, "stems": ("drums",)}, "--stems names drums"),
+        ({"files": (tmp_path / "a.wav",), "out": tmp_path, "stems": ("drums",)}, "--stems is 'drums'"),
         ({"files": (tmp_path / "a.wav",), "out": tmp_path, "file_format": "mp3"}, "--format"),
         ({"files": (tmp_path / "a.wav",), "out": tmp_path, "source_root": tmp_path}, "--source-root"),
         ({"files": (tmp_path / "absent.wav",), "out": tmp_path}, "is not there"),

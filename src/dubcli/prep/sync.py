@@ -49,6 +49,7 @@ AGREEING_SHARE, LEAST_SEGMENTS = 2 / 3, 3  # of the segments that tell something
 WAVEFORM_SECONDS, ONSET_SECONDS = 0.002, 0.02  # how sure a lag is
 ELSEWHERE_SHARE = 0.6  # of the height of what was found
 SCATTER_SECONDS = 0.06  # more is no scatter about a line
+CLOCK_DRIFT = 0.002  # more than sound cards and rounded rates of frames make
 AUDIBLE_SPEED = Fraction(1, 200)  # 9 cents; less is undone by resampling, whether or not the pitch was kept
 SPEEDS = tuple(
     Fraction(*pair) for pair in ((1, 1), (1001, 1000), (1000, 1001), (25, 24), (24, 25), (25025, 24000), (24000, 25025))
@@ -166,6 +167,8 @@ def _report(speed: Fraction, points: list[Point], resolution_seconds: float, dur
         usual = min((float(known - 1) for known in SPEEDS), key=lambda known: abs(known - slope))
         if abs(slope - usual) * spread <= max(resolution_seconds, min(2 * error, SCATTER_SECONDS)):
             slope = usual
+        elif len(points) == 2 and abs(slope - usual) > CLOCK_DRIFT:
+            slope = float(speed - 1)  # any two lags lie on a line: these are rather of another cut
     offset = float(np.median([lag - slope * time for time, lag in points]))
     lags = [offset, offset + slope * duration, *(lag for _, lag in points)]
     return SyncReport(

@@ -1,6 +1,7 @@
 """Fixtures for all tests: the real data where it is at hand, and the command as users run it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Before torch is imported: one thread, so that sums have the same order on every machine and `pytest -n auto` has a
 # process per core rather than every core's threads in each process.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell's background jobs ignore Ctrl-C; what tests start and interrupt would, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -320,10 +320,7 @@ def test_an_end_that_is_asked_for_leaves_nothing_half_written(undisturbed, tmp_p
     """A scheduler's SIGTERM and Ctrl-C, to the command or, as terminals and containers do, to its workers as well."""
     folder, whole = undisturbed
     cache = tmp_path / "cache"
-    running = subprocess.Popen(
-        command(folder, cache), stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
-    )  # fmt: skip
+    running = subprocess.Popen(command(folder, cache), stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not list(cache.glob("movies/.tmp-*")):
         assert running.poll() is None
         time.sleep(0.005)

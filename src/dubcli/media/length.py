@@ -29,21 +29,14 @@ _OGG_TAIL = 1 << 17  # an Ogg page has at most 65,307 bytes
 
 def what_is_cut(path: Path) -> str | None:
     """How many bytes are missing at the end of a file whose header counts them; None where none are."""
-    with suppress(OSError, struct.error, IndexError), open(path, "rb") as file:
-        there = os.fstat(file.fileno()).st_size
-        stated = _stated_end(file, there)
-        # many leave the padding of an odd chunk away, some count a header in
-        if stated is not None and there < stated - max(1, min(_SLACK_BYTES, stated // 100)):
-            return f"cut: its header says {stated} bytes, there are {there}"
-        if _is_open_ogg(file, there):
-            return "cut: its last page is missing"
-    return None
+    cut, _ = _cut_and_streamed(path)
+    return cut
 
 
 def what_is_wrong(container: Any, stream: Any, path: Path, decoded_seconds: float) -> str | None:
     """What is to be told of a sound of which so much decodes; None where that is what its header says."""
-    lost = what_is_cut(path), what_is_lost(container, path, _is_streamed(path))
-    cut = "; ".join(filter(None, lost)) or None
+    end, is_streamed = _cut_and_streamed(path)
+    cut = "; ".join(filter(None, (end, what_is_lost(container, path, is_streamed)))) or None
     stated = _stated_seconds(container, stream, path)
     if cut is not None or stated is None or abs(stated - decoded_seconds) <= TOLERANCE_SECONDS:
         return cut
@@ -52,11 +45,18 @@ def what_is_wrong(container: Any, stream: Any, path: Path, decoded_seconds: floa
     return f"its header is wrong: it says {stated:.2f} s, {decoded_seconds:.2f} s decode and were used"
 
 
-def _is_streamed(path: Path) -> bool:
-    """Whether its header does not count its bytes."""
+def _cut_and_streamed(path: Path) -> tuple[str | None, bool]:
+    """``what_is_cut``, and whether the header does not count the file's bytes."""
+    stated = None
     with suppress(OSError, struct.error, IndexError), open(path, "rb") as file:
-        return _stated_end(file, os.fstat(file.fileno()).st_size) is None
-    return True
+        there = os.fstat(file.fileno()).st_size
+        stated = _stated_end(file, there)
+        # many leave the padding of an odd chunk away, some count a header in
+        if stated is not None and there < stated - max(1, min(_SLACK_BYTES, stated // 100)):
+            return f"cut: its header says {stated} bytes, there are {there}", False
+        if _is_open_ogg(file, there):
+            return "cut: its last page is missing", stated is None
+    return None, stated is None
 
 
 def _stated_seconds(container: Any, stream: Any, path: Path) -> float | None:

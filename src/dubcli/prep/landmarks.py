@@ -58,28 +58,16 @@ def landmarks(mel: npt.NDArray[np.float16]) -> Landmarks:
 
 def _peaks(mel: npt.NDArray[np.float16]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """(seconds, bands) of the spectrogram's peaks, by time."""
+    from scipy.ndimage import maximum_filter
+
     power = np.exp(mel[:, :, MEL_BANDS].astype(np.float32)).mean(axis=1)  # (clips, bands, frames)
     clips, bands, frames = power.shape
     level = np.log(power).transpose(1, 0, 2).reshape(bands, clips * frames)
-    highest = _highest(_highest(level, PEAK_FRAMES, 1), PEAK_MELS, 0)
+    around = (2 * PEAK_MELS + 1, 2 * PEAK_FRAMES + 1)
+    highest = maximum_filter(level, around, mode="constant", cval=-np.inf)
     rising = level - _mean(level, PEAK_FRAMES) >= LEAST_RISE
     frame, band = np.nonzero(((level == highest) & rising).T)
     return frame // frames * layout.CLIP_SECONDS + (frame % frames + 1) * _FRAME_SECONDS, band
-
-
-def _highest(values: npt.NDArray[np.float32], reach: int, axis: int) -> npt.NDArray[np.float32]:
-    """The highest of each value and of ``reach`` to each side, by windows that double."""
-    padding = [(0, 0), (0, 0)]
-    padding[axis] = (reach, reach)
-    found, width, wanted = np.pad(values, padding, constant_values=-np.inf), 1, 2 * reach + 1
-    while width < wanted:
-        step = min(width, wanted - width)
-        later, earlier = (slice(step, None), slice(None, -step))
-        found = (
-            np.maximum(found[later], found[earlier]) if axis == 0 else np.maximum(found[:, later], found[:, earlier])
-        )
-        width += step
-    return found
 
 
 def _mean(values: npt.NDArray[np.float32], reach: int) -> npt.NDArray[np.float32]:

@@ -259,7 +259,8 @@ class Trainer:
             last = min(self.epoch_steps, first + self.total_steps - self.step)
             self.live.wait()  # of a process with a busy thread a fork may hold a lock for ever
             requests = Requests(self.sampler, self.films.variant, epoch, first, last)
-            if (stopped := self._steps(load_batches(dataset, requests, self.loading), stop)) is not None:
+            stopped = self._steps(load_batches(dataset, requests, self.loading), stop)
+            if stopped is not None:
                 return stopped
         return None
 
@@ -280,7 +281,8 @@ class Trainer:
             if signal_number is not None or epoch_done or finished or self._validation_due or self._due():
                 self._check_losses()
                 self._save(epoch_done)
-            signal_number = self._validate(stop) if signal_number is None else signal_number
+            if signal_number is None:
+                signal_number = self._validate(stop)
             if signal_number is not None and not (finished and not self._validation_due):
                 return signal_number
             asked = time.monotonic()

@@ -1,6 +1,7 @@
 """A plan of two models and two tasks: what is listed, done, gone on with, done again, and how its jobs look."""
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -310,6 +311,19 @@ def test_unknown_steps_and_clusters_are_refused(study, capsys):
     assert "not pbs; give --emit slurm DIR" in capsys.readouterr().err
 
 
+def test_without_steps_that_could_be_done_there_are_no_jobs(study, capsys):
+    folder, _, _, _ = study
+    plan = write(folder)
+    assert run(plan, "--emit", "slurm", folder / "jobs") == 2  # vggsound's data are missing
+    assert "nothing of the plan is left for jobs: what is not done lacks its data" in capsys.readouterr().err
+    plan.write_text(plan.read_text().replace(', "vggsound"', ""))
+    assert run(plan, "--emit", "slurm", folder / "jobs") == 0
+    written = capsys.readouterr()
+    assert re.fullmatch(r"all \d+ steps are done: there are no jobs to write\n", written.out)
+    assert written.err == ""
+    assert not (folder / "jobs").exists()
+
+
 def test_slurm_jobs_name_the_steps_that_are_left(study, tmp_path, capsys):
     folder, _, _, _ = study
     plan = write(folder, more='[slurm]\npartition = "gpu"\nlines = ["--exclude=n1"]')
@@ -318,6 +332,7 @@ def test_slurm_jobs_name_the_steps_that_are_left(study, tmp_path, capsys):
         (tmp_path / name).symlink_to(folder / name)
     assert run(tmp_path / "plan.toml", "--emit", "slurm", tmp_path / "my jobs") == 0
     jobs = tmp_path / "my jobs"
+    assert "missing: the data of VGGSound" in capsys.readouterr().err
     assert (jobs / "pretrain.txt").read_text().split() == ["pretrain/mono", "pretrain/es"]
     assert len((jobs / "probe.txt").read_text().split()) == 8
     script = (jobs / "pretrain.sbatch").read_text()

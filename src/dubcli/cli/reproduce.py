@@ -11,6 +11,7 @@ import typer
 from dubcli.cli.options import JsonOption, NodeRankOption, NodesOption, QuietOption, RendezvousOption
 
 if TYPE_CHECKING:
+    from dubcli.reproduce.plan import Plan
     from dubcli.reproduce.stage import ReproduceSummary
     from dubcli.reproduce.steps import State
 
@@ -64,12 +65,7 @@ def reproduce(
     if wanted:
         if wanted != "slurm":
             raise UserError(f"--emit writes jobs for slurm, not {wanted}; give --emit slurm DIR")
-        from dubcli.reproduce.slurm import emit_slurm
-
-        for path in emit_slurm(read, outline(read), folder):
-            print(path)
-        print(f"submit them with: bash {shlex.quote(str(folder / 'submit.sh'))}")
-        return 0
+        return _emit(read, outline(read), folder)
     if list_steps:
         return _list(read, outline(read), gpus, json)
     nodes = Nodes(count=nnodes or 1, rank=node_rank or 0, endpoint=rdzv_endpoint)
@@ -79,6 +75,23 @@ def reproduce(
     if tells:
         _show(summary, json)
     return 130 if summary.stopped_by == 2 else summary.exit_status
+
+
+def _emit(plan: Plan, states: list[State], folder: Path) -> int:
+    from dubcli.cli.console import warn
+    from dubcli.reproduce.slurm import emit_slurm
+    from dubcli.reproduce.stage import lacking, missing_text
+
+    files = emit_slurm(plan, states, folder)
+    if not files:
+        print(f"all {len(states)} steps are done: there are no jobs to write")
+        return 0
+    for what, waiting in lacking(states).items():
+        warn(missing_text(what, waiting))
+    for path in files:
+        print(path)
+    print(f"submit them with: bash {shlex.quote(str(folder / 'submit.sh'))}")
+    return 0
 
 
 def _list(plan: Any, states: list[State], gpus: int | None, as_json: bool) -> int:

@@ -29,10 +29,13 @@ _AFTER = {
 def emit_slurm(plan: Plan, states: Sequence[State], folder: Path) -> list[Path]:
     """Write a script for every kind of step that is left, lists of their steps, and ``submit.sh``; the files.
 
-    Steps whose data are missing are left out. Raises UserError where nothing is left to be done.
+    Steps whose data are missing are left out; no files where all steps are done. Raises UserError where all that is
+    left lacks its data.
     """
     left = {kind: [s.step.name for s in states if s.step.kind == kind and s.state not in (DONE, MISSING)]
             for kind in KINDS}  # fmt: skip
+    if all(state.state == DONE for state in states):
+        return []
     if not any(left.values()):
         raise UserError("nothing of the plan is left for jobs: what is not done lacks its data (--list)")
     left["report"] = ["report"]

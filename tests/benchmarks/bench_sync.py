@@ -1,30 +1,33 @@
 """The sync check's wrong answers, on real music, effects and speech whose timing is known.
 
     python tests/benchmarks/bench_sync.py [--data FOLDER] [--trials 100] [--only WORD] [--seconds 60]
-        [--first-seed N] [--minutes M]
+        [--first-seed N] [--minutes M] [--kept FILE]
 
 A trial is a pair of tracks of one minute: a bed (two pieces of music, spread into stereo, and recorded effects) under
 English sentences, and the same bed, done to as the row says, under other speakers' sentences in Spanish or French.
 Counted by row are wrong accepts (kept as in sync though it is off or another film's, or with a lag that is wrong by
 over 20 ms), wrong rejects (left out though it is in sync), "unknown", which is neither, and of what is rightly
-"off" the lags and pitches that ``--fix-lag`` would go wrong by. Without the data it says so.
+"off" the lags and pitches that ``--fix-lag`` would go wrong by. Without the data it says so. A long table is made in
+parts: what ``--kept`` has of these rows and seeds is counted and not run again (``--trials 0`` only prints it).
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import tempfile
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -414,10 +417,11 @@ def trace(sound: Sound) -> SyncTrace:
 
 def trial(data: Data, row: Row, seed: int, seconds: float) -> tuple[str, SyncReport]:
     """What became of one: right, unknown, wrong accept or wrong reject; and the report."""
+    opening = original_of(data, seed, seconds)
     generator = np.random.default_rng(seed)
-    scene = Scene(data, generator, seconds, bed(data, generator, seconds), lines(generator, seconds))
-    scene.bed_gain = 10 ** (float(generator.uniform(-9, 3)) / 20)
-    ENGLISH[:] = [scene.speech("en")]
+    generator.bit_generator.state = opening.state
+    scene = Scene(data, generator, seconds, opening.bed, list(opening.places), opening.bed_gain)
+    ENGLISH[:] = [opening.english]
     dub, truth = row(scene)
     # after the dub: a row may change the bed and the lines
     original = scene.film(np.asarray(scene.bed_gain * scene.bed + english(scene), np.float32))
@@ -425,11 +429,32 @@ def trial(data: Data, row: Row, seed: int, seconds: float) -> tuple[str, SyncRep
     return judged(report, truth, seconds), report
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What is drawn first with a seed, whatever the row; and where the generator stands then."""
+
+    bed: Sound
+    places: list[float]
+    bed_gain: float
+    english: Sound
+    state: Mapping[str, Any]
+
+
+@lru_cache(maxsize=1)  # the rows of one seed come one after another
+def original_of(data: Data, seed: int, seconds: float) -> Opening:
+    """The original's bed and lines."""
+    generator = np.random.default_rng(seed)
+    scene = Scene(data, generator, seconds, bed(data, generator, seconds), lines(generator, seconds))
+    scene.bed_gain = 10 ** (float(generator.uniform(-9, 3)) / 20)
+    return Opening(scene.bed, scene.places, scene.bed_gain, scene.speech("en"), generator.bit_generator.state)
+
+
 def english(scene: Scene) -> Sound:
     """The original's speech; of a film in which little is said, that little."""
-    spoken = ENGLISH[0].copy()
-    samples = np.arange(spoken.shape[1]) / RATE
+    spoken = ENGLISH[0]
     if len(scene.places) <= 2:
+        spoken = spoken.copy()
+        samples = np.arange(spoken.shape[1]) / RATE
         keep = np.zeros(spoken.shape[1], bool)
         for place in scene.places:
             keep |= (samples >= place) & (samples < place + 3)
@@ -458,6 +483,13 @@ def judged(report: SyncReport, truth: Truth, seconds: float) -> str:
     return "right"
 
 
+def read_kept(file: Path | None) -> dict[tuple[str, int], str]:
+    """The outcomes of trials that were run before, by row and seed."""
+    if file is None or not file.exists():
+        return {}
+    return {(name, seed): outcome for name, seed, outcome in map(json.loads, file.read_text().splitlines())}
+
+
 def main() -> None:
     """Run every row and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -468,6 +500,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--only", default="", help="the row of this name, or rows whose names have it")
     parser.add_argument("--verbose", action="store_true", help="every report that is not right")
+    parser.add_argument("--kept", type=Path, help="a file of trials, one a line, which are counted, and added to")
     arguments = parser.parse_args()
     if not (arguments.data / "sounds" / "music").is_dir():
         raise SystemExit(f"{arguments.data} lacks the real sounds; give their folder with --data")
@@ -475,14 +508,23 @@ def main() -> None:
     names = rows()
     only = {name: row for name, row in names.items() if name == arguments.only} or names
     chosen = {name: row for name, row in only.items() if arguments.only in name}
+    kept = read_kept(arguments.kept)
     counts: dict[str, Counter[str]] = {name: Counter() for name in chosen}
+    for (name, _), outcome in kept.items():
+        if name in chosen:
+            counts[name][outcome] += 1
     begun = time.perf_counter()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.trials)
     for seed, (name, row) in product(seeds, chosen.items()):  # rows in turn: cut short, all have as many
         if time.perf_counter() - begun > 60 * arguments.minutes:
             break
+        if (name, seed) in kept:
+            continue
         outcome, report = trial(data, row, seed, arguments.seconds)
         counts[name][outcome] += 1
+        if arguments.kept:
+            with arguments.kept.open("a") as file:
+                print(json.dumps([name, seed, outcome]), file=file)
         if arguments.verbose and outcome != "right":
             print(name, seed, outcome, report.status, report.lag_ms, report.drift_ppm, report.max_lag_ms,
                   report.unsteady_ms, report.pitch_kept, report.windows, flush=True)  # fmt: skip

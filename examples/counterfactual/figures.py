@@ -83,6 +83,22 @@ def _steps(analysis: dict[str, Any], steps_per_epoch: int) -> Chart:
     return Chart("steps", "Score against steps", "Accuracies on place, event and voice by steps of training.", spec)
 
 
+def difference_table(analysis: dict[str, Any], head: str = "mixed") -> str:
+    """Markdown: mono, efj and what lies between them, over the pairs of seeds that are there, beside the untrained."""
+    lines = ["| factor | untrained | mono | efj | efj - mono | 90 % interval | by seed | efj above in |"]
+    lines.append("| --- |" + " --- |" * 7)
+    for one in analysis["differences"]:
+        if (one["first"], one["second"], one["head"]) != ("mono", "efj", head):
+            continue
+        seeds, key = len(one["seeds"]), f"{one['factor']} {head}"
+        means = [analysis["scores"].get(kind, {}).get(key, [])[:seeds] for kind in (RANDOM, "mono", "efj")]
+        low, high = one["interval_90"]
+        cells = [one["factor"], *(f"{np.mean(mean):.3f}" if mean else "-" for mean in means), f"{one['mean']:+.3f}"]
+        cells += [f"{low:+.3f} to {high:+.3f}", ", ".join(f"{gain:+.2f}" for gain in one["by_seed"])]
+        lines.append(f"| {' | '.join(cells)} | {one['above']} of {seeds} |")
+    return "\n".join(lines)
+
+
 def score_table(analysis: dict[str, Any], head: str = "mixed") -> str:
     """Markdown: mean and standard deviation over seeds of each kind of model on each factor."""
     kinds = list(analysis["scores"])

@@ -12,6 +12,7 @@ import torch
 from study import RANDOM, SUPERVISED, Model, Study
 from torch import Tensor, nn
 
+from dubcli.core.backbones import BackboneSpec
 from dubcli.core.checkpoint import model_entries, save_checkpoint
 from dubcli.core.layout import lay_out
 from dubcli.core.models import DubModel
@@ -80,8 +81,8 @@ def train_supervised(study: Study, model: Model, progress: Progress) -> None:
     entries = {"mel_mean": mean, "mel_std": std, "config": {"supervised": list(MAIN_FACTORS)}}
     progress.start(model.name, steps, "steps")
     network = learn_labels(
-        batches(), steps, labels, preset=study.training["preset"], seed=model.seed, rate=study.supervised_rate,
-        told=lambda step: progress.update(model.name, step),
+        batches(), steps, labels, preset=study.training["preset"], backbones=study.audio_backbones, seed=model.seed,
+        rate=study.supervised_rate, told=lambda step: progress.update(model.name, step),
     )  # fmt: skip
     progress.finish(model.name)
     save_checkpoint(study.checkpoint(model), model_entries(network, **entries))
@@ -110,13 +111,14 @@ def learn_labels(
     labels: Mapping[str, Sequence[str]],
     *,
     preset: str,
+    backbones: Mapping[str, BackboneSpec],
     seed: int,
     rate: float,
     told: Callable[[int], None] = lambda step: None,
 ) -> DubModel:
     """A model whose audio backbone was trained on labelled batches, with a linear head for each factor."""
     torch.manual_seed(seed)
-    network = DubModel(parse_variant("a", "en", ["en"]), preset)
+    network = DubModel(parse_variant("a", "en", ["en"]), preset, backbones=backbones)
     lay_out(network, torch.device("cpu"))
     heads = nn.ModuleDict({factor: nn.Linear(1024, len(names)) for factor, names in labels.items()})
     optimiser = torch.optim.AdamW([*network.audio.parameters(), *heads.parameters()], lr=rate, weight_decay=0.05)

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from analyse import analysis, answer_in_words, models_of
-from figures import paper_table, score_table, write_figures
+from figures import difference_table, paper_table, score_table, write_figures
 from materials import corpus_hash, make_corpora, prepare_all
 from measure import embed_model, score_model, scores_file
 from models import train_models
@@ -72,7 +72,10 @@ def answer(study: Study) -> str:
     write_json(study.out / "analysis.json", found)
     clips = sum(movie.n_clips for movie in Cache(study.cache(MAIN)).movies)
     write_figures(found, study.out, clips // study.training["batch_size"])
-    tables = "\n\n".join([score_table(found), score_table(found, "transfer"), paper_table(found)])
+    tables = "\n\n".join(
+        [difference_table(found), difference_table(found, "transfer"), score_table(found),
+         score_table(found, "transfer"), paper_table(found)]
+    )  # fmt: skip
     with atomic_write(study.out / "tables.md", "w") as file:
         file.write(tables + "\n")
     missing = f"\n{len(found['missing'])} of {len(study.models)} models are missing" if found["missing"] else ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dubcli.core.backbones import DEFAULT_BACKBONES, BackboneSpec
 from dubcli.corpus import CorpusConfig
 from dubcli.prep.config import SHORT_SIDE
 from dubcli.pretrain import PretrainConfig
@@ -91,6 +92,11 @@ class Study:
     def cache(self, name: str) -> Path:
         """Where it is prepared."""
         return self.out / "caches" / name
+
+    @property
+    def audio_backbones(self) -> dict[str, BackboneSpec]:
+        """The plan's, for models that ``dubav pretrain`` does not make."""
+        return {"audio": BackboneSpec(name=self.training.get("audio_backbone", DEFAULT_BACKBONES["audio"].name))}
 
     @property
     def heldout_cache(self) -> Path:

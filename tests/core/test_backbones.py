@@ -43,13 +43,14 @@ def build(**backbones):
     return DubModel(efj(), "crop32", backbones=backbones)
 
 
-PLAIN = "dubcli.core.plain:PlainPictures"  # of the package, but not among the paper's
+PLAIN, SOUNDS = "dubcli.core.plain:PlainPictures", "dubcli.core.plain:PlainSounds"  # but not among the paper's
 SIZES = {"acoustic_resnet50": 1024, "resnet18": 512, "efficientnet_b0": 1280, "x3d_m": 1024, "r2plus1d_18": 512,
-         "mvit_v2_s": 768, PLAIN: 1024}  # fmt: skip
+         "mvit_v2_s": 768, PLAIN: 1024, SOUNDS: 1024}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("modality", "name"), [*((m, name) for m, names in BUILT_IN.items() for name in names), ("video", PLAIN)]
+    ("modality", "name"),
+    [*((m, name) for m, names in BUILT_IN.items() for name in names), ("video", PLAIN), ("audio", SOUNDS)],
 )
 def test_what_is_built_in_gives_features_of_its_size_and_can_be_trained(modality, name):
     model = build(**{modality: BackboneSpec(name=name)})

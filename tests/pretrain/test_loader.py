@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from dubcli.cache.frames import decode_frames
+from dubcli.core.models import normalise_pixels
+from dubcli.core.plain import PlainPictures
 from dubcli.core.sampler import SameMovieBatchSampler
+from dubcli.pretrain import loader
 from dubcli.pretrain.loader import BadClip, ClipDataset, Request, Requests, decode_clip
 from dubcli.pretrain.loading import Loading, load_batches
 from dubcli.pretrain.training_films import read_training_films
@@ -50,6 +54,27 @@ def test_the_number_of_workers_and_their_way_of_sharing_change_nothing(cache, sh
         assert a.request == b.request
         for name in ("video", "primary", "secondary", "primary_masks", "secondary_masks"):
             assert torch.equal(getattr(a, name), getattr(b, name)), name
+
+
+def test_of_a_backbone_that_looks_at_fewer_frames_no_others_are_read(cache, monkeypatch):
+    """The same frames, views and features as of all sixteen."""
+    films = read_training_films(cache, "es", 0.0)
+    movie, number = films.train.locate(0)
+    images = movie.frame_bytes(number)
+    assert torch.equal(decode_clip(movie, number, 4), decode_clip(movie, number)[2::4])
+    read = []
+    monkeypatch.setattr(loader, "decode_frames", lambda images: read.append(list(images)) or decode_frames(images))
+    request = Request(1, 3, (0, 1), films.variant.secondary_at(1, 3))
+    config = small_config(cache, "unused", variant="es", seed=5)
+    every, few = (
+        ClipDataset(films.train, films.variant, config, on_device=False, frames=frames)[request].video
+        for frames in (16, 4)
+    )
+    assert read[2] == images[2::4]
+    assert torch.equal(every[:, 2::4], few)
+    network = PlainPictures().eval()
+    pixels = [normalise_pixels(batch).permute(0, 2, 1, 3, 4) for batch in (every, few)]
+    assert torch.equal(network(pixels[0]), network(pixels[1]))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ A backbone is any ``nn.Module`` that says its ``feature_size`` and takes one kin
 
 * audio: normalised log-mels (batch, 2, mels, frames), of 280 frames at 48 kHz, 257 at 44.1 kHz and fewer for sounds
   shorter than 3 seconds -> (batch, feature_size)
-* video: normalised pixels (batch, 3, frames, height, width) -> (batch, feature_size)
+* video: normalised pixels (batch, 3, frames, height, width) -> (batch, feature_size). One that looks at fewer than a
+  clip's 16 frames may say so (``frames``): training then decodes no others
 
 The callable that makes it is called with the user's options, and with ``preset`` and ``dropout`` where it has
 parameters of these names.
@@ -302,6 +303,12 @@ def check_backbone(module: Any, asked: str) -> nn.Module:
 def feature_size(module: nn.Module) -> int:
     """Width of a backbone's output."""
     return int(module.feature_size)  # type: ignore[arg-type]
+
+
+def frames_wanted(module: nn.Module | None) -> int:
+    """How many of a clip's 16 frames a video backbone looks at, by its attribute ``frames``: all, if it has none."""
+    frames = getattr(module, "frames", FRAMES)
+    return frames if isinstance(frames, int) and 0 < frames < FRAMES else FRAMES
 
 
 def _arguments(builder: Any, spec: BackboneSpec, known: dict[str, Any], asked: str) -> dict[str, Any]:

@@ -103,13 +103,18 @@ def mismatch(error: Exception) -> str:
     return lines[1] if lines[0].startswith("Error(s) in loading state_dict") and lines[1:] else lines[0]
 
 
-def random_trained(seed: int, preset: str = "paper") -> TrainedModel:
-    """The RP baseline (paper appendix D): a model with random weights, a function of the seed alone."""
+def random_trained(
+    seed: int, preset: str = "paper", backbones: Mapping[str, BackboneSpec] | None = None
+) -> TrainedModel:
+    """The RP baseline (paper appendix D): a model with random weights, a function of the seed alone.
+
+    ``backbones``: by modality, where they are not the paper's. Raises UserError.
+    """
     preset_sizes(preset)
     variant = make_variant("random", Track("en"), (Track("en"),))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = DubModel(variant, preset)
+        model = DubModel(variant, preset, backbones=backbones)
     return TrainedModel(
         model=freeze(model),
         variant=variant,

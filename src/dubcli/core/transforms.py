@@ -208,11 +208,16 @@ def normalise_mels(mels: Tensor, mean: float, std: float) -> Tensor:
     return (mels.float() - mean) / std
 
 
+def frames_at_centres(wanted: int, there: int) -> list[int]:
+    """Which of a clip's frames are on screen at the centres of ``wanted`` equal parts of it."""
+    return [(2 * part + 1) * there // (2 * wanted) for part in range(wanted)]
+
+
 def eval_clip(frames: Tensor, sizes: ModelSizes) -> Tensor:
     """uint8 (frames, height, width, 3) RGB -> uint8 (3, 16, crop, crop).
 
     Of other numbers of frames than 16, those on screen at the centres of 16 equal parts are taken.
     """
     if frames.shape[0] != FRAMES:
-        frames = frames[(2 * torch.arange(FRAMES) + 1) * frames.shape[0] // (2 * FRAMES)]
+        frames = frames[frames_at_centres(FRAMES, frames.shape[0])]
     return eval_video(frames.permute(0, 3, 1, 2), sizes).permute(1, 0, 2, 3).contiguous()

@@ -15,7 +15,7 @@ from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT
 from dubcli.pretrain.config import LaunchConfig, PretrainConfig
 from dubcli.pretrain.launcher import gpus_of
-from dubcli.pretrain.loader import ClipDataset, Request
+from dubcli.pretrain.loader import Request
 from dubcli.pretrain.trainer import Trainer
 from dubcli.pretrain.training_films import mel_statistics, read_training_films
 
@@ -87,7 +87,7 @@ def _measure(trainer: Trainer) -> tuple[float, float]:
     Raises UserError where a batch cannot be loaded.
     """
     variant = trainer.films.variant
-    dataset = ClipDataset(trainer.films.train, variant, trainer.config, on_device=trainer.device.type == "cuda")
+    dataset = trainer.dataset()
     loading, training = [], []
     for step in range(1 + MEASURED_STEPS):
         begun = time.monotonic()

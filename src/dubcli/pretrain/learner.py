@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dubcli.core import distributed, machine
+from dubcli.core.backbones import frames_wanted
 from dubcli.core.kernels import kernels_of, settle_kernels
 from dubcli.core.layout import lay_out
 from dubcli.core.memory import is_out_of_memory, largest_that_fits, peak_bytes
-from dubcli.core.models import FRAMES, DubModel, preset_sizes
+from dubcli.core.models import DubModel, preset_sizes
 from dubcli.core.variants import Variant
 from dubcli.errors import UserError
 from dubcli.pretrain.config import PretrainConfig
@@ -40,7 +41,7 @@ class Learner:
         crop = preset_sizes(config.model.preset).crop
         self.model = build_model(variant, config, device, given)
         if self.model.video is not None:
-            shape = config.optimisation.batch_size, 3, FRAMES, crop, crop
+            shape = config.optimisation.batch_size, 3, frames_wanted(self.model.video), crop, crop
             settle_kernels(self.model.video, shape, device, machine.choose_precision(config.run.precision, device), say)
         chosen = config.optimisation
         self.optimizer = torch.optim.AdamW(  # paper section 3.4

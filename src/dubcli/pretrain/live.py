@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from dubcli.core.features import SAMPLE_RATE
-from dubcli.core.models import FRAMES, pixels_of
+from dubcli.core.models import pixels_of
 from dubcli.core.tracks import FULL, Track
+from dubcli.core.transforms import frames_at_centres
 from dubcli.errors import first_line
 from dubcli.jobs.progress import Progress
 from dubcli.pretrain.run_folder import RunFolder
@@ -103,7 +104,7 @@ class LiveView:
         heads = [head for head in self.stepper.variant.heads if head != "video"]
         tracks = dict(zip(heads, (self.stepper.variant.primary, batch.request.secondary), strict=False))
         mean, std = self.stepper.mel_mean, self.stepper.mel_std
-        chosen = slice(0, FRAMES, FRAMES // _FRAMES_SHOWN)
+        chosen = [] if video is None else frames_at_centres(_FRAMES_SHOWN, video.shape[2])
         return Sight(
             step=step,
             names=[self.part.name(clip) for clip in clips],

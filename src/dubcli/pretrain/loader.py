@@ -18,7 +18,15 @@ from dubcli.cache.reader import Movie
 from dubcli.core.models import FRAMES, preset_sizes
 from dubcli.core.sampler import SameMovieBatchSampler
 from dubcli.core.tracks import Track
-from dubcli.core.transforms import VideoAugmentation, VideoDraw, augment_videos, draw_masks, draw_video, eval_video
+from dubcli.core.transforms import (
+    VideoAugmentation,
+    VideoDraw,
+    augment_videos,
+    draw_masks,
+    draw_video,
+    eval_video,
+    frames_at_centres,
+)
 from dubcli.core.variants import Variant
 from dubcli.errors import InputError, UserError
 from dubcli.pretrain.config import PretrainConfig
@@ -41,8 +49,8 @@ class Request:
 class Batch:
     """One rank's step. ``primary`` and ``secondary``: float16 (batch, 2, 96, frames), not normalised, not masked.
 
-    ``video``: uint8 (batch, 16, 3, crop, crop), augmented; or ``clips``: decoded frames of each clip, uint8
-    (16, 3, height, width), with their ``draws``, to be augmented on the device. ``bad``: what was replaced and why.
+    ``video``: uint8 (batch, frames, 3, crop, crop), augmented; or ``clips``: decoded frames of each clip, uint8
+    (frames, 3, height, width), with their ``draws``, to be augmented on the device. ``bad``: what was replaced and why.
     ``error``: why there is no batch (then the tensors are empty); a worker process cannot raise in one line.
     """
 
@@ -76,18 +84,28 @@ class BadClip(Exception):
         return f"{self}; prepare that film again, or leave it out of the cache"
 
 
-def decode_clip(movie: Movie, number: int) -> Tensor:
-    """uint8 (16, 3, height, width). Raises BadClip that names the film, the clip and the frame."""
+def decode_clip(movie: Movie, number: int, frames: int = FRAMES) -> Tensor:
+    """uint8 (frames, 3, height, width). Raises BadClip that names the film, the clip and the frame.
+
+    ``frames``: how many of the clip's 16, those on screen at the centres of equal parts.
+    """
+    images = movie.frame_bytes(number)
     try:
-        return decode_frames(movie.frame_bytes(number))
+        return decode_frames(images if frames == FRAMES else [images[at] for at in frames_at_centres(frames, FRAMES)])
     except InputError as error:
         raise BadClip(f"{movie.id}: clip {number}, {error}") from None
 
 
 class ClipDataset(Dataset[Batch]):
-    """Loads whole batches: item = a Request. ``on_device``: leave the augmentation of frames to the GPU."""
+    """Loads whole batches: item = a Request. ``on_device``: leave the augmentation of frames to the GPU.
 
-    def __init__(self, part: Part, variant: Variant, config: PretrainConfig, *, on_device: bool) -> None:
+    ``frames``: of a clip, as ``decode_clip``.
+    """
+
+    def __init__(
+        self, part: Part, variant: Variant, config: PretrainConfig, *, on_device: bool, frames: int = FRAMES
+    ) -> None:
+        self.frames = frames
         self.part, self.variant, self.seed, self.on_device = part, variant, config.run.seed, on_device
         self.sizes = preset_sizes(config.model.preset)
         self.masks = config.data.masks
@@ -109,7 +127,7 @@ class ClipDataset(Dataset[Batch]):
         if self.variant.uses_video:
             crop = self.sizes.crop
             frames = [movie.meta.get("frame_size", _FRAME_SIZE) for movie in self.part.movies] if self.on_device else []
-            size += FRAMES * 3 * max([crop * crop] if not frames else [width * height for width, height in frames])
+            size += self.frames * 3 * max([crop * crop] if not frames else [width * height for width, height in frames])
         return clips * size
 
     def __getitem__(self, request: Request) -> Batch:
@@ -158,7 +176,7 @@ class ClipDataset(Dataset[Batch]):
                     continue
                 movie, number = self.part.locate(candidate)
                 try:
-                    frames.append(decode_clip(movie, number))
+                    frames.append(decode_clip(movie, number, self.frames))
                     clips[place] = candidate
                     break
                 except BadClip as error:
@@ -202,7 +220,7 @@ class BlankClips(ClipDataset):
 
     def _frames(self, clips: list[int], bad: list[str]) -> list[Tensor]:
         sizes = [self.part.locate(clip)[0].meta.get("frame_size", _FRAME_SIZE) for clip in clips]
-        return [torch.zeros(FRAMES, 3, height, width, dtype=torch.uint8) for width, height in sizes]
+        return [torch.zeros(self.frames, 3, height, width, dtype=torch.uint8) for width, height in sizes]
 
     def _mels(self, clips: list[int], track: Track) -> Tensor:
         movie, number = self.part.locate(clips[0])

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from dubcli.core import distributed, machine
+from dubcli.core.backbones import frames_wanted
 from dubcli.core.checkpoint import model_entries, restore_rng, rng_state
 from dubcli.core.memory import is_out_of_memory, keep_freed_memory, room_for_model
 from dubcli.core.models import DubModel, count_parameters
@@ -139,7 +140,7 @@ class Trainer:
 
     def choose_loading(self) -> Loading:
         """How this rank's batches come."""
-        return choose_loading(self._dataset(), self.config, self.device, self.processes_here)
+        return choose_loading(self.dataset(), self.config, self.device, self.processes_here)
 
     def _run(self, stop: StopRequests, fresh: bool) -> RunSummary:
         if fresh:
@@ -217,7 +218,7 @@ class Trainer:
     def _blank_batch(self, clips: int) -> Batch:
         """A batch of the shapes of so many clips, with nothing in it."""
         variant = self.films.variant
-        dataset = BlankClips(self.films.train, variant, self.config, on_device=self.device.type == "cuda")
+        dataset = self.dataset(BlankClips)
         numbers = np.resize(np.array(self.sampler.batch(0)), clips).tolist()
         return dataset[Request(0, 0, tuple(numbers), variant.secondary_at(0, 0))]
 
@@ -249,11 +250,13 @@ class Trainer:
             "rng": rng,
         }
 
-    def _dataset(self) -> ClipDataset:
-        return ClipDataset(self.films.train, self.films.variant, self.config, on_device=self.device.type == "cuda")
+    def dataset(self, kind: type[ClipDataset] = ClipDataset) -> ClipDataset:
+        """Of the clips that are trained on."""
+        on_device, frames = self.device.type == "cuda", frames_wanted(self.model.video)
+        return kind(self.films.train, self.films.variant, self.config, on_device=on_device, frames=frames)
 
     def _epochs(self, stop: StopRequests) -> int | None:
-        dataset = self._dataset()
+        dataset = self.dataset()
         while self.step < self.total_steps:
             epoch, first = divmod(self.step, self.epoch_steps)
             last = min(self.epoch_steps, first + self.total_steps - self.step)
@@ -363,7 +366,8 @@ class Trainer:
         """Validate where it is due, and keep that it was done. Returns the signal that cut it short, if any."""
         if not self._validation_due:
             return None
-        dataset = ClipDataset(self.films.held_out, self.films.variant, self.config, on_device=False)
+        frames = frames_wanted(self.model.video)
+        dataset = ClipDataset(self.films.held_out, self.films.variant, self.config, on_device=False, frames=frames)
         held_out = HeldOut(dataset, self.config.data.val_clips, self.loading.workers)
         asked: list[int] = []
 

@@ -71,9 +71,7 @@ def _trained(study: Study, model: Model, epoch: int | None) -> TrainedModel:
 
     films = read_training_films(str(study.cache(MAIN)), "a", 0.0)
     mean, std = mel_statistics(films.train, films.variant)  # the same input as the trained models have
-    return replace(
-        random_trained(model.seed, study.training["preset"], study.audio_backbones), mel_mean=mean, mel_std=std
-    )
+    return replace(random_trained(model.seed, study.training["preset"], study.backbones), mel_mean=mean, mel_std=std)
 
 
 def _heldout(study: Study) -> list[Any]:

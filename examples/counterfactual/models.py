@@ -81,7 +81,7 @@ def train_supervised(study: Study, model: Model, progress: Progress) -> None:
     entries = {"mel_mean": mean, "mel_std": std, "config": {"supervised": list(MAIN_FACTORS)}}
     progress.start(model.name, steps, "steps")
     network = learn_labels(
-        batches(), steps, labels, preset=study.training["preset"], backbones=study.audio_backbones, seed=model.seed,
+        batches(), steps, labels, preset=study.training["preset"], backbones=study.backbones, seed=model.seed,
         rate=study.supervised_rate, told=lambda step: progress.update(model.name, step),
     )  # fmt: skip
     progress.finish(model.name)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dubcli.core.backbones import DEFAULT_BACKBONES, BackboneSpec
+from dubcli.core.backbones import BackboneSpec
 from dubcli.corpus import CorpusConfig
 from dubcli.prep.config import SHORT_SIDE
 from dubcli.pretrain import PretrainConfig
+from dubcli.pretrain.model import named_backbones
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -94,11 +95,6 @@ class Study:
         return self.out / "caches" / name
 
     @property
-    def audio_backbones(self) -> dict[str, BackboneSpec]:
-        """The plan's, for models that ``dubav pretrain`` does not make."""
-        return {"audio": BackboneSpec(name=self.training.get("audio_backbone", DEFAULT_BACKBONES["audio"].name))}
-
-    @property
     def heldout_cache(self) -> Path:
         """Films that are measured on."""
         return self.out / "caches" / "heldout"
@@ -117,6 +113,11 @@ class Study:
             cache=str(self.cache(model.corpus)), variant=model.variant, seed=model.seed, out=str(self.run(model)),
             val_fraction=0.0, loader_workers=0, **self.training,
         )  # fmt: skip
+
+    @property
+    def backbones(self) -> dict[str, BackboneSpec]:
+        """The plan's, for models that ``dubav pretrain`` does not make."""
+        return named_backbones(self.pretrain_config(self.models[0]))
 
     def split_of(self, film: int) -> str:
         """Of a held-out film by its number: heads are trained on the first, chosen on the next, tested on the rest."""

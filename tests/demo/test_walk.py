@@ -125,7 +125,7 @@ def test_the_table_is_the_results_files_and_its_rule_that_of_compare(walk):
     ]  # fmt: skip
     results = config.out / "results" / "folder-language"
     language = by_key["language"]
-    for model, name in (("mono", "mono-ckpt"), ("random", "random-seed0-micro")):
+    for model, name in (("mono", "mono-ckpt"), ("random", "demo-untrained")):
         content = json.loads((results / f"{name}.json").read_text())
         assert language.scores[model] == content["mean"]
     alone = compare(results / "mono-ckpt.json", results / "efj-ckpt.json")

@@ -46,7 +46,8 @@ class DemoConfig:
         variants: of pretraining; the last two are compared with each other.
         factors: of ``corpus.truth.FACTORS``, which heads are asked about.
         preset: sizes of the models.
-        video_backbone: a picture network that learns in so few steps.
+        audio_backbone: a sound network that learns in so few steps, and its options as TOML.
+        video_backbone: likewise for pictures.
         short_side: of the pictures that are kept, in pixels: enough for the preset's crop.
         steps: of each pretraining.
         batch_size: clips in a step.
@@ -67,6 +68,7 @@ class DemoConfig:
     variants: tuple[str, ...] = ("mono", "efj")
     factors: tuple[str, ...] = ("place", "event", "voice", "language")
     preset: str = "micro"
+    audio_backbone: tuple[str, str] = ("dubcli.core.plain:PlainSounds", "width=16")
     video_backbone: str = "dubcli.core.plain:PlainPictures"
     short_side: int = 72
     steps: int = 200

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dubcli.cache.reader import Cache
 from dubcli.core.atomic import read_json, require_free, write_json
@@ -28,8 +29,13 @@ from dubcli.jobs.options import JobOptions
 from dubcli.jobs.outcomes import JobSummary
 from dubcli.jobs.progress import SILENT, Progress
 
+if TYPE_CHECKING:
+    from dubcli.core.trained import TrainedModel
+    from dubcli.pretrain import PretrainConfig
+
 RECIPE_FILE, SUMMARY_FILE, PAGE_FILE, PICTURE_FILE = "demo.json", "summary.json", "index.html", "demo.png"
 RANDOM = "random"
+UNTRAINED_FILE = "untrained.pt"
 _VALIDATION_CLIPS = 2  # the tracks' own step measures more, once
 _LOADERS = 2  # small models wait for pictures
 
@@ -126,13 +132,22 @@ class Walk:
 
     def pretrain(self, variant: str) -> None:
         """One model; the signal that stops it is raised again when its step is saved."""
-        from dubcli.pretrain import PretrainConfig, train
+        from dubcli.pretrain import train
+
+        stopped_by = train(self._pretrain_config(variant), self.progress).stopped_by
+        if stopped_by is not None:  # it has saved its step; the rest of the walk is not begun
+            signal.raise_signal(stopped_by)
+
+    def _pretrain_config(self, variant: str) -> PretrainConfig:
+        from dubcli.pretrain import PretrainConfig
 
         asked = self.config
-        config = PretrainConfig(
+        return PretrainConfig(
             cache=str(self.cache),
             variant=variant,
             preset=asked.preset,
+            audio_backbone=asked.audio_backbone[0],
+            audio_backbone_options=asked.audio_backbone[1],
             video_backbone=asked.video_backbone,
             epochs=asked.steps,
             max_steps=asked.steps,
@@ -147,21 +162,31 @@ class Walk:
             seed=asked.seed,
             out=str(self._run_of(variant)),
         )
-        stopped_by = train(config, self.progress).stopped_by
-        if stopped_by is not None:  # it has saved its step; the rest of the walk is not begun
-            signal.raise_signal(stopped_by)
+
+    def _untrained(self) -> TrainedModel:
+        """The same networks with random weights; ``UNTRAINED_FILE`` is what heads are asked about."""
+        from dubcli.core.checkpoint import model_entries, save_checkpoint
+        from dubcli.core.trained import random_trained
+        from dubcli.pretrain.model import named_backbones
+
+        backbones = named_backbones(self._pretrain_config(self.config.variants[0]))
+        made = random_trained(self.config.seed, self.config.preset, backbones)
+        file = self.folder / UNTRAINED_FILE
+        if not file.exists():
+            entries = model_entries(made.model, mel_mean=made.mel_mean, mel_std=made.mel_std, config=made.config)
+            save_checkpoint(file, entries)
+        return made
 
     def _run_of(self, variant: str) -> Path:
         return self.folder / "runs" / variant
 
     def _place(self) -> Placements:
         from dubcli.core.checkpoint import load_trained
-        from dubcli.core.trained import random_trained
 
         config, device = self.config, choose_device(None)
         kept = set(read_json(self._run_of(config.variants[-1]) / "config.json")["held_out_films"])
         films = {"learnt": [m.id for m in Cache(self.cache).movies if m.id not in kept], "kept": sorted(kept)}
-        models = {RANDOM: random_trained(config.seed, config.preset)}
+        models = {RANDOM: self._untrained()}
         models |= {variant: load_trained(self._run_of(variant)) for variant in config.variants}
         languages = config.corpus.languages
         placed: dict[str, dict[str, PlacedClips]] = {}
@@ -176,7 +201,7 @@ class Walk:
         from dubcli.probe import ProbeConfig, probe
 
         config = self.config
-        models = [RANDOM, *(str(self._run_of(variant)) for variant in config.variants)]
+        models = [str(self.folder / UNTRAINED_FILE), *(str(self._run_of(variant)) for variant in config.variants)]
         original, *dubs = config.corpus.languages
         questions = [of_dub(original, dub, shown.learnt) for dub in dubs]
         questions += [of_pictures(language, shown.learnt) for language in config.corpus.languages]

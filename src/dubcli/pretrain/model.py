@@ -16,6 +16,15 @@ from dubcli.pretrain.config import PretrainConfig
 Given = DubModel | Mapping[str, nn.Module]
 
 
+def named_backbones(config: PretrainConfig) -> dict[str, BackboneSpec]:
+    """How the config says that the backbones are made, by modality. Raises UserError where options cannot be read."""
+    chosen = config.model
+    return {
+        "audio": BackboneSpec(name=chosen.audio_backbone, options=chosen.backbone_options("audio")),
+        "video": BackboneSpec(name=chosen.video_backbone, options=chosen.backbone_options("video")),
+    }
+
+
 def make_model(config: PretrainConfig, variant: Variant, given: Given | None = None) -> DubModel:
     """The model to train.
 
@@ -35,12 +44,10 @@ def make_model(config: PretrainConfig, variant: Variant, given: Given | None = N
                 f"{variant.name} and {chosen.preset}; make it for the run's"
             )
         return given
-    named: dict[str, BackboneSpec | nn.Module] = {
-        "audio": BackboneSpec(name=chosen.audio_backbone, options=chosen.backbone_options("audio")),
-        "video": BackboneSpec(name=chosen.video_backbone, options=chosen.backbone_options("video")),
-    }
     projection = Projection(hidden=chosen.projection_hidden, size=chosen.projection_size, norm=chosen.projection_norm)
-    return DubModel(variant, chosen.preset, chosen.dropout, {**named, **(given or {})}, projection=projection)
+    return DubModel(
+        variant, chosen.preset, chosen.dropout, {**named_backbones(config), **(given or {})}, projection=projection
+    )
 
 
 def recorded(config: PretrainConfig, given: Given | None) -> PretrainConfig:

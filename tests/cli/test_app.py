@@ -72,6 +72,26 @@ def test_an_unknown_command_is_exit_status_2_with_near_names(dubav):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["prep", "", "--lang", "en"], "an argument"),
+        (["report", "results", "--out", ""], "--out"),
+        (["view", "--serve", "cache", "--out="], "--out"),
+        (["search", "index", ""], "an argument"),
+        (["demo", "--open", "--out", ""], "--out"),
+        (["pretrain", "--variant", "efj", ""], "an argument"),
+    ],
+)
+def test_an_empty_path_is_not_the_folder_where_one_stands(arguments, what, tmp_path, monkeypatch):
+    """As from a shell's variable that is not set: ``dubav prep "$MOVIES"``."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"dubav: {what} is empty; give a path\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("option", ["--version", "-V", "-v"])
 def test_the_version_has_short_names(option):
     done = CliRunner().invoke(app, [option])

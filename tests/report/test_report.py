@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -252,6 +253,19 @@ def test_a_page_that_cannot_be_written_is_one_line(project, tmp_path):
     (tmp_path / "out" / "index.html").mkdir(parents=True)
     with pytest.raises(UserError, match=r"cannot write .*index\.html.*: Is a directory; give another --out"):
         report([project / "runs"], tmp_path / "out", ReportConfig(gallery=0))
+
+
+def test_the_column_to_be_held_against_is_one_of_those_there(tmp_path, dubav):
+    for name, right in (("random-seed0", 0.1), ("fr-ckpt", 0.5), ("efj-ckpt", 0.9)):
+        write_result(tmp_path / "r", "esc50", name, right, variant=name.split("-")[0], right=np.arange(20) < 20 * right)
+    for asked, words in (("efk", " (did you mean efj?)"), ("es", ""), ("FR", " (did you mean fr?)")):
+        done = dubav("report", tmp_path / "r", "--out", tmp_path / "page", "--against", asked)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"dubav: --against is '{asked}'{words}; give one of efj, fr, random\n"
+    assert not list((tmp_path / "page").iterdir())
+    for asked, first in ((["--against", "random"], "random"), ([], "fr")):  # without mono the next highest
+        assert dubav("report", tmp_path / "r", "--out", tmp_path / "page", *asked).returncode == 0
+        assert (tmp_path / "page" / "classes-esc50.csv").read_text().startswith(f"class,test clips,{first},efj")
 
 
 def test_command(project, tmp_path, dubav):

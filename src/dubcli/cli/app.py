@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import io
+import itertools
 import os
 import signal
 import sys
@@ -58,15 +60,29 @@ class _LazyGroup(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """A command that says where an option went (``MOVED`` of its module) when the option is still used."""
+    """A command that says where an option went (``MOVED`` of its module) when the option is still used, and that takes
+    no empty text (a shell's variable that is not set) for the folder where it stands."""
 
     moved: dict[str, str]
+    paths: set[str]
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        if (empty := self._empty_path(args)) is not None:
+            raise typer.Exit(_complain(f"{empty} is empty; give a path", 2))
         for argument in args:
             if (option := argument.split("=", 1)[0]) in self.moved:
                 raise typer.Exit(_complain(f"{option} is a command of its own now: {self.moved[option]}", 2))
         return super().parse_args(ctx, args)
+
+    def _empty_path(self, args: list[str]) -> str | None:
+        options = {option for parameter in self.params if parameter.name in self.paths for option in parameter.opts}
+        parts = [part for argument in args for part in ([argument[:-1], ""] if argument.endswith("=") else [argument])]
+        for before, argument in itertools.pairwise(["", *parts]):
+            if argument == "" and not before.startswith("-"):
+                return "an argument"
+            if argument == "" and before in options:
+                return before
+        return None
 
 
 def load_command(name: str) -> Any:
@@ -76,6 +92,8 @@ def load_command(name: str) -> Any:
     single.command(name, cls=_Command, epilog=getattr(module, "EPILOG", None))(_with_exit_status(getattr(module, name)))
     command: Any = typer.main.get_command(single)
     command.moved = getattr(module, "MOVED", {})
+    hints = inspect.signature(getattr(module, name), eval_str=True).parameters.values()
+    command.paths = {parameter.name for parameter in hints if "pathlib" in str(parameter.annotation)}
     # typer keeps a docstring's line breaks after the first paragraph; the terminal's own are better
     command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
     for parameter in command.params:

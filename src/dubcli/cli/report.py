@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -32,7 +32,12 @@ GalleryClipsOption = Annotated[
     int, typer.Option("--gallery-clips", help="At most so many clips of each cache are searched.")
 ]
 AgainstOption = Annotated[
-    str, typer.Option("--against", help="The column that each row's highest is held against, class by class.")
+    Optional[str],
+    typer.Option(
+        "--against",
+        metavar="COLUMN",
+        help="The column that each row's highest is held against, class by class. [default: mono, where there is one]",
+    ),
 ]
 TitleOption = Annotated[str, typer.Option("--title", help="Of the page.")]
 
@@ -46,7 +51,7 @@ def report(
     gallery_clips: GalleryClipsOption = 60,
     sources: SourcesOption = None,
     title: TitleOption = "dubav report",
-    against: AgainstOption = "mono",
+    against: AgainstOption = None,
     device: DeviceOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,

@@ -21,7 +21,7 @@ class ReportConfig:
         sources: folders with the films, for the gallery's players, where they are no longer where ``dubav prep`` read
             them.
         title: of the page.
-        against: the column that the best of a row is held against, class by class.
+        against: the column that the best of a row is held against, class by class; None is ``mono`` where there is one.
         device: torch's name, of the gallery; None is CUDA where there is one.
 
     Raises:
@@ -34,7 +34,7 @@ class ReportConfig:
     gallery_clips: int = 60
     sources: tuple[Path, ...] = ()
     title: str = "dubav report"
-    against: str = "mono"
+    against: str | None = None
     device: str | None = None
 
     def __post_init__(self) -> None:

@@ -72,9 +72,14 @@ def _spread(results: Sequence[Result]) -> float | None:
     return statistics.stdev(means) if all(map(math.isfinite, means)) else None
 
 
+def _last(results: Sequence[Result]) -> list[Result]:
+    """Of models as they are at the end, with speech: what the score tables show."""
+    return [result for result in results if result.epoch is None and not result.nospeech]
+
+
 def score_tables(results: Sequence[Result], predictions: Predictions, *, with_paper: bool) -> list[Table]:
     """Tables 1 and 2 for the paper's tasks, and one more for all other tasks. Checkpoints of epochs are left out."""
-    last = [result for result in results if result.epoch is None and not result.nospeech]
+    last = _last(results)
     columns = columns_of(last)
     tables = []
     known = {task for part in _PARTS for task in part.kinds}
@@ -211,10 +216,15 @@ def _asked(row: Row, task: str | None = None) -> tuple[object, ...]:
     return (task or row.task, row.modality, kept)
 
 
+def column_names(results: Sequence[Result]) -> list[str]:
+    """The score tables' columns, by which ``class_tables`` is asked."""
+    return [column.label for column in columns_of(_last(results))]
+
+
 def class_tables(results: Sequence[Result], predictions: Predictions, against: str) -> list[Table]:
     """Of each row of the score tables the differences by class between its highest column and the one ``against``, or
     the next highest where that is the highest itself or not there."""
-    last = [result for result in results if result.epoch is None and not result.nospeech]
+    last = _last(results)
     tables = []
     names = names_of(rows_of(last))
     for line in _lines(columns_of(last), [*paper.KINDS_1, *paper.KINDS_2]):
@@ -259,7 +269,7 @@ def _class_rows(first: ResultFile, second: ResultFile) -> list[tuple[Cell, ...]]
 def highest(results: Sequence[Result]) -> dict[str, tuple[str, float]]:
     """Of each task, on the modality that the paper has it in, the highest column of any row and its mean."""
     found: dict[str, tuple[str, float]] = {}
-    for line in _lines(columns_of([result for result in results if result.epoch is None and not result.nospeech]), ()):
+    for line in _lines(columns_of(_last(results)), ()):
         if _as_printed(line.row):
             for label, mean in line.means.items():
                 if math.isfinite(mean) and mean > found.get(line.row.task, ("", -math.inf))[1]:

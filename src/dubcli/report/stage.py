@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dubcli.core.atomic import atomic_write
 from dubcli.core.machine import choose_device
-from dubcli.errors import UserError
+from dubcli.errors import UserError, one_of
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pages.charts import Chart
 from dubcli.report import plots as drawing
@@ -77,7 +77,7 @@ def report(
         What was found and written. What cannot be read is left out and named in it.
 
     Raises:
-        UserError: nothing is found, or the folder cannot be written.
+        UserError: nothing is found, no column has the name to be held against, or the folder cannot be written.
 
     >>> from dubcli.report import ReportConfig, report
     >>> report(["cache"], "page", ReportConfig(gallery=0)).tables
@@ -90,6 +90,8 @@ def report(
     found = collect(paths)
     found.results, copies = without_copies(found.results)
     found.notes += copies
+    if config.against is not None:
+        one_of("--against", config.against, scoring.column_names(found.results))
     predictions = Predictions()
     galleries = _galleries(found, config, progress)
     progress.start("tables", None, "tables")
@@ -157,7 +159,7 @@ def _tables(found: Collected, config: ReportConfig, predictions: Predictions, mo
         making.table_b4(found.caches, with_paper=config.paper),
         making.table_b1(minutes, with_paper=config.paper),
         *(making.outside_tables(scoring.highest(found.results)) if config.outside else []),
-        *scoring.class_tables(found.results, predictions, config.against),
+        *scoring.class_tables(found.results, predictions, config.against or "mono"),
         scoring.all_results(found.results),
     ]
     return [table for table in tables if table is not None]

@@ -197,7 +197,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path):
     with pytest.raises(UserError, match=r"holds other things \(.*\); name a new folder with --out"):
         run_demo(DemoConfig(out=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
-    with pytest.raises(UserError, match="cannot be a folder"):
+    with pytest.raises(UserError, match="cannot write"):
         run_demo(DemoConfig(out=tmp_path / "letter.txt"))
 
 

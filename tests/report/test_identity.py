@@ -182,4 +182,4 @@ def test_command_tells_notes(tmp_path, dubav):
     assert any("was written by an earlier dubav" in note for note in json.loads(done.stdout)["notes"])
     (tmp_path / "file").write_text("")
     done = dubav("report", tmp_path / "results", "--out", tmp_path / "file")
-    assert (done.returncode, "cannot be made" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+    assert (done.returncode, "cannot write" in done.stderr, "Traceback" in done.stderr) == (2, True, False)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubcli.cache import layout
-from dubcli.core.atomic import atomic_folder, atomic_write, read_json, remove_leftovers, write_json
+from dubcli.core.atomic import atomic_folder, atomic_write, read_json, remove_leftovers, write_json, writing
 from dubcli.core.same import require_same
 from dubcli.core.tracks import Track
 from dubcli.errors import UserError
@@ -26,16 +26,12 @@ def open_cache(path: Path, parameters: Mapping[str, Any]) -> Path:
 
     Raises UserError with both values where a parameter differs, and when the folder cannot be written.
     """
-    try:
+    with writing(path, "--cache"):
         (path / layout.MOVIES_FOLDER).mkdir(parents=True, exist_ok=True)
         with cache_lock(path):
             sweep(path)
             if not (path / layout.CACHE_FILE).exists():
                 write_json(path / layout.CACHE_FILE, {"format": layout.FORMAT_VERSION, "parameters": dict(parameters)})
-    except OSError as error:
-        raise UserError(
-            f"cannot write the cache {path}: {error.strerror}; choose another folder with --cache"
-        ) from None
     info = read_json(path / layout.CACHE_FILE)
     if info.get("format") != layout.FORMAT_VERSION:
         raise UserError(

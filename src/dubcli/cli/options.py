@@ -31,7 +31,13 @@ FilmOption = Annotated[
 ]
 SourcesOption = Annotated[
     Optional[list[Path]],
-    typer.Option("--sources", metavar="DIR", help="Folder of the films, for players, if they moved; repeatable."),
+    typer.Option(
+        "--sources",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Folder of the films, for players, if they moved; repeatable.",
+    ),
 ]
 WorkersOption = Annotated[
     Optional[int], typer.Option("--workers", help="Worker processes on this machine. [default: one per core]")

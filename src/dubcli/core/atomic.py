@@ -262,6 +262,17 @@ def _json_or_none(line: str) -> Any:
         return None
 
 
+@contextmanager
+def writing(target: str | os.PathLike[str], option: str = "--out") -> Iterator[None]:
+    """A block that writes ``target``, which a user names with ``option``: what the disk refuses is a UserError."""
+    try:
+        yield
+    except OSError as error:
+        names = [os.fsdecode(name) for name in (error.filename2, error.filename) if isinstance(name, (str, bytes))]
+        where = next((name for name in names if not _LEFTOVER.search(name)), target)
+        raise UserError(f"cannot write {where}: {error.strerror or error}; give another {option}") from None
+
+
 def require_free(out: Path, *, ours: bool, named: str = "with --out") -> None:
     """Raises UserError where the folder that is to be written is a file, or holds something while it is not ``ours``.
 

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubcli.cache.layout import CLIP_SECONDS
-from dubcli.core.atomic import atomic_write, read_json, write_json
+from dubcli.core.atomic import atomic_write, read_json, write_json, writing
 from dubcli.core.same import require_same
 from dubcli.corpus import pictures, tracks
 from dubcli.corpus.beds import Beds
@@ -153,7 +153,8 @@ def _claim(root: Path, config: CorpusConfig) -> None:
     if file.exists():
         advice = "choose another folder"
         require_same(read_json(file), content, f"{root} holds a corpus made with other settings:", advice)
-    write_json(file, {**content, "films": config.films, "heldout": config.heldout})
+    with writing(root, "folder"):
+        write_json(file, {**content, "films": config.films, "heldout": config.heldout})
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubcli.cache.reader import Cache
-from dubcli.core.atomic import read_json, require_free, write_json
+from dubcli.core.atomic import read_json, require_free, write_json, writing
 from dubcli.core.languages import language_name
 from dubcli.core.machine import choose_device
 from dubcli.core.same import require_same
@@ -65,11 +65,9 @@ def run_demo(config: DemoConfig = DemoConfig(), progress: Progress = SILENT) -> 
 def _claim(config: DemoConfig) -> None:
     """Take a new folder, an empty one, or one that holds a demo of the same settings."""
     folder, file = config.out, config.out / RECIPE_FILE
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         next(folder.iterdir(), None)  # it can be read
-    except OSError as error:
-        raise UserError(f"--out {folder} cannot be a folder: {error.strerror}; name another") from None
     if file.is_file():
         advice = "give the same options to go on with it, or name another folder with --out"
         require_same(read_json(file), config.recipe, f"{folder} holds a demo with", advice)

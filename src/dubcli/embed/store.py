@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy_format
 
-from dubcli.core.atomic import atomic_write, read_json
+from dubcli.core.atomic import atomic_write, read_json, writing
 from dubcli.embed.config import MODALITIES
 from dubcli.errors import UserError
 
@@ -175,13 +175,11 @@ def _write_parquet(path: Path, blocks: Sequence[Path], present: Sequence[str], *
 def open_work_folder(out: Path) -> Path:
     """Make ``OUT/.embed``. Raises UserError when the target cannot be written."""
     folder = out / WORK_FOLDER
-    try:
+    with writing(out):
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
     return folder
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from dubcli.core.atomic import atomic_folder, atomic_write, require_free
+from dubcli.core.atomic import atomic_folder, atomic_write, require_free, writing
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.exported import CONFIG_FILE, WEIGHTS_FILE, is_exported, save_exported
 from dubcli.core.hub import send
@@ -44,13 +44,10 @@ def export(
     scores = measured_scores(config.results, trained)
     target = Path(out)
     _require_ours(target)
-    try:
-        with atomic_folder(target) as folder:
-            save_exported(trained, folder)
-            with atomic_write(folder / "README.md", "w") as card:
-                card.write(model_card(trained, config, scores))
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror or error}; choose another --out") from None
+    with writing(target), atomic_folder(target) as folder:
+        save_exported(trained, folder)
+        with atomic_write(folder / "README.md", "w") as card:
+            card.write(model_card(trained, config, scores))
     return trained
 
 

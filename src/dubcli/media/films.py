@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dubcli.core.atomic import atomic_write
+from dubcli.core.atomic import atomic_write, writing
 from dubcli.core.languages import parse_language
 from dubcli.errors import UserError
 from dubcli.media.joined import name_of
@@ -123,11 +123,8 @@ def write_manifest(path: Path, languages: Sequence[str], rows: Sequence[Manifest
     for row in rows:
         cells = [_as_cell(path, *row.tracks[language]) if language in row.tracks else "" for language in languages]
         writer.writerow([row.film.short_name, _as_named(path, row.film.video), *cells, row.note])
-    try:
-        with atomic_write(path) as file:
-            file.write(text.getvalue().encode("utf-8", "surrogateescape"))
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; give another --manifest") from None
+    with writing(path, "--manifest"), atomic_write(path) as file:
+        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def _as_named(manifest: Path, file: Path) -> str:

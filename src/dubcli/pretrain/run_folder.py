@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dubcli.core import distributed
-from dubcli.core.atomic import atomic_write, read_json, read_json_lines, remove_leftovers, write_json
+from dubcli.core.atomic import atomic_write, read_json, read_json_lines, remove_leftovers, write_json, writing
 from dubcli.core.checkpoint import load_checkpoint, save_checkpoint
 from dubcli.core.same import require_same
 from dubcli.errors import UserError, first_line
@@ -73,7 +73,7 @@ class RunFolder:
         # ranks that an elastic launcher started again may meet those before them, which it is ending
         patience = time.monotonic() + (10 if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" else 0)
         self._made = not self.path.exists()
-        try:
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             while (holder := self._try_to_take()) is not None:
                 if time.monotonic() > patience:
@@ -82,8 +82,6 @@ class RunFolder:
                         "or give another --out"
                     )
                 time.sleep(0.1)
-        except OSError as error:
-            raise _cannot_write(self.path, error) from None
 
     def _try_to_take(self) -> str | None:
         """Lock the folder; else what its holder says of itself. Raises OSError."""
@@ -144,12 +142,10 @@ class RunFolder:
         # a run that goes on is the same one there
         run_id = (read_json(file).get("wandb_run") if file.exists() else None) or uuid.uuid4().hex[:12]
         record = {**config.to_dict(), **extra} | ({"wandb_run": run_id} if wandb else {})
-        try:
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.path)
             write_json(file, record)
-        except OSError as error:
-            raise _cannot_write(self.path, error) from None
         self.begun = True
         if wandb:
             self._wandb = wandb.init(
@@ -234,10 +230,6 @@ def _locked(file: IO[str]) -> bool:
     except OSError:
         return True  # a file system without locks
     return True
-
-
-def _cannot_write(path: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write the run folder {path}: {error.strerror}; choose another --out")
 
 
 def import_wandb() -> Any:

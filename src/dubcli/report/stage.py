@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -9,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from dubcli.core.atomic import atomic_write
+from dubcli.core.atomic import atomic_write, writing
 from dubcli.core.machine import choose_device
-from dubcli.errors import UserError, one_of
+from dubcli.errors import one_of
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pages.charts import Chart
 from dubcli.report import plots as drawing
@@ -103,10 +104,8 @@ def report(
     progress.finish("plots")
     found.ignored += predictions.damaged
     found.notes += predictions.notes
-    try:
+    with writing(folder):
         _write_all(folder, config.title, found, tables, plots, galleries)
-    except OSError as error:
-        raise UserError(f"cannot write {error.filename or folder}: {error.strerror}; give another --out") from None
     return ReportSummary(
         page=folder / "index.html",
         tables=tuple(table.key for table in tables),
@@ -142,12 +141,10 @@ def _write_all(
 
 def _require_folder(folder: Path) -> None:
     """Raises UserError at once where nothing can be written into it."""
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {folder} cannot be made: {error.strerror}; give another folder") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"--out {folder} cannot be written; give another folder")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _tables(found: Collected, config: ReportConfig, predictions: Predictions, more: Sequence[Table]) -> list[Table]:

@@ -17,7 +17,7 @@ from dubcli.cache.clips import TrackClip
 from dubcli.cache.layout import CACHE_FILE, CLIP_SECONDS, MOVIE_FILE
 from dubcli.cache.projected import project
 from dubcli.cache.reader import Cache, Movie
-from dubcli.core.atomic import atomic_write, require_free
+from dubcli.core.atomic import atomic_write, require_free, writing
 from dubcli.core.checkpoint import load_trained
 from dubcli.core.machine import choose_device
 from dubcli.core.trained import TrainedModel
@@ -71,7 +71,8 @@ def build_index(
         raise UserError("of a cache all tracks are placed; leave --lang out, and give --track when you search")
     trained = load_trained(model)
     work = target / _WORK
-    work.mkdir(parents=True, exist_ok=True)
+    with writing(target, "folder for the index"):
+        work.mkdir(parents=True, exist_ok=True)
     if of_cache:
         rows, vectors = _of_cache(Cache(place), trained, work, choose_device(device), progress)
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from dubcli.cache.clips import TrackClip
 from dubcli.cache.layout import CACHE_FILE, CLIP_SECONDS
 from dubcli.cache.reader import Cache
-from dubcli.core.atomic import atomic_write
+from dubcli.core.atomic import atomic_write, writing
 from dubcli.core.features import SAMPLE_RATE
 from dubcli.core.tracks import FULL, Track
 from dubcli.errors import InputError
@@ -55,7 +55,7 @@ def write_page(path: Path, index: Index, asked: Query, hits: Sequence[Hit], sour
 
     content = render("dubcli.search", "page.html", title=f"Like {asked.text}", asked=asked, hits=hits, index=index,
                      own=None if asked.row is None else shown(asked.row), shown=shown)  # fmt: skip
-    with atomic_write(path, "w") as file:
+    with writing(path, "--play-page"), atomic_write(path, "w") as file:
         file.write(content)
     return path
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dubcli.cache import layout
 from dubcli.cache.reader import Cache
-from dubcli.core.atomic import remove_leftovers
+from dubcli.core.atomic import remove_leftovers, writing
 from dubcli.core.languages import found_as
 from dubcli.core.memory import huge_pages_for_workers
 from dubcli.errors import UserError
@@ -91,10 +91,8 @@ def _files(config: SeparateConfig, devices: Devices, options: JobOptions, progre
     config = replace(config, out=config.out.absolute())
     tasks = plan_files(config)
     assert config.out is not None
-    try:
+    with writing(config.out):
         config.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {config.out}: {error.strerror}; choose another --out") from None
     for folder in {path.parent for task in tasks for path in task.paths}:
         remove_leftovers(folder)
         remove_leftovers(recipe_file(config.out, folder / "any").parent)

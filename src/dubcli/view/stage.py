@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dubcli.cache.layout import CACHE_FILE
 from dubcli.cache.reader import Cache
-from dubcli.core.atomic import atomic_folder, atomic_write, read_json, require_free
+from dubcli.core.atomic import atomic_folder, atomic_write, read_json, require_free, writing
 from dubcli.errors import InputError, UserError
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.view.config import ViewConfig
@@ -130,7 +130,7 @@ def write_site(site: Site, out: str | Path, progress: Progress = SILENT) -> View
     problems: list[str] = []
     sounds = 0
     progress.start("pages", len(addresses), "files")
-    with atomic_folder(target) as folder:
+    with writing(target), atomic_folder(target) as folder:
         for number, address in enumerate(addresses):
             try:
                 found = site.get(address)
@@ -181,6 +181,6 @@ def write_sheet(site: Site, out: str | Path) -> Path:
         raise UserError(f"a sheet shows one film, there are {len(site.films)} ({titles}, ...); name one with --film")
     one = next(iter(site.films.values()))
     sheet = contact_sheet(one, site.clips(one.movie))
-    with atomic_write(target) as file:
+    with writing(target, "--sheet"), atomic_write(target) as file:
         sheet.save(file, kinds[target.suffix.lower()])
     return target

@@ -9,8 +9,8 @@
                             frames.idx.npy   int64 (n_clips * 16 + 1,): byte offsets into frames.jpgs
                             mel.<lang>.npy            float16 (n_clips, 2, 96, 280)
                             mel.<lang>-nospeech.npy   float16 (n_clips, 2, 96, 257)
-                            landmarks.npy    uint32 (n, 2): of the primary track, by which titles are compared;
-                                             may be missing, as may cache/alike.json: what came of that
+                            sound.npy        uint32 (n, 3): landmarks of the primary track, by which titles are
+                                             compared; may be missing, as may cache/alike.json: what came of that
 
 ``movie.json``: ``id``, ``source`` ({"path", "size", "fingerprint"}), ``duration_seconds``, ``n_clips``, ``primary``,
 ``frame_size`` [width, height], ``tracks`` ({language: {"valid_clips": [first, stop], ...}}), ``nospeech``
@@ -40,7 +40,7 @@ MOVIES_FOLDER = "movies"
 MOVIE_FILE = "movie.json"
 FRAMES_FILE = "frames.jpgs"
 FRAME_INDEX_FILE = "frames.idx.npy"
-LANDMARKS_FILE = "landmarks.npy"
+LANDMARKS_FILE = "sound.npy"
 ALIKE_FILE = "alike.json"
 
 

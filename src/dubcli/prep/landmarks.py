@@ -1,9 +1,12 @@
 """A film's sound in a few numbers that another title with the same sound has too, wherever in it that sound lies.
 
 Landmarks as A. Wang has them ("An industrial-strength audio search algorithm", ISMIR 2003): peaks of the spectrogram,
-put together by threes, whose bands and distances in time make a number. They are made of the mels that the cache has
-anyway, but do not depend on where a clip begins; a level, a codec or other noise leaves most of them. Of all such
+put together by fours, whose bands and distances in time make a number. They are made of the mels that the cache has
+anyway, but do not depend on where a clip begins; a level, a codec or other noise leaves enough of them. Of all such
 numbers those are kept that a rule on the number alone picks, so that two titles keep the same ones.
+
+Films are brought from 24 to 25 frames a second by playing them faster, with their pitch or without. So a title also has
+the numbers that it would have if it were such a version, and had been slowed again.
 """
 
 from __future__ import annotations
@@ -17,18 +20,23 @@ import numpy.typing as npt
 from dubcli.cache import layout
 from dubcli.cache.reader import Movie
 from dubcli.core.atomic import atomic_write
+from dubcli.prep.trace import SAMPLE_RATE
 
-Landmarks = npt.NDArray[np.uint32]  # (n, 2): number, and when it is heard, in hundredths of a second
+Landmarks = npt.NDArray[np.uint32]  # (n, 3): number, when it is heard in hundredths of a second, and as what (a FORM)
+_Floats = npt.NDArray[np.float64]
 
+PLAIN, SLOWED, SLOWED_LOWERED = FORMS = range(3)  # as it is; slowed with its pitch kept; slowed and lowered
+FASTER = 25 / 24
 MEL_BANDS = slice(4, 66)  # 100 Hz to 7 kHz, which codecs of low rates keep
 PEAK_MELS, PEAK_FRAMES = 6, 24  # a peak is the highest of so many to each side (a quarter of a second)
 LEAST_RISE = 0.7  # natural logarithm, over the band's mean of that time: a steady tone has no peaks
 FOLLOWING = 6  # peaks after one that are put together with it
+TOGETHER = 4
 LONGEST_SECONDS = 2.0
 STEP_SECONDS = 0.04  # of distances: about four frames, whose phase differs between two titles
 KEPT_OF = 16  # one number of so many
 CLIPS_AT_ONCE = 100
-_FRAME_SECONDS = 512 / 48000
+_FRAME_SECONDS = 512 / SAMPLE_RATE
 
 
 def landmarks_file(folder: Path) -> Path:
@@ -44,8 +52,8 @@ def add_landmarks(movie: Movie) -> None:
 
 
 def landmarks(mel: npt.NDArray[np.float16]) -> Landmarks:
-    """Of mels (clips, 2, 96, 280) of 3 s each, as the cache has them; sorted by time."""
-    times, bands = [np.zeros(0)], [np.zeros(0, np.int64)]
+    """Of mels (clips, 2, 96, 280) of 3 s each, as the cache has them; form by form, each sorted by number and time."""
+    times, bands = [np.zeros(0)], [np.zeros(0)]
     for first in range(0, len(mel), CLIPS_AT_ONCE):
         low = max(0, first - 1)  # a clip more at each side: peaks at its edge are compared with what is beyond
         at, band = _peaks(mel[low : first + CLIPS_AT_ONCE + 1])
@@ -53,11 +61,27 @@ def landmarks(mel: npt.NDArray[np.float16]) -> Landmarks:
         inside = (at >= first * layout.CLIP_SECONDS) & (at < (first + CLIPS_AT_ONCE) * layout.CLIP_SECONDS)
         times.append(at[inside])
         bands.append(band[inside])
-    return _numbers(np.concatenate(times), np.concatenate(bands))
+    return landmarks_of_peaks(np.concatenate(times), np.concatenate(bands))
 
 
-def _peaks(mel: npt.NDArray[np.float16]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """(seconds, bands) of the spectrogram's peaks, by time."""
+def landmarks_of_peaks(seconds: _Floats, bands: _Floats) -> Landmarks:
+    """Of a spectrogram's peaks, sorted by time; ``bands`` counts mels from the first of ``MEL_BANDS``."""
+    slow = seconds * FASTER
+    forms = [(seconds, bands), (slow, bands), (slow, _lowered(bands))]
+    return np.concatenate([_numbers(at, np.rint(band).astype(np.int64), form)
+                           for form, (at, band) in enumerate(forms)])  # fmt: skip
+
+
+def _lowered(bands: _Floats) -> _Floats:
+    """Where a band's frequency lies after the pitch went down by ``FASTER``."""
+    mels = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)  # of HTK, up to half of the rate, which 96 filters share
+    width = mels / (layout.MELS + 1)
+    hertz = 700 * (10 ** ((bands + MEL_BANDS.start + 1) * width / 2595) - 1)
+    return np.asarray(2595 * np.log10(1 + hertz / FASTER / 700) / width - MEL_BANDS.start - 1)
+
+
+def _peaks(mel: npt.NDArray[np.float16]) -> tuple[_Floats, _Floats]:
+    """(seconds, bands) of the spectrogram's peaks, by time; bands to parts of one, by the parabola through three."""
     from scipy.ndimage import maximum_filter
 
     power = np.exp(mel[:, :, MEL_BANDS].astype(np.float32)).mean(axis=1)  # (clips, bands, frames)
@@ -67,7 +91,9 @@ def _peaks(mel: npt.NDArray[np.float16]) -> tuple[npt.NDArray[np.float64], npt.N
     highest = maximum_filter(level, around, mode="constant", cval=-np.inf)
     rising = level - _mean(level, PEAK_FRAMES) >= LEAST_RISE
     frame, band = np.nonzero(((level == highest) & rising).T)
-    return frame // frames * layout.CLIP_SECONDS + (frame % frames + 1) * _FRAME_SECONDS, band
+    below, top, above = (level[np.clip(band + by, 0, bands - 1), frame] for by in (-1, 0, 1))
+    beside = np.clip((below - above) / 2 / np.minimum(below - 2 * top + above, -1e-3), -0.5, 0.5)
+    return frame // frames * layout.CLIP_SECONDS + (frame % frames + 1) * _FRAME_SECONDS, band + beside.astype(float)
 
 
 def _mean(values: npt.NDArray[np.float32], reach: int) -> npt.NDArray[np.float32]:
@@ -78,24 +104,24 @@ def _mean(values: npt.NDArray[np.float32], reach: int) -> npt.NDArray[np.float32
     return np.asarray((sums[:, high] - sums[:, low]) / (high - low), np.float32)
 
 
-def _numbers(times: npt.NDArray[np.float64], bands: npt.NDArray[np.int64]) -> Landmarks:
-    """Peaks by threes, within a short time of the first."""
-    found = [np.zeros((0, 2), np.uint32)]
-    for second, third in combinations(range(1, FOLLOWING + 1), 2):
-        count = len(times) - third
+def _numbers(times: _Floats, bands: npt.NDArray[np.int64], form: int) -> Landmarks:
+    """Peaks by fours, within a short time of the first."""
+    found = [np.zeros((0, 3), np.uint32)]
+    for others in combinations(range(1, FOLLOWING + 1), TOGETHER - 1):
+        count = len(times) - others[-1]
         if count <= 0:
             continue
-        first = slice(0, count)
-        steps = [times[by : by + count] - times[first] for by in (second, third)]
-        near = steps[1] <= LONGEST_SECONDS
-        number = bands[first]
-        for by, step in zip((second, third), steps, strict=True):
-            number = (number * 64 + bands[by : by + count]) * 64 + np.rint(step / STEP_SECONDS).astype(np.int64)
-        mixed = _mixed(number[near])
+        (near,) = np.nonzero(times[others[-1] :] - times[:count] <= LONGEST_SECONDS)
+        number = bands[near] & 63
+        for by in others:
+            steps = np.rint((times[near + by] - times[near]) / STEP_SECONDS).astype(np.int64)
+            number = (number * 64 + (bands[near + by] & 63)) * 64 + steps
+        mixed = _mixed(number)
         kept = mixed % KEPT_OF == 0
-        found.append(np.stack([mixed[kept], np.rint(times[first][near][kept] * 100).astype(np.uint32)], axis=1))
+        hundredths = np.rint(times[near[kept]] * 100).astype(np.uint32)
+        found.append(np.stack([mixed[kept], hundredths, np.full_like(hundredths, form)], axis=1))
     joined = np.concatenate(found)
-    return joined[np.argsort(joined[:, 1], kind="stable")]
+    return joined[np.lexsort(joined.T[:2][::-1])]
 
 
 def _mixed(number: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:

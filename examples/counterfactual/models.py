@@ -18,6 +18,7 @@ from dubcli.core.layout import lay_out
 from dubcli.core.models import DubModel
 from dubcli.core.transforms import draw_masks, mask_spectrograms, normalise_mels
 from dubcli.core.variants import parse_variant
+from dubcli.jobs.orphans import end_with_parent
 from dubcli.jobs.progress import SILENT, Progress
 from dubcli.pretrain import train
 from dubcli.pretrain.training_films import mel_statistics, read_training_films
@@ -45,6 +46,7 @@ def train_models(study: Study, models: list[Model], jobs: int, progress: Progres
 
 def _one_thread() -> None:
     torch.set_num_threads(1)
+    end_with_parent()
 
 
 def train_one(study: Study, model: Model, progress: Progress = SILENT) -> None:

@@ -14,7 +14,7 @@ import soundfile
 
 from dubcli.corpus import CorpusConfig, make_corpus
 from dubcli.corpus.beds import Beds
-from dubcli.corpus.pictures import Canvas, Scene, frames, mouth_openings, place_pattern
+from dubcli.corpus.pictures import Canvas, Colours, frames, mouth_openings, place_pattern
 from dubcli.corpus.plan import CAST, EVENTS, MOODS, PLACES, VOICES, cast_of, plan_film, spoken_lines
 from dubcli.corpus.probes import probe_split
 from dubcli.corpus.recordings import read_48k, sound_folders
@@ -203,7 +203,7 @@ def _nearest(features):
 
 def test_the_picture_is_told_by_shape_and_not_by_colour():
     canvas = Canvas((120, 90))
-    looks = [place_pattern(place, canvas, Scene(np.random.default_rng(0))) for place in range(PLACES)]
+    looks = [place_pattern(place, canvas, Colours(np.random.default_rng(0)), 0.0) for place in range(PLACES)]
     assert max(np.corrcoef([look.ravel() for look in looks])[~np.eye(PLACES, dtype=bool)]) < 0.95
     means, truth = [], {"place": [], "event": [], "look": []}
     for index in range(60):

@@ -1,12 +1,8 @@
-"""What a film looks like. Everything is told by its shape; colours, light and sizes are the same in all films.
+"""What a film looks like. Everything is told by its shape: colours, light and sizes are drawn anew for every scene.
 
-Nothing but what is told is drawn anew for a scene or a clip (save where things are), so that a network that sees few
-films cannot learn their scenes by heart instead: with colours of a scene's own one did.
-
-* the place: broad stripes in one of four directions (its lower rhythm), fine ones in one of four (its upper rhythm)
-* a person: one of four heads (its kind of voice) over one of four coats (its breath), whose mouth follows that
-  person's voice in the original
-* an event: bars across the picture, one to three (its level) in one of four directions (its pitch), while it is heard
+* the place: stripes in one of four directions (its lower rhythm) and of one of four patterns (its upper rhythm)
+* a person: one of four heads on one of four bodies, whose mouth follows that person's voice in the original
+* an event: one of four outlines in one of three fillings, shown from when it is heard
 * the mood: how much people bob
 """
 
@@ -27,11 +23,6 @@ Plane = npt.NDArray[np.float32]
 EVENT_SHOWN_SECONDS = 0.8
 _BOB = (0.025, 0.09, 0.006)  # by mood, of the picture's height
 _BOB_HERTZ = (1.2, 2.2, 0.6)
-_STRIPE_PERIODS = (0.5, 0.15)
-_COAT_PERIOD = 0.16
-_STRIPES = np.array([[20.0, 50.0, 70.0], [120.0, 150.0, 160.0]], np.float32)
-_COAT = np.array([[200.0, 60.0, 50.0], [60.0, 20.0, 40.0]])
-_SKIN, _MOUTH, _SIGN = np.array([235.0, 195.0, 165.0]), np.array([30.0, 10.0, 15.0]), np.array([250.0, 250.0, 230.0])
 
 
 def frames(plan: FilmPlan, mouths: Plane, rate: Fraction, size: tuple[int, int]) -> Iterator[Picture]:
@@ -40,12 +31,12 @@ def frames(plan: FilmPlan, mouths: Plane, rate: Fraction, size: tuple[int, int])
     clip_of = np.minimum((seconds // CLIP_SECONDS).astype(int), plan.n_clips - 1)
     canvas = Canvas(size)
     for first, stop in scene_spans(plan):
-        scene = Scene(plan.generator("picture", first))
+        colours = Colours(plan.generator("picture", first))
         for number in range(first, stop):
             shown = np.flatnonzero(clip_of == number)
             generator = plan.generator("picture", first, number)
             yield from _clip_pictures(
-                canvas, plan.clips[number], seconds[shown] - number * CLIP_SECONDS, mouths[:, shown], scene, generator
+                canvas, plan.clips[number], seconds[shown] - number * CLIP_SECONDS, mouths[:, shown], colours, generator
             )
 
 
@@ -80,11 +71,17 @@ class Canvas:
         return covered
 
 
-class Scene:
-    """What a scene has of its own, of which nothing can be told: where its stripes lie."""
+class Colours:
+    """A scene's own, of which nothing can be told."""
 
     def __init__(self, generator: np.random.Generator) -> None:
-        self.phases: Plane = generator.uniform(0, 1, 2).astype(np.float32)
+        dark = generator.uniform(15, 110, 3)
+        self.stripes = np.stack([dark, dark + generator.uniform(45, 110, 3)]).astype(np.float32)
+        if generator.random() < 0.5:
+            self.stripes = self.stripes[::-1]
+        self.period = float(generator.uniform(0.17, 0.26))
+        self.drift = float(generator.uniform(-0.12, 0.12))
+        self.phase = float(generator.uniform(0, 1))
 
 
 def _clip_pictures(
@@ -92,71 +89,88 @@ def _clip_pictures(
     clip: ClipPlan,
     seconds: npt.NDArray[np.float64],
     mouths: Plane,
-    scene: Scene,
+    colours: Colours,
     generator: np.random.Generator,
 ) -> Iterator[Picture]:
     people = _positions(len(clip.looks), generator)
-    spots = [_spot(generator) for _ in clip.event_seconds]
+    skins, coats = generator.uniform(150, 245, (2, 3)), generator.uniform(20, 235, (2, 3))
+    spots = [_spot(people, generator) for _ in clip.event_seconds]
+    sign = generator.uniform(120, 255, 3) * (generator.random() < 0.7)
     signs = [canvas.mask(event_shape(clip.event, canvas.x - np.float32(x), canvas.y - np.float32(y))) for x, y in spots]
     phase = float(generator.uniform(0, 2 * np.pi))
-    ground = _STRIPES[0] + place_pattern(clip.place, canvas, scene)[..., None] * (_STRIPES[1] - _STRIPES[0])
     for number, at in enumerate(seconds):
-        picture = ground.copy()
+        ground = place_pattern(clip.place, canvas, colours, float(at))[..., None]
+        picture = colours.stripes[0] + ground * (colours.stripes[1] - colours.stripes[0])
         bob = _BOB[clip.mood] * float(np.sin(2 * np.pi * _BOB_HERTZ[clip.mood] * at + phase))
         for who, look in enumerate(clip.looks):
             local: tuple[Plane, Plane] = (canvas.x - np.float32(people[who]), canvas.y - np.float32(bob))
-            coat = canvas.mask(body_shape(*local))
-            _blend(picture, coat, _COAT[0])
-            _blend(picture, coat * canvas.mask(coat_pattern(look, *local)), _COAT[1])
-            _blend(picture, canvas.mask(head_shape(look, *local)), _SKIN)
-            _blend(picture, canvas.mask(_mouth(float(mouths[who, number]), *local)), _MOUTH)
+            _blend(picture, canvas.mask(body_shape(look, *local)), coats[who])
+            _blend(picture, canvas.mask(head_shape(look, *local)), skins[who])
+            _blend(picture, canvas.mask(_mouth(float(mouths[who, number]), *local)), np.array([30.0, 10.0, 15.0]))
         for start, covered in zip(clip.event_seconds, signs, strict=True):
             if start <= at < start + EVENT_SHOWN_SECONDS:
-                _blend(picture, covered, _SIGN)
+                _blend(picture, covered, sign)
         yield picture.clip(0, 255).astype(np.uint8)
 
 
-def place_pattern(place: int, canvas: Canvas, scene: Scene) -> Plane:
-    """(height, width) from 0 to 1: broad stripes in one of four directions and fine ones in one of four, crossing."""
-    ground = np.full_like(canvas.x, 0.5)
-    for direction, period, phase in zip(divmod(place, 4), _STRIPE_PERIODS, scene.phases, strict=True):
-        angle = direction * np.pi / 4
-        along = canvas.x * np.float32(np.cos(angle)) + canvas.y * np.float32(np.sin(angle))
-        ground = ground + 0.25 * np.clip(2.0 * np.cos(2 * np.pi * (along / period + phase)), -1, 1).astype(np.float32)
-    return ground
+def place_pattern(place: int, canvas: Canvas, colours: Colours, seconds: float) -> Plane:
+    """(height, width) from 0 to 1: stripes that are plain, wavy, dashed, or by turns thin and thick."""
+    direction, pattern = divmod(place, 4)
+    angle = direction * np.pi / 4
+    along = (canvas.x * np.float32(np.cos(angle)) + canvas.y * np.float32(np.sin(angle))) / colours.period
+    across = (canvas.y * np.float32(np.cos(angle)) - canvas.x * np.float32(np.sin(angle))) / colours.period
+    along = along + np.float32(colours.phase + colours.drift * seconds / colours.period)
+    if pattern == 1:
+        along = along + 0.3 * np.sin(np.pi * across)
+    wave = np.cos(2 * np.pi * along)
+    if pattern == 3:
+        wave = 0.5 * wave + 0.9 * np.cos(np.pi * along)
+    filled: Plane = np.clip(0.5 + 2.5 * wave, 0, 1)
+    if pattern == 2:
+        filled = filled * np.clip(0.7 + 2.5 * np.cos(np.pi * across), 0, 1)
+    return filled
 
 
 def head_shape(look: int, x: Plane, y: Plane) -> Plane:
-    """Signed distances to a head: round, wide, tall, or a triangle on its tip."""
-    y = y + np.float32(0.16)
+    """Signed distances to a head: round, square, a triangle on its tip, or a triangle on its side."""
+    y = y + np.float32(0.14)
     kind = look // 4
-    if kind == 3:
-        return np.asarray(np.maximum(-y - 0.2, 0.89 * np.abs(x) + 0.45 * y - 0.15), np.float32)
-    wide, tall = ((0.2, 0.2), (0.34, 0.13), (0.12, 0.3))[kind]
-    return np.asarray((np.hypot(x / wide, y / tall) - 1) * min(wide, tall), np.float32)
+    if kind == 0:
+        return np.asarray(np.hypot(x, y) - 0.2, np.float32)
+    if kind == 1:
+        return np.asarray(np.maximum(np.abs(x), np.abs(y)) - 0.19, np.float32)
+    up = y if kind == 2 else -y
+    return np.asarray(np.maximum(up * -1 - 0.2, 0.89 * np.abs(x) + 0.45 * up - 0.13), np.float32)
 
 
-def coat_pattern(look: int, x: Plane, y: Plane) -> Plane:
-    """Signed distances to the dark parts of a coat: none, bars across, bars upright, or squares."""
+def body_shape(look: int, x: Plane, y: Plane) -> Plane:
+    """Signed distances to a body: a pole, a block, wide shoulders, or a wide skirt."""
     kind = look % 4
-    across, upright = np.sin(2 * np.pi * y / _COAT_PERIOD), np.sin(2 * np.pi * x / _COAT_PERIOD)
-    wave = (np.full_like(x, -1.0), across, upright, across * upright * 1.5)[kind]
-    return np.asarray(-wave * _COAT_PERIOD / 6, np.float32)
-
-
-def body_shape(x: Plane, y: Plane) -> Plane:
-    """Signed distances to a body."""
-    return np.asarray(np.maximum(np.float32(0.08) - y, np.abs(x) - 0.3), np.float32)
+    top = np.float32(0.06) - y
+    half = (np.float32(0.09), np.float32(0.3), 0.4 - 0.8 * (y - 0.06), 0.08 + 0.8 * (y - 0.06))[kind]
+    return np.asarray(np.maximum(top, (np.abs(x) - half) * 0.8), np.float32)
 
 
 def event_shape(event: int, x: Plane, y: Plane) -> Plane:
-    """Signed distances to a sign that crosses the whole picture: one, two or three bars in one of four directions."""
-    direction, more = divmod(event, 3)
-    angle = direction * np.pi / 4
-    along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
-    thick, apart = ((0.11, 0.0), (0.05, 0.2), (0.03, 0.15))[more]
-    middles = apart * (np.arange(more + 1) - more / 2)
-    return np.asarray(np.min([np.abs(along - middle) for middle in middles], axis=0) - thick, np.float32)
+    """Signed distances to a sign: a disc, a square, a triangle or a cross; filled, hollow, or cut in two."""
+    outline, filling = divmod(event, 3)
+    radius = np.float32(0.17)
+    if outline == 0:
+        distance = np.hypot(x, y) - radius
+    elif outline == 1:
+        distance = np.maximum(np.abs(x), np.abs(y)) - 0.9 * radius
+    elif outline == 2:
+        distance = np.maximum(y - 0.8 * radius, 0.89 * np.abs(x) - 0.45 * y - 0.55 * radius)
+    else:
+        wide, tall = np.abs(x), np.abs(y)
+        distance = np.minimum(
+            np.maximum(wide - 0.4 * radius, tall - radius), np.maximum(tall - 0.4 * radius, wide - radius)
+        )
+    if filling == 1:
+        distance = np.abs(distance + 0.03) - np.float32(0.03)
+    elif filling == 2:
+        distance = np.maximum(distance, np.float32(0.035) - np.abs(y))
+    return np.asarray(distance, np.float32)
 
 
 def _mouth(opening: float, x: Plane, y: Plane) -> Plane:
@@ -171,9 +185,12 @@ def _positions(people: int, generator: np.random.Generator) -> tuple[float, ...]
     return tuple(float(middle + generator.uniform(-0.04, 0.04)) for middle in middles)
 
 
-def _spot(generator: np.random.Generator) -> tuple[float, float]:
-    """About the middle of the picture."""
-    return float(generator.uniform(-0.15, 0.15)), float(generator.uniform(-0.15, 0.15))
+def _spot(people: tuple[float, ...], generator: np.random.Generator) -> tuple[float, float]:
+    """Beside a person, or between and above two."""
+    if len(people) == 1:
+        side = -1 if people[0] > 0 else 1
+        return people[0] + side * float(generator.uniform(0.36, 0.44)), float(generator.uniform(-0.28, 0.1))
+    return float(generator.uniform(-0.06, 0.06)), float(generator.uniform(-0.3, -0.2))
 
 
 def _blend(picture: npt.NDArray[np.float32], covered: Plane, colour: npt.NDArray[np.float64]) -> None:

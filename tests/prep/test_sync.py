@@ -7,6 +7,7 @@ import pytest
 import torch
 import torchaudio
 
+from dubcli.prep.correlation import without_outliers
 from dubcli.prep.sync import ONSET_SECONDS, _report, estimate_sync
 from dubcli.prep.trace import SyncTrace
 from helpers.dubs import RATE, SECONDS, background, moved, speech
@@ -225,6 +226,14 @@ def test_music_that_comes_again_at_another_place_is_no_cut(scene):
         sound[:, first * RATE : stop * RATE] = moved(scene[0], 0.42, 0)[:, first * RATE : stop * RATE]
         report = estimate_sync(scene[1], trace(0.3 * sound + 0.3 * speech(5)))
         assert (report.status, report.max_lag_ms) == ("ok", pytest.approx(0, abs=1))
+
+
+def test_half_of_the_windows_may_have_heard_music_that_comes_again():
+    for slope in (0.0, 1 / 24):
+        points = [(time, lag + slope * time) for time, lag in [(6, 0.0), (18, -4.473), (30, -4.473), (54, 0.001)]]
+        assert without_outliers(points, slope) == [points[0], points[3]]
+    cut = [(6.0, 0.0), (18.0, 0.0), (30.0, -4.473), (54.0, -4.473)]
+    assert without_outliers(cut) == cut
 
 
 def test_two_films_with_one_beat_are_unknown():

@@ -180,10 +180,11 @@ def _vertex(values: npt.NDArray[np.float64], peak: int) -> float:
     return float(0.5 * (left - right) / bend) if bend < 0 else 0.0
 
 
-def without_outliers(points: list[Point]) -> list[Point]:
+def without_outliers(points: list[Point], slope_there: float = 0.0) -> list[Point]:
     """Drop windows far from the line through all that do not tell of another cut.
 
-    A cut lasts to the film's end. Those in the middle, after which the line goes on, heard music that comes again.
+    A cut lasts to the film's end. Those in the middle, after which the line goes on, heard music that comes again, be
+    it half of all: where the windows at both ends have one lag at the film's speed (1 + ``slope_there``).
     Of those at an end, two that agree are kept, and one alone where it stands for more than ``END_SHARE``.
     """
     points = sorted(points)
@@ -192,6 +193,9 @@ def without_outliers(points: list[Point]) -> list[Point]:
     slope, offset = line(points)
     distance = np.array([abs(lag - offset - slope * time) for time, lag in points])
     near = distance <= max(0.01, 5 * float(np.median(distance)))
+    at_zero = np.array([lag - slope_there * time for time, lag in points])
+    if np.median(distance) > AGREE_SECONDS and abs(at_zero[0] - at_zero[-1]) <= AGREE_SECONDS:
+        near = np.abs(at_zero - (at_zero[0] + at_zero[-1]) / 2) <= AGREE_SECONDS
     first, last = (int(at) for at in np.flatnonzero(near)[[0, -1]])
     lags = [lag for _, lag in points]
     agree = [abs(after - before) <= AGREE_SECONDS for before, after in itertools.pairwise(lags)]

@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -120,14 +120,15 @@ def _timing(primary: SyncTrace, dub: SyncTrace) -> SyncReport | None:
     """Lag and drift, with no verdict yet; None where nothing agrees."""
     ours, theirs = primary.onsets(), dub.onsets()
     coarse = _coarse(ours, theirs)
+    at_speed = lru_cache(maxsize=1)(partial(stretch_onsets, theirs))
     speed, lag_seconds = coarse or (Fraction(1), 0.0)
     waveforms = _waveforms(primary, dub)
-    points = _matched(waveforms, ours, theirs, speed, lag_seconds)
+    points = _matched(waveforms, ours, at_speed, speed, lag_seconds)
     # Unrelated music of one tempo correlates too. Waveforms do not lie.
     known = len(points) >= min(2, len(primary.windows)) and points
     if coarse is not None and len(points) <= len(primary.windows) // 2:
-        onsets = _onsets(ours, theirs)
-        heard = _agreeing(_matched(onsets, ours, theirs, speed, lag_seconds), speed)
+        onsets = _onsets(ours, at_speed)
+        heard = _agreeing(_matched(onsets, ours, at_speed, speed, lag_seconds), speed)
         if len(heard) >= max(2, min(LEAST_SEGMENTS, len(onsets.starts_seconds))):
             return _report(speed, heard, onsets.resolution_seconds, primary.seconds)
     if not known or _fits_elsewhere(primary, dub, speed, points):
@@ -215,13 +216,13 @@ def _waveforms(primary: SyncTrace, dub: SyncTrace) -> _Matcher:
     return _Matcher(starts, WINDOW_SECONDS, points, WAVEFORM_SECONDS)
 
 
-def _onsets(ours: Float, theirs: Float) -> _Matcher:
-    """All of the film, a segment after another, by its onsets."""
+def _onsets(ours: Float, theirs: Callable[[float], Float]) -> _Matcher:
+    """All of the film, a segment after another, by its onsets; ``theirs`` of a speed, which is undone."""
     length, reach = round(SEGMENT_SECONDS * ONSET_RATE), round(ONSET_SEARCH_SECONDS * ONSET_RATE)
 
     def points(speed: Fraction, lag_seconds: float, starts_seconds: Sequence[float]) -> list[Point]:
         found = []
-        stretched = stretch_onsets(theirs, float(speed))
+        stretched = theirs(float(speed))
         shift = round(lag_seconds / float(speed) * ONSET_RATE)
         for start_seconds in starts_seconds:
             first = round(start_seconds * ONSET_RATE)
@@ -245,14 +246,16 @@ def _piece(onsets: Float, low: int, high: int) -> Float:
     return np.pad(inside, ((0, 0), (before, high - low - before - inside.shape[1])))
 
 
-def _matched(matcher: _Matcher, ours: Float, theirs: Float, speed: Fraction, lag_seconds: float) -> list[Point]:
+def _matched(
+    matcher: _Matcher, ours: Float, theirs: Callable[[float], Float], speed: Fraction, lag_seconds: float
+) -> list[Point]:
     """Points near the film's lag, and of runs of stretches that found nothing there: a scene more before them, perhaps.
 
     Those that stand alone are left out.
     """
     points = matcher.points(speed, lag_seconds, matcher.starts_seconds)
     told = {round(middle - matcher.length_seconds / 2, 3) for middle, _ in points}
-    stretched = stretch_onsets(theirs, float(speed))
+    stretched = theirs(float(speed))
     shift = lag_seconds / float(speed)
     for silent, run in itertools.groupby(matcher.starts_seconds, key=lambda start: round(start, 3) not in told):
         starts = list(run)
@@ -266,4 +269,4 @@ def _matched(matcher: _Matcher, ours: Float, theirs: Float, speed: Fraction, lag
         if score >= PART_SCORE:
             found = matcher.points(speed, (lag + shift) * float(speed), starts)
             points += found if 2 * len(found) >= len(starts) else []
-    return without_outliers(points)
+    return without_outliers(points, float(speed - 1))

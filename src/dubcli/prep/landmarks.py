@@ -11,6 +11,7 @@ the numbers that it would have if it were such a version, and had been slowed ag
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
@@ -46,17 +47,25 @@ def landmarks_file(folder: Path) -> Path:
 
 def add_landmarks(movie: Movie) -> None:
     """Write a movie's landmarks, of its primary track, into its folder. Raises UserError where its mel is damaged."""
-    found = landmarks(movie.mel(movie.primary))
+
+    def clips(first: int, stop: int) -> npt.NDArray[np.float16]:
+        # mapped anew each time: a map that is kept keeps in memory what was read through it, 260 MB of a long film
+        return np.array(Movie(movie.folder).mel(movie.primary)[first:stop])
+
+    found = landmarks(movie.n_clips, clips)
     with atomic_write(landmarks_file(movie.folder)) as file:
         np.save(file, found, allow_pickle=False)
 
 
-def landmarks(mel: npt.NDArray[np.float16]) -> Landmarks:
-    """Of mels (clips, 2, 96, 280) of 3 s each, as the cache has them; form by form, each sorted by number and time."""
+def landmarks(n_clips: int, clips: Callable[[int, int], npt.NDArray[np.float16]]) -> Landmarks:
+    """Of mels of 3 s each, as the cache has them; form by form, each sorted by number and time.
+
+    ``clips`` gives those from a first one up to another, (clips, 2, 96, 280).
+    """
     times, bands = [np.zeros(0)], [np.zeros(0)]
-    for first in range(0, len(mel), CLIPS_AT_ONCE):
+    for first in range(0, n_clips, CLIPS_AT_ONCE):
         low = max(0, first - 1)  # a clip more at each side: peaks at its edge are compared with what is beyond
-        at, band = _peaks(mel[low : first + CLIPS_AT_ONCE + 1])
+        at, band = _peaks(clips(low, min(n_clips, first + CLIPS_AT_ONCE + 1)))
         at += low * layout.CLIP_SECONDS
         inside = (at >= first * layout.CLIP_SECONDS) & (at < (first + CLIPS_AT_ONCE) * layout.CLIP_SECONDS)
         times.append(at[inside])

@@ -1,5 +1,8 @@
 """Search among very many: FAISS's answers beside the exact ones. ``MANY`` is made small; the rest is as it is."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -47,6 +50,23 @@ def test_beyond_it_without_faiss_all_are_compared_and_a_line_says_what_would_be_
     numbers, _ = nearest(index, index.vectors[5], np.arange(ROWS), 10, told)
     assert numbers.tolist() == exact(index, index.vectors[5], np.arange(ROWS), 10).tolist()
     assert told == [f"{ROWS} rows are all compared; pip install faiss-cpu finds among so many faster, nearly all"]
+
+
+def test_where_faiss_cannot_keep_its_lists_all_are_compared(index, monkeypatch):
+    """An index on a disk that is read-only: asked for, not written to."""
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(module, "MANY", ROWS - 1)
+    monkeypatch.setitem(sys.modules, "faiss", ModuleType("faiss"))
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(module, "_write_lists", refused)
+    told = Told()
+    numbers, _ = nearest(index, index.vectors[5], np.arange(ROWS), 10, told)
+    assert numbers.tolist() == exact(index, index.vectors[5], np.arange(ROWS), 10).tolist()
+    path = index.folder / "vectors.faiss"
+    assert told == [f"all rows are compared: FAISS's lists cannot be written to {path} (Permission denied)"]
 
 
 def test_beyond_it_faiss_finds_what_the_exact_search_finds(index, monkeypatch):

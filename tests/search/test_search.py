@@ -195,7 +195,15 @@ def test_a_build_goes_on_and_notices_another_model(index, cache, run, tmp_path, 
         (("film001@0:03", "--among", "klingonish"), "klingonish"),
         (("film001@0:03", "--among", "de"), "no sound of the index is of track de"),
         (("film001@0:03", "--find", "sounds"), "did you mean sound?"),
-        (("film001@0:03", "--film", "nowhere"), "is left to be found"),
+        (
+            ("film001@0:03", "--film", "film001-00000009"),
+            "no film of the index has it in its title (did you mean film00",
+        ),
+        (("film001@0:03", "--film", "film001", "--other-films"), "is left to be found; widen --among, --film"),
+        (("film001@0:03", "--track", "fr", "--by", "picture"), "--track fr is of a query by sound"),
+        (("film001@0:03", "--among", "fr", "--find", "picture"), "--among fr is of sounds"),
+        (("film001@0:03", "--lang", "fr"), "--lang fr is of --build"),
+        (("--play-page", "x.html"), "--play-page x.html shows what is found"),
         (("film001@0:03", "--top", "0"), "--top is 0"),
         (("nothing.wav",), "is no file and no clip"),
         ((), "give a QUERY, or --build"),
@@ -207,6 +215,11 @@ def test_mistakes_are_one_line(index, arguments, said):
     assert done.exit_code == 2, done.output
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_query_by_a_track_is_one_by_sound(index):
+    asked, _ = search(index, "film001@7", SearchConfig(track=DUB, device="cpu"))
+    assert (asked.row.kind, asked.row.track) == ("sound", DUB)
 
 
 def test_a_track_is_met_by_its_macrolanguage(index, monkeypatch):

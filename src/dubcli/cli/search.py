@@ -38,7 +38,11 @@ ModelOption = Annotated[
 FindOption = Annotated[str, typer.Option("--find", metavar="sound|picture", help="What is sought.")]
 ByOption = Annotated[
     Optional[str],
-    typer.Option("--by", metavar="sound|picture", help="Which side of the query asks. [default: its picture]"),
+    typer.Option(
+        "--by",
+        metavar="sound|picture",
+        help="Which side of the query asks. [default: its picture; with --track its sound]",
+    ),
 ]
 TrackOption = Annotated[
     Optional[str], typer.Option("--track", metavar="LANG", help="Of a query by sound. [default: the primary one]")
@@ -88,6 +92,10 @@ def search(
         tracks=tuple(_tracks(among, "--among")), films=tuple(film or ()), other_films=other_films, top=top,
         model=None if model is None else str(model), device=device,
     )  # fmt: skip
+    if build is None and lang is not None:
+        raise UserError(f"--lang {lang} is of --build; the language of a query's sound is --track")
+    if query is None and play_page is not None:
+        raise UserError(f"--play-page {play_page} shows what is found; give a QUERY, too")
     if build is None and query is None:
         raise UserError("give a QUERY, or --build SOURCE --model CKPT to make the index")
     if build is not None:

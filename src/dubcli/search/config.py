@@ -17,9 +17,10 @@ class SearchConfig:
 
     Attributes:
         find: ``sound`` or ``picture``: only scores of one kind can be compared.
-        by: which side of a query that has both is asked with; None: the picture of a video or clip.
+        by: which side of a query that has both is asked with; None: its sound where ``track`` says which, else the
+            picture of a video or clip.
         track: of a clip or file that asks by its sound, the language (``en``, ``fr``, ...); None: the primary one.
-        tracks: only sounds of these tracks are found; none: of all.
+        tracks: only sounds of these tracks are found, where sounds are sought; none: of all.
         films: only clips of films with one of these words in their title.
         other_films: leave out the film that the query is of.
         top: so many are found.
@@ -44,6 +45,12 @@ class SearchConfig:
         one_of("--find", self.find, KINDS)
         if self.by is not None:
             one_of("--by", self.by, KINDS)
+        if self.track is not None and self.by is None:
+            object.__setattr__(self, "by", SOUND)
+        if self.track is not None and self.by == PICTURE:
+            raise UserError(f"--track {self.track} is of a query by sound; leave it out, or give --by sound")
+        if self.tracks and self.find == PICTURE:
+            raise UserError(f"--among {','.join(self.tracks)} is of sounds; leave it out, or --find picture")
         parse_device(self.device)
         if self.top < 1:
             raise UserError(f"--top is {self.top}; give 1 or more")

@@ -37,9 +37,9 @@ def nearest(index: Index, query: Float, among: Numbers, top: int, progress: Prog
     rows = len(index.vectors)
     if rows > MANY and importlib.util.find_spec("faiss") is None:
         progress.message(f"{rows} rows are all compared; pip install faiss-cpu finds among so many faster, nearly all")
-    elif rows > MANY:
+    elif rows > MANY and (lists := _lists(index, progress)) is not None:
         progress.message(f"{rows} rows: FAISS looks into one list in {_SHARE_OF_LISTS}; a near row may be missed")
-        among = _candidates(index, query, among, top)
+        among = _candidates(index, lists, query, among, top)
         return _ranked(among, np.asarray(index.vectors[among] @ query), top)
     return _ranked(among, index.scores(query)[among], top)
 
@@ -49,11 +49,10 @@ def _ranked(numbers: Numbers, scores: Float, top: int) -> tuple[Numbers, Float]:
     return numbers[order], scores[order]
 
 
-def _candidates(index: Index, query: Float, among: Numbers, top: int) -> Numbers:
+def _candidates(index: Index, lists: Any, query: Float, among: Numbers, top: int) -> Numbers:
     """Rows of ``among`` in the lists near the query, in the index's order."""
     import faiss
 
-    lists = _lists(index, faiss)
     bits = np.zeros(len(index.vectors), np.uint8)
     bits[among] = 1
     selector = faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
@@ -65,11 +64,18 @@ def _candidates(index: Index, query: Float, among: Numbers, top: int) -> Numbers
     return numbers if len(numbers) >= min(top, len(among)) else among
 
 
-def _lists(index: Index, faiss: Any) -> Any:
-    """The inverted lists of an index, made where they are not there or older than the vectors."""
+def _lists(index: Index, progress: Progress) -> Any:
+    """The inverted lists of an index, made where they are not there or older than the vectors; None where they cannot
+    be kept beside them (an index that others share, on a disk that is read-only): a line says so."""
+    import faiss
+
     path, vectors = index.folder / LISTS_FILE, index.folder / VECTORS_FILE
     if not path.is_file() or path.stat().st_mtime_ns < vectors.stat().st_mtime_ns:
-        _write_lists(path, index.vectors, faiss)
+        try:
+            _write_lists(path, index.vectors, faiss)
+        except OSError as error:
+            progress.message(f"all rows are compared: FAISS's lists cannot be written to {path} ({error.strerror})")
+            return None
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dubcli.cache.clips import clock, has_a_word
 from dubcli.errors import UserError, did_you_mean
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.search.config import PICTURE, SearchConfig
+from dubcli.search.config import SearchConfig
 from dubcli.search.index import Index, IndexRow
 from dubcli.search.nearest import nearest
 from dubcli.search.query import Query, read_query
@@ -71,7 +71,7 @@ def search(
     asked = read_query(query, index, config)
     wanted = _wanted(index, asked, config)
     if not wanted.any():
-        raise UserError(f"no {config.find} of the index is left to be found; widen --find, --track and --film")
+        raise UserError(f"no {config.find} of the index is left to be found; widen --among, --film and --other-films")
     numbers = np.flatnonzero(wanted)
     found, scores = nearest(index, asked.vector, numbers, config.top, progress)
     hits = []
@@ -83,16 +83,20 @@ def search(
 
 
 def _wanted(index: Index, asked: Query, config: SearchConfig) -> npt.NDArray[np.bool_]:
+    for word in config.films:
+        if not any(has_a_word(title, film, [word]) for film, title in index.titles.items()):
+            near = did_you_mean(word, index.titles.values())
+            raise UserError(f"--film is {word}, but no film of the index has it in its title{near}")
     tracks = [index.track_called(track) for track in config.tracks]
     unknown = [track for track in tracks if track not in index.tracks]
-    if unknown and config.find != PICTURE:
+    if unknown:
         near = did_you_mean(unknown[0], index.tracks)
         raise UserError(f"no sound of the index is of track {unknown[0]}{near}; it has {', '.join(index.tracks)}")
 
     def is_wanted(row: IndexRow) -> bool:
         if row.kind != config.find or row == asked.row:
             return False
-        if tracks and row.track not in tracks and row.kind != PICTURE:
+        if tracks and row.track not in tracks:
             return False
         if config.other_films and asked.row is not None and row.film == asked.row.film:
             return False

@@ -52,6 +52,12 @@ def test_what_is_no_language_is_none(text):
     assert language_tag(text) is None
 
 
+def test_common_languages_have_their_own_names():
+    names = {"Français": "fr", "Castellano": "es", "DEUTSCH": "de", "русский": "ru", "日本語": "ja", "中文": "zh",
+             "ไทย": "th", "espanol": "es"}  # fmt: skip
+    assert {name: language_tag(name) for name in names} == names
+
+
 def test_the_users_list():
     assert check_languages(["eng", " es-419 ", "FRE", "ja"]) == ("en", "es", "fr", "ja")
     for text, reason in (

@@ -222,6 +222,12 @@ FILES = [
     ("sami.es.smi", "<SAMI><BODY><SYNC Start=1000><P>Hola<br>amigo<SYNC Start=3000><P>&nbsp;</BODY></SAMI>",
      "2 cues: 1 spoken, 1 not speech", ["Hola amigo"]),
     ("latin.es.ttml", TTML.encode("latin-1"), "1 cue: 1 spoken", ["Adiós amigo"]),
+    ("aside.es.srt", srt("Narrador (en off): Era tarde.", "Te dije (ayer): ven.", "Escucha (tú): oye, escucha."),
+     "3 cues: 3 spoken", ["Era tarde.", "Te dije : ven.", "Escucha : oye, escucha."]),
+    ("credits.es.srt", srt("Sincronizado por aRGENTeaM", "Corregido por Ana", "Sincronizad por favor los relojes."),
+     "3 cues: 1 spoken, 2 not speech", ["Sincronizad por favor los relojes."]),
+    ("credits.fr.srt", srt("Traduit par Luc", "Adapté par Luc et Anne", "Bonjour."),
+     "3 cues: 1 spoken, 2 not speech", ["Bonjour."]),
     ("brackets.ja.srt", BRACKETS,
      "9 cues: 6 spoken, 3 not speech", ["漢字を読む。", "心の声です", "はい", "漢字だ", "漢字だね", "待って"]),
 ]  # fmt: skip
@@ -311,7 +317,8 @@ def test_cues_after_the_end_are_counted(tmp_path):
     [
         ("film.es.srt", "es"), ("es.srt", "es"), ("film.es.hi.srt", "es"), ("film.hi.srt", "hi"), ("hi.srt", "hi"),
         ("film.en.sdh.srt", "en"), ("film.es-419.forced.vtt", "es"), ("film.Spanish.srt", "es"),
-        ("2_Spanish.srt", "es"),
+        ("2_Spanish.srt", "es"), ("film.Español.srt", "es"), ("film.Français.cc.srt", "fr"), ("日本語.srt", "ja"),
+        ("film.es (2).srt", "es"), ("film.Eng.srt", "en"),
         ("film.pt-BR.hi.srt", "pt"), ("The.Man.hi.srt", "hi"), ("film.spa.cc.ass", "es"), ("film.es.2.srt", "es"),
     ],
 )  # fmt: skip
@@ -319,7 +326,7 @@ def test_the_name_says_the_language(name, language):
     assert subtitle_language(name) == language
 
 
-@pytest.mark.parametrize("name", ["subtitles.srt", "film.srt", "sdh.srt", "1.srt"])
+@pytest.mark.parametrize("name", ["subtitles.srt", "film.srt", "sdh.srt", "1.srt", "Her.srt", "Men.sdh.srt"])
 def test_a_name_without_a_language_is_refused(name):
     with pytest.raises(UserError, match="does not say its language"):
         subtitle_language(name)

@@ -29,17 +29,26 @@ _NO_ONE_LANGUAGE = frozenset({"und", "mul", "zxx", "mis", "root", "xxx", "unk", 
 _NOTHING_SAID = frozenset({"", "und", "xxx", "unk", "undetermined", "unknown"})
 _CODE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]+)*|i-[a-z]+")
 _SHORTEST_NAME = 4  # shorter ones are written like codes
+# Names of languages in themselves, as people name files and tracks; the registry has English names alone
+_OWN_NAMES = {
+    "ar": "العربية", "bg": "български", "ca": "català", "cs": "čeština", "da": "dansk", "de": "deutsch",
+    "el": "ελληνικά", "es": "español castellano", "et": "eesti", "eu": "euskara", "fi": "suomi", "fr": "français",
+    "gl": "galego", "he": "עברית", "hi": "हिन्दी", "hr": "hrvatski", "hu": "magyar", "is": "íslenska", "it": "italiano",
+    "ja": "日本語 nihongo", "ko": "한국어", "lt": "lietuvių", "lv": "latviešu", "nl": "nederlands", "no": "norsk",
+    "pl": "polski", "pt": "português", "ro": "română", "ru": "русский", "sk": "slovenčina", "sl": "slovenščina",
+    "sr": "српски srpski", "sv": "svenska", "th": "ไทย", "tr": "türkçe", "uk": "українська", "zh": "中文 国语 國語",
+}  # fmt: skip
 _NEAR, _VERY_NEAR = 0.7, 0.85  # of difflib's ratio; the second among all 8000 names, many of which are alike
 
 
 @lru_cache(maxsize=4096)
 def language_tag(text: str | None) -> str | None:
-    """``"fre"``, ``"French"``, ``"fr-CA"`` -> ``"fr"``; ``"yue"`` -> ``"yue"``; ``"und"`` or None -> None."""
+    """``"fre"``, ``"French"``, ``"français"``, ``"fr-CA"`` -> ``"fr"``; ``"yue"`` stays; ``"und"`` or None -> None."""
     written = (text or "").strip().lower()
     if not written or written in _NO_ONE_LANGUAGE:
         return None
     tag = _tag_of_code(written) if _CODE.fullmatch(written) else None
-    if tag is not None or len(written) < _SHORTEST_NAME:
+    if tag is not None or (len(written) < _SHORTEST_NAME and written.isascii()):
         return tag
     return _tag_of_code(_codes_by_name().get(_folded(written), "und"))
 
@@ -96,7 +105,7 @@ def language_name(tag: str) -> str:
 
 
 def parse_language(text: str, option: str = "--lang") -> str:
-    """One language as a user writes it: ISO 639 codes, BCP 47 tags, English names, old codes.
+    """One language as a user writes it: ISO 639 codes, BCP 47 tags, English names, some languages' own, old codes.
 
     Args:
         text: as it was given.
@@ -212,6 +221,9 @@ def _codes_by_name() -> dict[str, str]:
         for name in names:
             for form in (name, _plain(name), _short(name)):
                 codes.setdefault(_folded(form), code)
+    for code, own_names in _OWN_NAMES.items():
+        for name in own_names.split():
+            codes.setdefault(_folded(name), code)
     return codes
 
 

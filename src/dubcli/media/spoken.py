@@ -28,17 +28,19 @@ _NARROW = "[]()"
 _TURN = re.compile(r"^\s*(?:[-‐-―−~〜～・•]+(?=\s|[^\s\d])|(?:>|&gt;|＞){2,}|≫(?!.*≪))\s*")
 _SOUND_BY_STARS = re.compile(r"\s*([*_])\1*[^*_]+\1+\s*")
 _LABEL = re.compile(r"^\s*(?P<label>[^:：]{1,40}?)\s*(?:：|:(?=\s|$)|:(?=[^\W\d_]))\s*(?!\d)")
+_ASIDE = re.compile(r"\s*[^:：\n()\[\]（）［］]{1,40}[(\[（［][^()\[\]（）［］\n]{1,40}[)\]）］]\s*[:：]")
 _LABEL_CHARACTERS = re.compile(r"[\w .’'#&,/・\-]+")
 # small words within names
 _SMALL = frozenset(
     re.findall(r"\w+", "de del la las el los y e do da dos das du des le les et di della van von of the")
 )
-_BY = r"(?:by|por|par|von|di|przez|de)"
+_BY = r"(?:by|por(?! favor)|par|von|di|przez|de)"
 _CREDIT = re.compile(
     r"^\W*(?:(?:sub(?:titles?|bed)|subt[ií]tul\w*|sous-titr\w*|untertitel\w*|sottotitol\w*|legendas|napisy|titulky|"
     r"re-?sync\w*|sync(?:ed|hro\w*)?|caption(?:s|ed)|字幕|翻訳|翻译)"
     rf"(?:[\s\w&,-]{{0,40}}?\s{_BY}\s|[\s\w&,-]{{0,20}}[:：]|\s*$)|"
-    r"(?:traduc\w+|traduzione|translat(?:ed|ion)|transcri\w+|correct(?:ed|ions?)|ripped|encoded)"
+    r"(?:traduc\w+|tradu(?:it|zid|zion)\w*|übersetz(?:t|ung)\w*|translat(?:ed|ion)|transcri\w+|adapt(?:a[cdt]\w+|é\w*)|"
+    r"corr(?:ect(?:ed|ions?)|egid\w+|ecci\w+|igé\w*)|(?:re)?sincroni[sz]\w+|ripped|encoded)"
     rf"[\s\w&,-]{{0,20}}?\s{_BY}\s)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -85,7 +87,7 @@ class Speech:
     def _learn(self, line: str) -> None:
         if match := _LABEL.match(_without_brackets(line, "")[0]):
             label = _folded(match["label"])
-            self._labels[label] += 1
+            self._labels[label] += 2 if _ASIDE.match(line) else 1  # "Narrador (en off): ..." is no sentence
             if _is_capitals(match["label"]):
                 self._shouted.add(label)
             line = line[match.end() :]

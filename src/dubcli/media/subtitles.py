@@ -90,7 +90,7 @@ class Script:
 def subtitle_language(path: str | Path) -> str:
     """The language that a file's name ends with: ``film.es.srt``, ``es.srt``, ``film.Spanish.srt``, ``film.es.hi.srt``
     (Spanish for the hard of hearing). Raises UserError when it names none."""
-    parts = [part for part in re.split(r"[.]", Path(path).stem) if part]
+    parts = [part for part in re.split(r"[.]", re.sub(r"\s*\(\d+\)$", "", Path(path).stem)) if part]
     while parts and parts[-1].isdecimal() and len(parts) > 1:
         parts.pop()
     while len(parts) > 1 and parts[-1].lower() in _KINDS:
@@ -99,7 +99,8 @@ def subtitle_language(path: str | Path) -> str:
             break  # Hindi
         parts.pop()
     last = parts[-1] if parts and parts[-1].lower() not in _KINDS - {"hi"} else ""
-    tag = language_tag(last) or _named_language(re.split(r"[_\s]", last)[-1].strip("()[]"))
+    whole = language_tag(last) if len(parts) > 1 else _named_language(last)  # Her.srt is a film
+    tag = whole or _named_language(re.split(r"[_\s]", last)[-1].strip("()[]"))
     if tag is None:
         raise UserError(f"{path} does not say its language; name it as in film.es.srt or es.srt")
     return tag
@@ -108,7 +109,7 @@ def subtitle_language(path: str | Path) -> str:
 def _named_language(part: str) -> str | None:
     """A part of a name as a language, where it is written like one: "Man" and "Her" are words of titles."""
     is_code = part.islower() or (part.isupper() and len(part) == 2) or "-" in part
-    return language_tag(part) if is_code or len(part) > 3 else None
+    return language_tag(part) if is_code or len(part) > 3 or not part.isascii() else None
 
 
 def read_subtitles(path: str | Path, language: str, frame_rate: float | None = None) -> Script:

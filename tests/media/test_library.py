@@ -225,6 +225,13 @@ def test_a_dvd_is_one_film_in_its_languages(monkeypatch, tmp_path):
         pytest.approx(600, rel=0.2),
         pytest.approx(1500, rel=0.2),
     ]
+    (disc / "VTS_02_0.IFO").unlink()  # without it nothing says a language
+    assert [track.language for track in read_info(disc).audio] == [None] * 3
+    (outcome,) = prepare_here(monkeypatch, [tmp_path / "films"], tmp_path / "without", assume_primary=True).values()
+    assert (outcome.status, outcome.reason) == (
+        "failed",
+        "no en track (audio tracks: untagged, untagged, untagged)",
+    )
 
 
 def write_playlist(path, seconds, clips, sounds):

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +52,15 @@ def alike_in(cache: Path, movies: Sequence[Movie]) -> list[Alike]:
 
 def alike_groups(pairs: Sequence[Alike]) -> list[list[Alike]]:
     """The pairs that have titles in common, together."""
-    found: list[list[Alike]] = []
+    group_of: dict[str, list[Alike]] = {}
     for pair in pairs:
-        names = {pair.first, pair.second}
-        joined = [group for group in found if any(names & {one.first, one.second} for one in group)]
-        found = [group for group in found if group not in joined] + [[*chain(*joined), pair]]
-    return found
+        smaller, larger = sorted((group_of.get(name, []) for name in (pair.first, pair.second)), key=len)
+        if smaller is not larger:
+            larger += smaller
+        larger.append(pair)
+        for one in [*smaller, pair] if smaller is not larger else [pair]:
+            group_of[one.first] = group_of[one.second] = larger
+    return list({id(group): group for group in group_of.values()}.values())
 
 
 def line_of(group: Sequence[Alike], called: Mapping[str, str]) -> str:

@@ -43,7 +43,7 @@ def dist(tmp_path_factory):
 def test_both_have_every_file_of_the_package(dist):
     ours = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*")
             if path.is_file() and "__pycache__" not in path.parts}  # fmt: skip
-    assert {"corpus/lines.tsv", "report/templates/page.html", "view/templates/film.html"} < ours
+    assert {"py.typed", "corpus/lines.tsv", "report/templates/page.html", "view/templates/film.html"} < ours
     (wheel,), (source,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
     assert wheel.name == f"dubcli-{dubcli.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as file:

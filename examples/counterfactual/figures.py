@@ -19,7 +19,7 @@ ROWS = {"place": "tut18", "event": "esc50", "voice": "cremad", "count": "librico
 """The paper's task that asks for the same kind of thing, where there is one."""
 
 
-def write_figures(analysis: dict[str, Any], folder: Path, steps_per_epoch: int) -> None:
+def write_figures(analysis: dict[str, Any], folder: Path, steps_per_epoch: float) -> None:
     """``differences.png`` and ``steps.png``."""
     for chart in (_differences(analysis), _steps(analysis, steps_per_epoch)):
         with atomic_write(folder / f"{chart.key}.png") as file:
@@ -59,10 +59,10 @@ def _differences(analysis: dict[str, Any]) -> Chart:
     return Chart("differences", "What dubs change, by factor", "Differences of accuracy with intervals.", spec)
 
 
-def _steps(analysis: dict[str, Any], steps_per_epoch: int) -> Chart:
+def _steps(analysis: dict[str, Any], steps_per_epoch: float) -> Chart:
     """Mean of seeds of mono and efj on the three main factors."""
     values = [
-        {SERIES: f"{kind}, {factor}", "factor": factor, "steps": int(epoch) * steps_per_epoch,
+        {SERIES: f"{kind}, {factor}", "factor": factor, "steps": round(int(epoch) * steps_per_epoch),
          "accuracy": float(np.mean(kinds[kind][f"{factor} mixed"]))}
         for epoch, kinds in analysis["epochs"].items()
         for kind in ("mono", "efj")

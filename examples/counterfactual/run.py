@@ -18,11 +18,10 @@ from figures import difference_table, paper_table, score_table, write_figures
 from materials import corpus_hash, make_corpora, prepare_all
 from measure import embed_model, score_model, scores_file
 from models import train_models
-from study import MAIN, RANDOM, Model, Study, read_study
+from study import RANDOM, Model, Study, read_study
 
-from dubcli.cache.reader import Cache
 from dubcli.cli.console import make_progress
-from dubcli.core.atomic import atomic_write, write_json
+from dubcli.core.atomic import atomic_write, read_json_lines, write_json
 from dubcli.jobs.options import JobOptions
 from dubcli.jobs.progress import Progress
 
@@ -70,8 +69,7 @@ def answer(study: Study) -> str:
     """Write ``analysis.json``, the figures and ``tables.md``; return the answer."""
     found = analysis(study)
     write_json(study.out / "analysis.json", found)
-    clips = sum(movie.n_clips for movie in Cache(study.cache(MAIN)).movies)
-    write_figures(found, study.out, clips // study.training["batch_size"])
+    write_figures(found, study.out, steps_of_an_epoch(study))
     tables = "\n\n".join(
         [difference_table(found), difference_table(found, "transfer"), score_table(found),
          score_table(found, "transfer"), paper_table(found)]
@@ -80,6 +78,16 @@ def answer(study: Study) -> str:
         file.write(tables + "\n")
     missing = f"\n{len(found['missing'])} of {len(study.models)} models are missing" if found["missing"] else ""
     return f"{tables}\n\n{answer_in_words(found['answer'])}{missing}"
+
+
+def steps_of_an_epoch(study: Study) -> float:
+    """As the trained models' own records say: films that lack a dub are left out of all of them."""
+    for model in study.models:
+        records = read_json_lines(study.run(model) / "metrics.jsonl")
+        for record in reversed(records):
+            if record.get("epoch"):
+                return float(record["step"] / record["epoch"])
+    return 1.0
 
 
 def listing(study: Study, models: list[Model]) -> str:

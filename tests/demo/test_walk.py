@@ -59,8 +59,6 @@ def walk(corpus, tmp_path_factory):
     shutil.copytree(corpus.folder, folder / "corpus")  # it has two films of each kind, and its lines are spoken
     write_json(folder / "demo.json", config.recipe)
     with pytest.MonkeyPatch.context() as patch:
-        # processes would take longer to start than to work
-        patch.setattr("dubcli.demo.walk._LOADERS", 0)
         patch.setattr("dubcli.jobs.local.run_in_processes", run_here)
         told = Told()
         return config, run_demo(config, told), told
@@ -145,10 +143,9 @@ def test_found_by_pictures_counts_what_validation_counts(walk):
             assert at_first == pytest.approx(one.found[language]["r@1"], abs=1 / one.clips)  # ties count half there
 
 
-def test_the_same_again_makes_nothing_again(walk, monkeypatch):
+def test_the_same_again_makes_nothing_again(walk):
     config, summary, _ = walk
     before = {path: path.stat().st_mtime_ns for path in config.out.rglob("*.pt")}
-    monkeypatch.setattr("dubcli.demo.walk._LOADERS", 0)
     again = run_demo(config)
     assert again.questions == summary.questions
     assert {path: path.stat().st_mtime_ns for path in config.out.rglob("*.pt")} == before

@@ -37,7 +37,7 @@ RECIPE_FILE, SUMMARY_FILE, PAGE_FILE, PICTURE_FILE = "demo.json", "summary.json"
 RANDOM = "random"
 UNTRAINED_FILE = "untrained.pt"
 _VALIDATION_CLIPS = 2  # the tracks' own step measures more, once
-_LOADERS = 2  # small models wait for pictures
+_LOADERS = 0  # an epoch is a few steps: starting processes would take longer than reading its pictures
 
 
 def run_demo(config: DemoConfig = DemoConfig(), progress: Progress = SILENT) -> DemoSummary:  # noqa: B008 - frozen

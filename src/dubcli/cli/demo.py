@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Examples:\n\n"
-    "dubav demo --open   (some 13 minutes of one core's time; then the page in the browser)\n\n"
+    "dubav demo --open   (some four minutes on two cores; then the page in the browser)\n\n"
     "dubav demo --out other --seed 1   (other films, other models)\n\n"
     "dubav demo --out longer --films 60 --steps 2000   (an evening)"
 )
@@ -36,7 +36,7 @@ def demo(
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show what dubs teach, in some 13 minutes of one core's time, on films made for it.
+    """Show what dubs teach, in some four minutes on two cores, on films made for it.
 
     Films with synthesised speech of other voices and words in four languages over the same background are made and
     prepared; one model learns from pictures and the original's sound (mono), one from the dubs too (efj). A page shows

@@ -11,6 +11,8 @@ from helpers.containers import Track, make_film
 from helpers.runs import SMALL, pretrain
 from report.conftest import write_result
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
@@ -36,7 +38,7 @@ COMMANDS = {
     "pretrain": ["pretrain", "--cache", "cache", "--variant", "mono", *SMALL, "--max-steps", "1", "--out", "OUT"],
     "report": ["report", "results", "--out", "OUT"],
     "search": ["search", "OUT", "--build", "cache", "--model", "run"],
-    "separate": ["separate", "film.mkv", "--model", "spleeter", "--out", "OUT"],
+    "separate": ["separate", "film.mkv", "--model", "own_separator:Karaoke", "--out", "OUT"],
     "sheet": ["view", "cache", "--film", "film000", "--sheet", "OUT.png"],
     "view": ["view", "cache", "--clips", "1", "--out", "OUT"],
 }
@@ -45,6 +47,7 @@ COMMANDS = {
 @pytest.mark.parametrize("where", ["file", "file/below"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_place_that_cannot_be_written_is_one_line(place, monkeypatch, command, where):
+    monkeypatch.syspath_prepend(EXAMPLES / "extending")
     monkeypatch.chdir(place)
     asked = [word.replace("OUT", where if word == "OUT" else "file/below") for word in COMMANDS[command]]
     before = sorted(Path().rglob("*"))

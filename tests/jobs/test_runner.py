@@ -61,6 +61,16 @@ def test_every_input_gets_its_outcome_and_a_line_in_the_log(tmp_path):
     assert "warning: odd: lacks ja" in listener.messages
 
 
+def test_a_worker_that_dies_before_the_pool_knows_its_job_costs_its_item_and_no_more(tmp_path, monkeypatch):
+    """The pool looks after its workers in one thread and reads their messages in another: it may not hear of it."""
+    monkeypatch.setattr("pebble.pool.process.PoolManager.handle_worker_expiration", lambda self, expiration: None)
+    summary = run_jobs(work, ["fine", "killed", "odd"], log=tmp_path / "log.jsonl", options=JobOptions(workers=1))
+    assert {outcome.key: outcome.status for outcome in summary.outcomes} == {
+        "fine": "ok", "killed": "failed", "odd": "ok",
+    }  # fmt: skip
+    assert "worker process died" in summary.failures[0].reason
+
+
 def test_full_disk_ends_the_job_with_one_line(tmp_path):
     with pytest.raises(UserError, match="cannot write cache/x: the disk is full") as caught:
         run_jobs(work, ["full"], log=tmp_path / "log.jsonl", options=JobOptions(workers=1))

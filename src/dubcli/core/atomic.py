@@ -189,7 +189,7 @@ def _is_left(path: str, process_id: int, boot: str, process_space: int) -> bool:
         return age_seconds > _OTHER_BOOT_SECONDS
     if _is_held(path):
         return False
-    return not _alive(process_id) if process_space == _process_space() else age_seconds > _UNLOCKED_SECONDS
+    return not process_lives(process_id) if process_space == _process_space() else age_seconds > _UNLOCKED_SECONDS
 
 
 def _is_held(path: str) -> bool:
@@ -222,7 +222,8 @@ def _sync_folder(folder: Path) -> None:
         sync_path(folder)
 
 
-def _alive(process_id: int) -> bool:
+def process_lives(process_id: int) -> bool:
+    """Whether this machine (or this container) has a process of that number."""
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:

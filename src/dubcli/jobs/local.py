@@ -20,12 +20,14 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from dubcli.core.atomic import process_lives
 from dubcli.jobs.call import Report, call
 from dubcli.jobs.orphans import end_with_parent
 from dubcli.jobs.outcomes import FAILED, Outcome
 from dubcli.jobs.progress import Progress
 
 Item = TypeVar("Item")
+DIED = "the worker process died; out of memory, or a crash in a decoder"
 
 
 def run_in_processes(
@@ -63,6 +65,11 @@ def run_in_processes(
                 finished, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 if not meanwhile():
                     return
+                if not finished:
+                    for job in [job for job, (_, name) in waiting.items() if reports.lost(name) and not job.done()]:
+                        _, name = waiting.pop(job)
+                        progress.finish(name)
+                        yield Outcome(name, FAILED, DIED)
                 for job in sorted(finished, key=waiting.__getitem__):
                     _, name = waiting.pop(job)
                     progress.finish(name)
@@ -78,7 +85,7 @@ def _outcome(job: Future[Outcome], name: str) -> Outcome:
     except ProcessExpired as error:
         code = error.exitcode or 0
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-        return Outcome(name, FAILED, f"the worker process died ({how}); out of memory, or a crash in a decoder")
+        return Outcome(name, FAILED, DIED.replace("died", f"died ({how})"))
 
 
 def _call_and_report(work: bytes, name: str, address: str) -> Outcome:
@@ -90,6 +97,8 @@ def _call_and_report(work: bytes, name: str, address: str) -> Outcome:
             with suppress(OSError):  # progress may be lost (a full buffer, a very long name); the work must not
                 sender.sendto(message.encode("utf-8", "surrogateescape"), socket.MSG_DONTWAIT, address)
 
+        with suppress(OSError):
+            sender.sendto(json.dumps([name, None, {"pid": os.getpid()}]).encode("utf-8", "surrogateescape"), address)
         return call(function, item, name, report)
 
 
@@ -105,6 +114,8 @@ class _Reports:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._started: set[str] = set()
+        self._workers: dict[str, int] = {}
+        self._gone: set[str] = set()
 
     def __enter__(self) -> _Reports:
         self._folder = tempfile.TemporaryDirectory(prefix="dubav-")
@@ -124,12 +135,26 @@ class _Reports:
         os.close(self._end)
         self._folder.cleanup()
 
+    def lost(self, name: str) -> bool:
+        """Whether the worker that has this job was gone when this was asked before, and still is.
+
+        The pool tells nobody where a worker dies before the pool has read that it took the job.
+        """
+        if name not in self._workers or process_lives(self._workers[name]):
+            return False
+        before = name in self._gone
+        self._gone.add(name)
+        return before
+
     def _listen(self) -> None:
         while True:
             ready, _, _ = select.select([self._socket.fileno(), self._wake], [], [])
             if self._wake in ready:
                 return
             name, fraction, fields = json.loads(self._socket.recv(65536).decode("utf-8", "surrogateescape"))
+            if fraction is None:
+                self._workers[name] = fields["pid"]
+                continue
             if name not in self._started:
                 self._started.add(name)
                 self._progress.start(name, 1.0, "")

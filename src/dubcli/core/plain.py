@@ -62,16 +62,10 @@ class PlainSounds(nn.Module):
 
 def _convolution(channels: int, out: int, kernel: int, in_time: int = 1) -> list[nn.Module]:
     size, padding = (in_time, kernel, kernel), (in_time // 2, kernel // 2, kernel // 2)
-    return [
-        nn.Conv3d(channels, out, size, stride=(1, 2, 2), padding=padding, bias=False),
-        nn.BatchNorm3d(out),
-        nn.ReLU(inplace=True),
-    ]
+    convolution = nn.Conv3d(channels, out, size, stride=(1, 2, 2), padding=padding, bias=False)
+    return [convolution, nn.BatchNorm3d(out), nn.ReLU(inplace=True)]
 
 
 def _convolution_2d(channels: int, out: int, kernel: int, stride: tuple[int, int] = (2, 2)) -> list[nn.Module]:
-    return [
-        nn.Conv2d(channels, out, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(out),
-        nn.ReLU(inplace=True),
-    ]
+    convolution = nn.Conv2d(channels, out, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(out), nn.ReLU(inplace=True)]

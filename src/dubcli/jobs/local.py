@@ -27,7 +27,7 @@ from dubcli.jobs.outcomes import FAILED, Outcome
 from dubcli.jobs.progress import Progress
 
 Item = TypeVar("Item")
-DIED = "the worker process died; out of memory, or a crash in a decoder"
+DIED = "the worker process died{how}; out of memory, or a crash in a decoder"
 
 
 def run_in_processes(
@@ -69,7 +69,7 @@ def run_in_processes(
                     for job in [job for job, (_, name) in waiting.items() if reports.lost(name) and not job.done()]:
                         _, name = waiting.pop(job)
                         progress.finish(name)
-                        yield Outcome(name, FAILED, DIED)
+                        yield Outcome(name, FAILED, DIED.format(how=""))
                 for job in sorted(finished, key=waiting.__getitem__):
                     _, name = waiting.pop(job)
                     progress.finish(name)
@@ -85,20 +85,22 @@ def _outcome(job: Future[Outcome], name: str) -> Outcome:
     except ProcessExpired as error:
         code = error.exitcode or 0
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-        return Outcome(name, FAILED, DIED.replace("died", f"died ({how})"))
+        return Outcome(name, FAILED, DIED.format(how=f" ({how})"))
 
 
 def _call_and_report(work: bytes, name: str, address: str) -> Outcome:
     function, item = pickle.loads(work)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
 
-        def report(fraction: float, **fields: str | float) -> None:
+        def send(fraction: float | None, fields: dict[str, Any], flags: int = 0) -> None:
             message = json.dumps([name, fraction, fields])
-            with suppress(OSError):  # progress may be lost (a full buffer, a very long name); the work must not
-                sender.sendto(message.encode("utf-8", "surrogateescape"), socket.MSG_DONTWAIT, address)
+            with suppress(OSError):  # a message may be lost (a full buffer, a very long name); the work must not
+                sender.sendto(message.encode("utf-8", "surrogateescape"), flags, address)
 
-        with suppress(OSError):
-            sender.sendto(json.dumps([name, None, {"pid": os.getpid()}]).encode("utf-8", "surrogateescape"), address)
+        def report(fraction: float, **fields: str | float) -> None:
+            send(fraction, fields, socket.MSG_DONTWAIT)
+
+        send(None, {"pid": os.getpid()})
         return call(function, item, name, report)
 
 

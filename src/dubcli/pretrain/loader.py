@@ -91,7 +91,7 @@ def decode_clip(movie: Movie, number: int, frames: int = FRAMES) -> Tensor:
     """
     images = movie.frame_bytes(number)
     try:
-        return decode_frames(images if frames == FRAMES else [images[at] for at in frames_at_centres(frames, FRAMES)])
+        return decode_frames([images[at] for at in frames_at_centres(frames, FRAMES)])
     except InputError as error:
         raise BadClip(f"{movie.id}: clip {number}, {error}") from None
 

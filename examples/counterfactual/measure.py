@@ -18,6 +18,7 @@ from study import MAIN, RANDOM, Model, Study
 from dubcli.cache.reader import Cache
 from dubcli.core.atomic import atomic_write, write_json
 from dubcli.core.checkpoint import load_trained
+from dubcli.core.machine import choose_device
 from dubcli.core.trained import TrainedModel, random_trained
 from dubcli.core.transforms import normalise_mels
 from dubcli.embed import EmbedConfig, embed_files
@@ -80,8 +81,10 @@ def _heldout(study: Study) -> list[Any]:
 
 @torch.no_grad()
 def _embed(trained: TrainedModel, mels: Array) -> Array:
+    device = choose_device()
+    model = trained.model.to(device)
     inputs = normalise_mels(torch.from_numpy(np.array(mels)), trained.mel_mean, trained.mel_std)
-    return torch.cat([trained.model.embed_audio(part) for part in inputs.split(_BATCH)]).numpy()
+    return torch.cat([model.embed_audio(part.to(device)).cpu() for part in inputs.split(_BATCH)]).numpy()
 
 
 def score_model(study: Study, model: Model, epoch: int | None = None) -> None:

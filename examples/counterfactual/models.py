@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dubcli.core.backbones import BackboneSpec
 from dubcli.core.checkpoint import model_entries, save_checkpoint
 from dubcli.core.layout import lay_out
+from dubcli.core.machine import choose_device
 from dubcli.core.models import DubModel
 from dubcli.core.transforms import draw_masks, mask_spectrograms, normalise_mels
 from dubcli.core.variants import parse_variant
@@ -118,16 +119,17 @@ def learn_labels(
     rate: float,
     told: Callable[[int], None] = lambda step: None,
 ) -> DubModel:
-    """A model whose audio backbone was trained on labelled batches, with a linear head for each factor."""
+    """A model whose audio backbone learnt from labelled batches, with linear heads; on a GPU if there is one."""
     torch.manual_seed(seed)
     network = DubModel(parse_variant("a", "en", ["en"]), preset, backbones=backbones)
-    lay_out(network, torch.device("cpu"))
-    heads = nn.ModuleDict({factor: nn.Linear(1024, len(names)) for factor, names in labels.items()})
+    device = choose_device()
+    lay_out(network.to(device), device)
+    heads = nn.ModuleDict({factor: nn.Linear(1024, len(names)) for factor, names in labels.items()}).to(device)
     optimiser = torch.optim.AdamW([*network.audio.parameters(), *heads.parameters()], lr=rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.05)
     for step, (inputs, asked) in enumerate(batches, start=1):
-        features = network.embed_audio(inputs)
-        losses = [nn.functional.cross_entropy(heads[factor](features), asked[factor]) for factor in labels]
+        features = network.embed_audio(inputs.to(device))
+        losses = [nn.functional.cross_entropy(heads[factor](features), asked[factor].to(device)) for factor in labels]
         optimiser.zero_grad()
         torch.stack(losses).sum().backward()
         optimiser.step()

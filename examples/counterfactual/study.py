@@ -1,6 +1,6 @@
 """What a plan of the experiment says: corpora, models and their seeds, and where everything lies.
 
-A plan is a TOML file (``main.toml``, ``pilot.toml``, ``small.toml``); its words are those of the classes here.
+A plan is a TOML file (``main.toml`` and the others beside it); its words are those of the classes here.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ class Study:
         return self.run(model) / f"epoch-{epoch or self.training['epochs']:02d}.pt"
 
     def pretrain_config(self, model: Model) -> PretrainConfig:
-        """A model's training. One process reads and trains: several models at once use the cores better."""
+        """A model's training. Without a GPU one process reads and trains: several models at once use cores better."""
         return PretrainConfig(
             cache=str(self.cache(model.corpus)), variant=model.variant, seed=model.seed, out=str(self.run(model)),
-            val_fraction=0.0, loader_workers=0, **self.training,
+            val_fraction=0.0, **{"loader_workers": 0, **self.training},
         )  # fmt: skip
 
     @property

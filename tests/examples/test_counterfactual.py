@@ -126,6 +126,22 @@ def test_the_experiment_goes_through_and_again_from_what_is_there(analyse, corpu
     assert said("--list").count(": measured") == 7
 
 
+def test_every_plan_is_one_that_models_can_be_trained_by(analyse):
+    """Those that take hours too: their words are known, their variants and corpora exist, their films are their own."""
+    study = importlib.import_module("study")
+    plans = {path.name: study.read_study(path, Path("x")) for path in EXAMPLE.glob("*.toml")}
+    assert {"main.toml", "pilot.toml", "small.toml", "gpu.toml"} <= plans.keys()
+    for plan in plans.values():
+        for model in plan.models:
+            if model.variant not in (study.RANDOM, study.SUPERVISED):
+                assert plan.pretrain_config(model).data.variant == model.variant
+        assert all(name in study.CORPORA for name in plan.corpora(plan.models))
+        assert plan.head_films + plan.valid_films < plan.corpus.heldout
+        assert all(epoch < plan.training["epochs"] for epoch in plan.epochs_shown)
+    assert plans["gpu.toml"].corpus.films == 10 * plans["main.toml"].corpus.films
+    assert plans["gpu.toml"].corpus.seed not in (plans["main.toml"].corpus.seed, plans["pilot.toml"].corpus.seed)
+
+
 def labelled_sounds(folder, films, heldout):
     """Of the pilot's films: (log-mels of every clip in one language of four in turn, labels, the films' numbers)."""
     import torch

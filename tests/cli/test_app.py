@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from typer.testing import CliRunner
 
 from dubcli import __version__
 from dubcli.cli.app import COMMANDS, _with_exit_status, app, load_command
+from dubcli.cli.panels import _PANELS
 
 
 def test_help_imports_no_torch_and_lists_every_command():
@@ -158,3 +160,26 @@ def test_a_table_too_wide_for_the_terminal_is_a_block_for_each_row(monkeypatch, 
     monkeypatch.setenv("COLUMNS", "60")
     print_table(None, columns, [row])
     assert "a.mkv   0:00:30   h264 640x360   5.1(side)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_read_in_a_terminal_of_80_columns(name, monkeypatch):
+    """Options in panels of a few, none cut off; examples one a line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    command = load_command(name)
+    panels = Counter(getattr(parameter, "rich_help_panel", None) for parameter in command.params)
+    assert max(panels.values()) <= 18
+    lines = CliRunner().invoke(app, [name, "--help"]).stdout.splitlines()
+    assert not [line for line in lines if "…" in line or len(line) > 80]
+    begun = lines.index(next(line for line in lines if line.strip() == "Examples:"))
+    examples = [line for line in lines[begun + 1 :] if line.startswith(f" dubav {name}")]
+    assert len(examples) >= 2
+    assert not [line for line in examples if line.count(f"dubav {name}") > 1]
+
+
+def test_every_name_in_a_panel_is_an_option():
+    for name, panels in _PANELS.items():
+        names = [option for own in panels.values() for option in own]
+        assert not set(names) - {parameter.name for parameter in load_command(name).params}
+        assert len(names) == len(set(names))

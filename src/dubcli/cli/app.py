@@ -21,6 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from dubcli import __version__
 from dubcli.cli.completion import complete_values
+from dubcli.cli.panels import panel_of
 from dubcli.errors import InputError, UserError, did_you_mean
 
 # One line per subcommand, in the order of the work. Its module is imported only when the subcommand is called or its
@@ -98,6 +99,7 @@ def load_command(name: str) -> Any:
     command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
     for parameter in command.params:
         complete_values(name, parameter)
+        parameter.rich_help_panel = panel_of(name, parameter)
         text = getattr(parameter, "help", None)
         if text:
             # rich would take "[default: ...]" for a style and drop it

@@ -11,10 +11,12 @@ from dubcli.cli.arguments import asked
 from dubcli.cli.options import JsonOption, QuietOption, SpeechEngineOption, WorkersOption
 
 EPILOG = (
-    "Examples: [bold]dubav corpus corpus/[/bold]; "
-    "[bold]dubav corpus corpus/ --films 40 --minutes 2 --languages en,es,fr,ja,de[/bold]; a control in which dubs cut "
-    "no shortcut: [bold]dubav corpus unlinked/ --link 0[/bold]; voices of human speakers: [bold]apt install "
-    "asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav; dubav corpus human/ --speech asterisk --lang en,es[/bold]"
+    "Examples:\n\n"
+    "dubav corpus corpus/\n\n"
+    "dubav corpus corpus/ --films 40 --minutes 2 --languages en,es,fr,ja,de\n\n"
+    "dubav corpus unlinked/ --link 0   (a control in which dubs cut no shortcut)\n\n"
+    "dubav corpus human/ --speech asterisk --languages en,es   (human speakers, of Debian's packages "
+    "asterisk-core-sounds-en-wav and -es-wav)"
 )
 
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from dubcli.media.subtitles import Script
 
 EPILOG = (
-    "Examples: [bold]dubav dub film.mkv --subs film.es.srt,film.fr.srt[/bold]; "
-    "[bold]dubav dub film.mkv --subs es.srt --speech centre --out dubbed.mkv[/bold]"
+    "Examples:\n\n"
+    "dubav dub film.mkv --subs film.es.srt,film.fr.srt\n\n"
+    "dubav dub film.mkv --subs es.srt --speech centre --out dubbed.mkv"
 )
 
 

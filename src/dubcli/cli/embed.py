@@ -24,10 +24,11 @@ from dubcli.cli.options import (
 from dubcli.embed.config import HOP_HELP, LAYER_HELP, POOL_HELP, POOLS, PROJECTED_HELP
 
 EPILOG = (
-    "Examples: [bold]dubav embed sounds/ runs/efj/ckpt.pt --out features[/bold]; "
-    "[bold]dubav embed a.wav film.mkv random --out features --per-chunk[/bold]; "
-    "[bold]dubav embed list.csv ckpt.pt --out features --format parquet[/bold]; "
-    "[bold]dubav embed cache ckpt.pt --out features[/bold] (features of a clip cache's clips)"
+    "Examples:\n\n"
+    "dubav embed sounds/ runs/efj/ckpt.pt --out features\n\n"
+    "dubav embed a.wav film.mkv random --out features --per-chunk\n\n"
+    "dubav embed list.csv ckpt.pt --out features --format parquet\n\n"
+    "dubav embed cache ckpt.pt --out features   (of a clip cache's clips)"
 )
 
 

@@ -10,8 +10,9 @@ import typer
 from dubcli.cli.options import JsonOption, QuietOption
 
 EPILOG = (
-    "Examples: [bold]dubav export runs/efj/ckpt.pt --out model/[/bold]; then [bold]dubav probe esc50 model/[/bold]; "
-    "[bold]dubav export runs/efj --out model/ --results results/ --license cc-by-nc-4.0 --push me/efj[/bold]"
+    "Examples:\n\n"
+    "dubav export runs/efj/ckpt.pt --out model/   (then: dubav probe esc50 model/)\n\n"
+    "dubav export runs/efj --out model/ --results results/ --license cc-by-nc-4.0 --push me/efj"
 )
 
 CkptArgument = Annotated[Path, typer.Argument(help="A checkpoint file or a run folder.", show_default=False)]

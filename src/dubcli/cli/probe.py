@@ -13,14 +13,15 @@ from dubcli.core.machine import PRECISION_HELP, PRECISION_METAVAR
 from dubcli.probe.protocols import PROTOCOLS
 
 EPILOG = (
-    "Examples: [bold]dubav probe --list[/bold]; [bold]dubav probe esc50 runs/efj/ckpt.pt[/bold]; "
-    "[bold]dubav probe esc50 runs/mono runs/efj random --data ESC-50-master[/bold]; "
-    "[bold]dubav probe all runs/efj --data datasets/[/bold]; "
-    "[bold]dubav probe folder random --data my-sounds/ --protocol logreg --shots 1,5,10[/bold]; "
-    "[bold]dubav probe table runs/efj --data labels.csv[/bold]; "
-    "[bold]dubav probe fsd50k features:embeddings/hearbaseline[/bold]; "
-    "[bold]dubav probe compare results/esc50/mono-ckpt.json results/esc50/efj-ckpt.json[/bold] (is the difference "
-    "more than noise?)"
+    "Examples:\n\n"
+    "dubav probe --list\n\n"
+    "dubav probe esc50 runs/efj/ckpt.pt\n\n"
+    "dubav probe esc50 runs/mono runs/efj random --data ESC-50-master\n\n"
+    "dubav probe all runs/efj --data datasets/\n\n"
+    "dubav probe folder random --data my-sounds/ --protocol logreg --shots 1,5,10\n\n"
+    "dubav probe table runs/efj --data labels.csv\n\n"
+    "dubav probe fsd50k features:embeddings/hearbaseline\n\n"
+    "dubav probe compare results/esc50/mono-ckpt.json results/esc50/efj-ckpt.json   (is it more than noise?)"
 )
 
 

@@ -10,9 +10,10 @@ import typer
 from dubcli.cli.options import DeviceOption, JsonOption, QuietOption, SourcesOption
 
 EPILOG = (
-    "Examples: [bold]dubav report results/ runs/ --out report/[/bold]; "
-    "[bold]dubav report results/ --paper --outside --out report/[/bold] (the paper's numbers beside); "
-    "[bold]dubav report results/ runs/efj cache/ --sources movies/ --out report/[/bold] (and a retrieval gallery)"
+    "Examples:\n\n"
+    "dubav report results/ runs/ --out report/\n\n"
+    "dubav report results/ --paper --outside --out report/   (the paper's numbers beside)\n\n"
+    "dubav report results/ runs/efj cache/ --sources movies/ --out report/   (and a retrieval gallery)"
 )
 
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from dubcli.reproduce.steps import State
 
 EPILOG = (
-    "Examples: [bold]dubav reproduce paper.toml --list[/bold] (what is done, what is missing, how long it takes); "
-    "[bold]dubav reproduce paper.toml[/bold] (do it; the same command goes on after a stop); "
-    "[bold]dubav reproduce paper.toml --emit slurm jobs/[/bold] (write the jobs of a cluster)"
+    "Examples:\n\n"
+    "dubav reproduce paper.toml --list   (what is done, what is missing, how long it takes)\n\n"
+    "dubav reproduce paper.toml   (do it; the same command goes on after a stop)\n\n"
+    "dubav reproduce paper.toml --emit slurm jobs/   (write the jobs of a cluster)"
 )
 
 

@@ -22,10 +22,11 @@ from dubcli.cli.options import (
 from dubcli.core.machine import PRECISION_METAVAR
 
 EPILOG = (
-    "Examples: [bold]dubav separate[/bold] (all films of ./cache); "
-    "[bold]dubav separate --cache /data/cache --source-root /mnt/films --shard 3/16[/bold]; "
-    "[bold]dubav separate film.mkv --out listen/[/bold]; "
-    "[bold]dubav separate fluent/ --out fluent-nospeech/[/bold] (for dubav probe --data-variant nospeech)"
+    "Examples:\n\n"
+    "dubav separate   (all films of ./cache)\n\n"
+    "dubav separate --cache /data/cache --source-root /mnt/films --shard 3/16\n\n"
+    "dubav separate film.mkv --out listen/\n\n"
+    "dubav separate fluent/ --out fluent-nospeech/   (for dubav probe --data-variant nospeech)"
 )
 
 

@@ -20,6 +20,10 @@ _KARAOKE = re.compile(r"\{[^{}]*\\[kK][fot]?\d")
 _OVERRIDE = re.compile(r"\{[^{}]*\}")
 _READING = re.compile(r"<r([tp])\b[^<>]*>.*?(?:</r\1\s*>|(?=<r[tp]\b|</?ruby|$))", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<\d[\d:.]*>|<!--.*?-->", re.DOTALL)
+# what may be written with escapes and is markup all the same; "&lt;Hola&gt;" is said
+_KNOWN_TAG = re.compile(
+    r"</?(?:[bisu]|font|span|br|p|em|strong|ruby|rt|rp|[cv](?=[.\s>])|lang)\b[^<>]*>", re.IGNORECASE
+)
 _RUBY_BY_MARKS = re.compile(r"(?<=[々\u3400-\u9fff])《[\u3041-\u30ffー]+》")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _SIGNS = re.compile("[《》〈〉＜＞≪≫｜*_←-⇿➔-➿☎☏⚟⚞\U0001f300-\U0001faff" + _MUSIC + "]|<<|>>")
@@ -34,13 +38,15 @@ _LABEL_CHARACTERS = re.compile(r"[\w .’'#&,/・\-]+")
 _SMALL = frozenset(
     re.findall(r"\w+", "de del la las el los y e do da dos das du des le les et di della van von of the")
 )
-_BY = r"(?:by|por(?! favor)|par|von|di|przez|de)"
+_BY = r"(?:by|por(?! favor)|par|von|di|przez|de|door|av|af)"
 _CREDIT = re.compile(
     r"^\W*(?:(?:sub(?:titles?|bed)|subt[ií]tul\w*|sous-titr\w*|untertitel\w*|sottotitol\w*|legendas|napisy|titulky|"
-    r"re-?sync\w*|sync(?:ed|hro\w*)?|caption(?:s|ed)|字幕|翻訳|翻译)"
+    r"ondertitel\w*|undertekst\w*|undertext\w*|tekstitys|altyaz[ıi]|υπότιτλοι|субтитр\w*|titrare|subtitrare\w*|"
+    r"felirat\w*|자막|ترجمة|כתוביות|phụ đề|re-?sync\w*|sync(?:ed|hro\w*)?|caption(?:s|ed)|字幕|翻訳|翻译)"
     rf"(?:[\s\w&,-]{{0,40}}?\s{_BY}\s|[\s\w&,-]{{0,20}}[:：]|\s*$)|"
+    r"(?:редактор|корректор)\w*\s+субтитр\w*|субтитр\w*\s+(?:с|под|из|на|при)?(?:дела|созда|гото|подогна|подгото|перев)\w*|"
     r"(?:traduc\w+|tradu(?:it|zid|zion)\w*|übersetz(?:t|ung)\w*|translat(?:ed|ion)|transcri\w+|adapt(?:a[cdt]\w+|é\w*)|"
-    r"corr(?:ect(?:ed|ions?)|egid\w+|ecci\w+|igé\w*)|(?:re)?sincroni[sz]\w+|ripped|encoded)"
+    r"[ck]orr(?:ect(?:ed|ions?)|egid\w+|ecci\w+|igé\w*|igiert)|(?:re)?sincroni[sz]\w+|ripped|encoded)"
     rf"[\s\w&,-]{{0,20}}?\s{_BY}\s)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -58,7 +64,7 @@ def cue_text(text: str) -> str:
         return ""
     text = _BREAK.sub("\n", _DRAWING.sub("", text)).replace("\\h", " ")
     text = _TAG.sub("", _READING.sub("", _OVERRIDE.sub("", text)))
-    text = _TAG.sub("", _READING.sub("", html.unescape(text)))  # what was escaped twice
+    text = _KNOWN_TAG.sub("", _READING.sub("", html.unescape(text)))  # what was escaped twice
     return unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
 
 
@@ -124,7 +130,9 @@ class Speech:
         if _is_capitals(label):
             return often or not self._all_shouted or bool(rest and not rest.isupper())
         if label.upper() == label.lower():  # a script without capitals
-            return wide and len(label) <= 10 and (often or not re.search("[\u3041-\u309f]", label))
+            if not wide:
+                return self._labels[folded] > 2
+            return len(label) <= 10 and (often or not re.search("[\u3041-\u309f]", label))
         words = [word for word in _WORD.findall(label) if word.casefold() not in _SMALL]
         if not words or not all(word[0].isupper() for word in words) or len(words) > 3:
             return False
@@ -152,8 +160,8 @@ def _is_address(text: str) -> bool:
 def _without_lyrics(text: str) -> str:
     """Lines with music signs are sung, and those between two such lines, unless a dash gives them to a speaker."""
     text = re.sub(f"[{_MUSIC}](?:[\\s~〜～]*[{_MUSIC}])*", "♪", text)
-    if re.match(r"\W*#+\s", text):
-        text = re.sub(r"^([^\w#\n]*)#+(?=\s|$)|\s*#+\s*$", r"\1♪", text, flags=re.MULTILINE)
+    if re.match(r"\W*#+\s|\W*#+[^#]+#+\s*$", text):
+        text = re.sub(r"^([^\w#\n]*)#+|\s*#+\s*$", r"\1♪", text, flags=re.MULTILINE)
     kept, singing = [], False
     for line in text.split("\n"):
         first, _, last = line.partition("♪")[0], None, line.rpartition("♪")[2]

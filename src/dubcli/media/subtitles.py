@@ -100,7 +100,8 @@ def subtitle_language(path: str | Path) -> str:
         parts.pop()
     last = parts[-1] if parts and parts[-1].lower() not in _KINDS - {"hi"} else ""
     whole = language_tag(last) if len(parts) > 1 else _named_language(last)  # Her.srt is a film
-    tag = whole or _named_language(re.split(r"[_\s]", last)[-1].strip("()[]"))
+    before = re.sub(r"\s*[(\[].*", "", last)  # "Spanish (Latin America)", "English [CC]"
+    tag = whole or _named_language(re.split(r"[_\s]", last)[-1].strip("()[]")) or _named_language(before)
     if tag is None:
         raise UserError(f"{path} does not say its language; name it as in film.es.srt or es.srt")
     return tag

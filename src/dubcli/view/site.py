@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -87,11 +86,6 @@ class Site:
         count = movie.n_clips if self._most is None else min(self._most, movie.n_clips)
         return [int((index + 0.5) * movie.n_clips / count) for index in range(count)]
 
-    @cached_property
-    def shown(self) -> dict[str, set[int]]:
-        """The clips that are shown, by film."""
-        return {film: set(self.clips(one.movie)) for film, one in self.films.items()}
-
     def addresses(self) -> Iterator[str]:
         """All of them, the first page first."""
         yield "index.html"
@@ -130,7 +124,7 @@ class Site:
             number = int(page[1])
             return _page(self._film(one, number)) if number <= _pages(len(self.clips(one.movie))) else None
         found = _CLIP.fullmatch(name)
-        if found is None or int(found[1]) not in self.shown[one.movie.id]:
+        if found is None or int(found[1]) not in self.clips(one.movie):
             return None
         clip, track, suffix = int(found[1]), found[2], found[3]
         content: bytes | None = None

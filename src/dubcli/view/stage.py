@@ -16,6 +16,7 @@ from dubcli.view.sheet import contact_sheet
 from dubcli.view.site import Site
 
 CHECKPOINT_FILE, CONFIG_FILE = "ckpt.pt", "config.json"
+_MANY_FILES = 4000  # some half a minute of a core without sounds, minutes with them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,9 @@ def write_site(site: Site, out: str | Path, progress: Progress = SILENT) -> View
     addresses = list(site.addresses())
     problems: list[str] = []
     sounds = 0
+    if len(addresses) > _MANY_FILES:
+        progress.message(f"{len(addresses)} files to write, of {len(site.films)} films; "
+                         "--serve makes them when they are looked at, and every clip")  # fmt: skip
     progress.start("pages", len(addresses), "files")
     with writing(target), atomic_folder(target) as folder:
         for number, address in enumerate(addresses):
@@ -147,7 +151,7 @@ def write_site(site: Site, out: str | Path, progress: Progress = SILENT) -> View
     return ViewSummary(
         page=target / "index.html",
         films=len(site.films),
-        clips=sum(map(len, site.shown.values())),
+        clips=sum(len(site.clips(one.movie)) for one in site.films.values()),
         clips_of_cache=sum(one.movie.n_clips for one in site.films.values()),
         sounds=sounds,
         map=site.map_chart is not None,

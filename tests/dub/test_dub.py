@@ -63,7 +63,7 @@ def test_what_is_wrong_is_said(corpus, tmp_path):
     film = corpus.films / "film-001.mkv"
     script = tmp_path / "x.ko.srt"
     script.write_text(SRT)
-    with pytest.raises(UserError, match="no speech engine speaks 'ko'"):
+    with pytest.raises(UserError, match=r"x\.ko\.srt: no speech engine speaks 'ko'"):
         dub_film(film, [script], tmp_path / "o.mkv")
     script = tmp_path / "subtitles.srt"
     script.write_text(SRT)

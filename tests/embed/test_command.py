@@ -49,7 +49,10 @@ def test_wrong_arguments(here, write_sound, checkpoints):
         (["a.wav", "gone.pt"], "checkpoint gone.pt is not there"),
         (["a.wav", "a.wav"], "not a checkpoint"),
         (["a.wav", "random", "--format", "xls"], "--format is 'xls'"),
-        (["a.wav", "random", "--modality", "smell"], "modalities are smell"),
+        (
+            ["a.wav", "random", "--modality", "vidoe"],
+            "--modality is 'vidoe' (did you mean video?)",
+        ),
     ):
         run = here("embed", *arguments, "--out", "out")
         assert run.returncode == 2

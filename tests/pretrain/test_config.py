@@ -111,3 +111,16 @@ def test_a_wrong_value_in_a_file_names_the_file(line, said, tmp_path):
     (tmp_path / "run.toml").write_text(line)
     with pytest.raises(UserError, match=rf"run\.toml: {said}"):
         resolve(tmp_path / "run.toml", {})
+
+
+def test_a_run_s_own_config_is_read_back_without_what_it_records_beside(tmp_path):
+    asked = PretrainConfig(variant="es", batch_size=8, k=4, seed=3, audio_backbone_options="width=64")
+    record = {**asked.to_dict(), "world_size": 2, "train_films": 3, "device": "cpu", "steps": 7}
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    assert resolve(tmp_path / "config.json", {})[0] == asked
+    assert resolve(tmp_path / "config.json", {"seed": 4})[0] == asked.changed(seed=4)
+    (tmp_path / "other.json").write_text('{"batch_size": 8}')
+    (tmp_path / "cut.json").write_text('{"batch_size": ')
+    for name, said in (("other", "is no run's config.json"), ("cut", "cannot be read as JSON"), ("no", "is missing")):
+        with pytest.raises(UserError, match=rf"{name}\.json {said}"):
+            resolve(tmp_path / f"{name}.json", {})

@@ -1,6 +1,7 @@
 """The page in a real browser: nothing in the console, tables sort, a sound plays, plots by keys, narrow and dark."""
 
 import os
+import shutil
 
 import pytest
 
@@ -14,7 +15,8 @@ Keys = pytest.importorskip("selenium.webdriver.common.keys", reason="selenium is
 @pytest.fixture(scope="module")
 def page(project, tmp_path_factory, browser):  # noqa: F811
     folder = tmp_path_factory.mktemp("report")
-    report([project], folder, ReportConfig(paper=True, outside=True, gallery=2))
+    other = shutil.copytree(project / "cache", tmp_path_factory.mktemp("caches") / "trailers")
+    report([project, other], folder, ReportConfig(paper=True, outside=True, gallery=2))
     browser.get((folder / "index.html").as_uri())
     if os.environ.get("DUBAV_SCREENSHOT"):
         browser.save_screenshot(os.environ["DUBAV_SCREENSHOT"])
@@ -135,6 +137,33 @@ def test_the_gallery_s_models_are_switched(page):
     assert page.execute_script(shown) == before
     whole = "return [...document.querySelectorAll('section.gallery img')].every(one => one.naturalWidth > 0)"
     assert page.execute_script(whole)
+
+
+def test_the_gallery_s_caches_are_chosen_by_mouse_and_keys(page):
+    """One at a time, its pictures there; every way back."""
+    choices = page.find_elements("css selector", "[aria-label='Cache'] button")
+    shown = (
+        "return [...document.querySelectorAll('section.gallery')].filter(one => one.offsetHeight)"
+        ".map(one => [one.getAttribute('aria-label'), [...one.querySelectorAll('img')].filter(img => img.offsetHeight)"
+        ".every(img => img.complete && img.naturalWidth > 0)])"
+    )
+    assert [choice.text for choice in choices] == ["cache", "trailers"]
+    assert page.execute_script(shown) == [["cache", True]]
+    choices[1].send_keys("\n")
+    assert page.execute_script(shown) == [["trailers", True]]
+    assert [choice.get_attribute("aria-pressed") for choice in choices] == ["false", "true"]
+    switch = page.find_element("css selector", "section.gallery:not([hidden]) button[data-model]")
+    switch.click()
+    choices[0].click()
+    assert page.execute_script(shown) == [["cache", True]]
+    answers = "return [...document.querySelectorAll('.answer')].filter(one => one.offsetHeight).length"
+    assert page.execute_script(answers) > 0
+    choices[1].click()
+    assert page.execute_script(answers) == 0
+    switch.click()
+    assert page.execute_script(answers) > 0
+    choices[0].click()
+    assert complaints(page) == []
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1400, True), (360, False), (360, True)])

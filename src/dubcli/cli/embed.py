@@ -53,7 +53,7 @@ HopOption = Annotated[float, typer.Option("--hop-seconds", help=HOP_HELP)]
 LayerOption = Annotated[str, typer.Option("--layer", metavar="NAME", help=LAYER_HELP, show_default=False)]
 ProjectedOption = Annotated[bool, typer.Option("--projected", help=PROJECTED_HELP)]
 ModalityOption = Annotated[
-    Optional[str], typer.Option("--modality", metavar="audio|video", help="Only these features. [default: both]")
+    Optional[str], typer.Option("--modality", metavar="audio|video|both", help="Only these features. [default: both]")
 ]
 FileFormatOption = Annotated[str, typer.Option("--format", metavar="npy|parquet|npz", help="How they are stored.")]
 LangOption = Annotated[
@@ -124,7 +124,7 @@ def embed(
     config = asked(
         EmbedConfig,
         locals(),
-        modalities=("audio", "video") if modality is None else tuple(modality.split(",")),
+        modalities=("audio", "video") if modality in (None, "both") else tuple(modality.split(",")),
         format=file_format,
     )
     options = asked(JobOptions, locals(), shard=parse_shard(shard))

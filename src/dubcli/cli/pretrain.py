@@ -53,7 +53,8 @@ def pretrain(
         typer.Option("--max-restarts", help="How often the processes are started again when one dies. [default: 3]"),
     ] = None,
     config: Annotated[
-        Optional[Path], typer.Option("--config", help="A TOML file of options; those of the command line win.")
+        Optional[Path],
+        typer.Option("--config", help="A TOML file of options, or a run's config.json; the command line wins."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the run in the folder and start over.")] = False,
     dry_run: Annotated[

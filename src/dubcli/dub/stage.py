@@ -107,7 +107,10 @@ def _read_scripts(subtitles: Sequence[str | Path], speaker: Speaker, source: Pat
     files: dict[str, Path] = {}
     for file in map(Path, subtitles):
         language = subtitle_language(file)
-        speaker.engine(language)
+        try:
+            speaker.engine(language)
+        except UserError as error:
+            raise UserError(f"{file}: {error}; yours is --speech-engine") from None
         if language in files:
             raise UserError(f"{files[language]} and {file} are both in {language}; give one file per language")
         files[language] = file
@@ -219,7 +222,7 @@ def _audio_stream(container: Any, config: DubConfig) -> Any:
     try:
         track = choose_track(info_of(container, source).audio, config.original)
     except InputError as error:
-        raise UserError(f"{source.name}: {error}; dubav ls shows what it has") from None
+        raise UserError(f"{source}: {error}; dubav ls shows what it has") from None
     return container.streams[track.index]
 
 

@@ -107,9 +107,8 @@ class EmbedConfig:
     def __post_init__(self) -> None:
         if self.lang is not None:
             object.__setattr__(self, "lang", parse_language(self.lang))
-        wrong = [name for name in self.modalities if name not in MODALITIES]
-        if wrong or not self.modalities:
-            raise UserError(f"modalities are {', '.join(self.modalities) or 'none'}; give audio, video or both")
+        for name in self.modalities or ("",):
+            one_of("--modality", name, MODALITIES)
         one_of("--format", self.format, FORMATS)
         check_chunk_rule(self.chunks)
         one_of("--pool", self.pool, POOLS)

@@ -11,6 +11,7 @@ from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from dubcli.core.atomic import read_json
 from dubcli.core.languages import check_languages
 from dubcli.core.machine import PRECISION_HELP, parse_precision
 from dubcli.core.presets import (
@@ -367,7 +368,17 @@ def parse_options(text: str, asked: str) -> dict[str, Any]:
 
 
 def _asked_in_file(path: Path) -> dict[str, Any]:
+    if path.suffix.lower() == ".json":
+        return _asked_in_run(path)
     values = read_toml(path, "a file of options, with lines such as batch-size = 8")
     found = {name.replace("-", "_"): value for name, value in values.items()}
     tables = ("audio_backbone_options", "video_backbone_options")
     return {name: json.dumps(v) if name in tables and isinstance(v, dict) else v for name, v in found.items()}
+
+
+def _asked_in_run(path: Path) -> dict[str, Any]:
+    """The options in a run's ``config.json``, which records facts of the run beside them."""
+    values = read_json(path)
+    if not isinstance(values, dict) or not {"variant", "world_size"} <= set(values):
+        raise UserError(f"{path} is no run's config.json; give that or a TOML file with lines such as batch-size = 8")
+    return {name: value for name, value in values.items() if name in OPTIONS and value is not None}

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from dubcli.core import channels, mels
+from dubcli.core.channels import downmix_weights
 from dubcli.core.features import (
     LayoutError,
     channel_names,
     downmix,
-    downmix_matrix,
     log_mel,
-    mel_filterbank,
     mel_frames,
 )
+from dubcli.core.mels import mel_filters
 
 R = 1 / np.sqrt(2)
 # (left weight, right weight) per stored channel before g, written out by hand from ATSC A/52 7.8.2 and its extension.
@@ -57,12 +58,12 @@ def test_downmix_is_that_of_numpy(layout, dtype):
     assert mixed.dtype == dtype
     assert np.abs(mixed.double().numpy() - gain * weights @ wave).max() < 1e-6
     assert mixed.abs().max() <= 1 + 1e-6
-    assert np.allclose(downmix_matrix(layout).numpy(), gain * weights, atol=1e-15)
+    assert np.allclose(downmix_weights(layout), gain * weights, atol=1e-15)
 
 
 def test_gains_of_the_common_layouts():
-    assert downmix_matrix("5.1(side)")[0, 0].item() == pytest.approx(1 / (1 + np.sqrt(2)), rel=1e-15)
-    assert downmix_matrix("7.1")[0, 0].item() == pytest.approx(1 / (1 + 3 / np.sqrt(2)), rel=1e-15)
+    assert downmix_weights("5.1(side)")[0, 0].item() == pytest.approx(1 / (1 + np.sqrt(2)), rel=1e-15)
+    assert downmix_weights("7.1")[0, 0].item() == pytest.approx(1 / (1 + 3 / np.sqrt(2)), rel=1e-15)
 
 
 def test_stereo_is_unchanged_and_mono_duplicated():
@@ -94,13 +95,13 @@ def test_batches_and_layouts_that_av_knows():
         except ValueError:  # this FFmpeg does not know it
             continue
         assert channel_names(layout) == expected, layout
-        assert downmix_matrix(layout).sum(dim=1).max().item() == pytest.approx(1)
+        assert downmix_weights(layout).sum(axis=1).max().item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("layout", ["", "5.2", "FL+XX", "mono+stereo", "99 channels", "ambisonic 1", "LFE"])
 def test_unknown_layouts_are_refused_in_one_line(layout):
     with pytest.raises(LayoutError) as caught:
-        downmix_matrix(layout)
+        downmix_weights(layout)
     assert "\n" not in str(caught.value)
 
 
@@ -183,7 +184,32 @@ def test_log_mel_equals_torchaudio(sample_rate, samples, frames):
     assert mel_frames(sample_rate, samples) == frames
     assert (ours - torch.log(transform(wave.double()) + 1e-6)).abs().max() < 1e-3
     filters = torchaudio.functional.melscale_fbanks(513, 0.0, sample_rate / 2, 96, sample_rate)
-    assert (mel_filterbank(sample_rate) - filters).abs().max() < 1e-5
+    assert (torch.from_numpy(mel_filters(sample_rate)) - filters).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("sample_rate", [48000, 44100])
+def test_arrays_give_the_mels_of_tensors(sample_rate):
+    waves = np.stack([wave.astype(np.float32) for wave in signals(sample_rate, 3 * sample_rate).values()])
+    ours, theirs = mels.log_mel_array(waves, sample_rate), log_mel(torch.from_numpy(waves), sample_rate).numpy()
+    assert ours.dtype == np.float32
+    assert np.abs(ours - theirs).max() < 1e-5
+    kept = ours.astype(np.float16), theirs.astype(np.float16)  # as a cache has them: the last bit may differ
+    assert (kept[0] != kept[1]).mean() < 1e-4
+    assert np.array_equal(mels.log_mel_array(waves[None, 1], sample_rate)[0], ours[1])
+    with pytest.raises(ValueError, match="1023 samples"):
+        mels.log_mel_array(waves[:, :1023], sample_rate)
+
+
+def test_arrays_give_the_stereo_of_tensors():
+    wave = np.random.default_rng(5).uniform(-1, 1, (6, 4800)).astype(np.float32)
+    mixed = channels.downmix_array(wave, "5.1")
+    assert mixed.dtype == np.float32
+    assert np.abs(mixed - downmix(torch.from_numpy(wave), "5.1").numpy()).max() < 1e-6
+    assert np.array_equal(channels.downmix_array(wave[:1], "mono"), wave[[0, 0]])
+    stereo = wave[:2]
+    assert channels.downmix_array(stereo, "stereo") is stereo
+    with pytest.raises(LayoutError, match="6 channels"):
+        channels.downmix_array(wave[:5], "5.1")
 
 
 def test_log_mel_of_parts_is_that_of_the_whole():

@@ -252,3 +252,27 @@ def test_a_read_only_target_is_one_line(dubav, tmp_path):
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+
+
+def test_a_worker_needs_no_torch(films, tmp_path):
+    """It takes two seconds to import, and 500 MB of each worker."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from pathlib import Path\n"
+        "from dubcli.cache.writer import open_cache\n"
+        "from dubcli.media.films import Film\n"
+        "from dubcli.prep.config import PrepConfig\n"
+        "from dubcli.prep.task import FilmTask\n"
+        "from dubcli.prep.worker import prepare_film\n"
+        "video, config = Path(sys.argv[1]), PrepConfig(cache=Path(sys.argv[2]), languages=('en', 'es'))\n"
+        "open_cache(config.cache, config.parameters())\n"
+        "film = Film(video=video)\n"
+        "task = FilmTask(film=film, config=config, threads=1)\n"
+        "print(prepare_film(task, lambda *_, **__: None)['languages'])\n"
+    )
+    command = [sys.executable, "-c", code, str(films / "Plain.mkv"), str(tmp_path / "cache")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HOPELESS_SECONDS)
+    assert done.stdout == "['en', 'es']\n", done.stderr

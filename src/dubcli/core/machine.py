@@ -6,6 +6,7 @@ this module's vocabulary for its help.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import re
@@ -180,6 +181,15 @@ def gpu_count() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def has_nvidia_driver() -> bool:
+    """Whether the library is there without which neither torch nor FFmpeg finds an NVIDIA GPU; needs no torch."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _gpus_there() -> str:

@@ -12,12 +12,17 @@ What was changed is counted and told.
 
 from __future__ import annotations
 
+import math
 import warnings
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dubcli.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Samples = TypeVar("Samples", bound=Any)
+"""An array of numpy or a tensor, floats of any shape: no torch here, for which prep would wait."""
 
 LOUDEST = 2.0
 """6 dB over full scale."""
@@ -29,6 +34,7 @@ OFF_SCALE_SHARE = 0.05
 class SampleCheck:
     """Cleans the blocks of one sound and knows what was wrong with them.
 
+    >>> import torch
     >>> check = SampleCheck()
     >>> check.clean(torch.tensor([0.5, float("nan"), 1.5, -1e30])).tolist()
     [0.5, 0.0, 1.5, -2.0]
@@ -44,26 +50,28 @@ class SampleCheck:
         self._off_scale = 0
         self._sounding = 0
 
-    def clean(self, samples: Tensor) -> Tensor:
-        """The next samples, floats of any shape, as they are to be used: the same tensor where nothing is wrong."""
-        if not samples.numel():
+    def clean(self, samples: Samples) -> Samples:
+        """The next samples as they are to be used: the same array or tensor where nothing is wrong."""
+        size = math.prod(samples.shape)
+        if not size:
             return samples
         peak = _peak(samples)
         if not peak <= LOUDEST:  # also where it is no number
             return self._mend(samples)
         self.peak = max(self.peak, peak)
-        self._sounding += samples.numel() if peak > 0 else 0
+        self._sounding += size if peak > 0 else 0
         return samples
 
-    def _mend(self, samples: Tensor) -> Tensor:
-        finite = torch.isfinite(samples)
-        self.not_finite += int((~finite).sum())
-        samples = torch.where(finite, samples, 0.0)
+    def _mend(self, samples: Samples) -> Samples:
+        wrong = ~(abs(samples) < math.inf)
+        self.not_finite += int(wrong.sum())
+        samples = samples * 1  # a copy
+        samples[wrong] = 0
         self.peak = max(self.peak, _peak(samples))
-        self.too_loud += int((samples.abs() > LOUDEST).sum())
-        self._off_scale += int((samples.abs() > OFF_SCALE).sum())
-        self._sounding += int(torch.count_nonzero(samples))
-        return samples.clamp(-LOUDEST, LOUDEST)
+        self.too_loud += int((abs(samples) > LOUDEST).sum())
+        self._off_scale += int((abs(samples) > OFF_SCALE).sum())
+        self._sounding += int((samples != 0).sum())
+        return cast(Samples, samples.clip(-LOUDEST, LOUDEST))
 
     @property
     def problems(self) -> list[str]:
@@ -94,6 +102,7 @@ def usable(sound: Tensor) -> Tensor:
 
     Raises UserError where it cannot be used.
 
+    >>> import torch
     >>> usable(torch.tensor([0.5, -0.25])).tolist()
     [0.5, -0.25]
     """
@@ -106,7 +115,6 @@ def usable(sound: Tensor) -> Tensor:
     return sound
 
 
-def _peak(samples: Tensor) -> float:
+def _peak(samples: Any) -> float:
     """The largest absolute value; NaN where a sample is."""
-    low, high = torch.aminmax(samples)
-    return float(torch.maximum(-low, high))
+    return max(-float(samples.min()), float(samples.max()))

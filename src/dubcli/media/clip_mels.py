@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from dubcli.core.features import log_mel
+from dubcli.core.mels import log_mel_array
 from dubcli.core.tracks import CLIP_SECONDS
 from dubcli.media.resample import resampled
 
@@ -89,6 +88,7 @@ class ClipMels:
 
     def _give(self) -> None:
         if self._clips:
-            clips = torch.from_numpy(np.stack(self._clips))
+            clips = np.stack(self._clips)
             self._clips = []
-            self._sink(log_mel(clips * self._gain if self._gain != 1.0 else clips, self._rate).half().numpy())
+            clips = clips * np.float32(self._gain) if self._gain != 1.0 else clips
+            self._sink(log_mel_array(clips, self._rate).astype(np.float16))

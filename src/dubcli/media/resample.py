@@ -7,12 +7,14 @@ The result does not depend on how the sound was cut into blocks, bit for bit; it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import soxr
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Float = npt.NDArray[np.float32]
 
@@ -59,6 +61,8 @@ def resample_blocks(blocks: Iterable[Tensor], source_rate: int, target_rate: int
     if source_rate == target_rate:
         yield from blocks
         return
+    import torch
+
     resampler = Resampler(source_rate, target_rate, 2)
     for block in blocks:
         out = resampler.push(block.numpy())

@@ -15,16 +15,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from dubcli.core.features import SAMPLE_RATE, LayoutError, downmix
+from dubcli.core.channels import LayoutError, downmix_array
+from dubcli.core.mels import SAMPLE_RATE
 from dubcli.core.samples import SampleCheck
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
@@ -32,6 +31,9 @@ from dubcli.media.length import what_is_wrong
 from dubcli.media.resample import Resampler
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import info_of, is_picture, open_media, short, start_of
+
+if TYPE_CHECKING:
+    from torch import Tensor  # whole tracks are given as tensors; prep, which needs none, does not wait for torch
 
 Float = npt.NDArray[np.float32]
 
@@ -168,10 +170,10 @@ class StereoTrack:
     def _emit(self) -> Iterator[Float]:
         if not self._held:
             return
-        joined = torch.from_numpy(np.concatenate(self._held, axis=1))
+        joined = np.concatenate(self._held, axis=1)
         self._held = []
         try:
-            stereo = downmix(self._check.clean(joined), self._held_layout).numpy()
+            stereo = downmix_array(self._check.clean(joined), self._held_layout)
         except LayoutError as error:
             self.problems.append(str(error))
             return  # a run is of one layout
@@ -270,6 +272,8 @@ def _decoded(container: Any, source: Any, start: Fraction, track: StereoTrack) -
 
 def _joined(blocks: Iterator[Float], sample_rate: int) -> Iterator[Tensor]:
     """The same, at least ten seconds at a time: a frame of a codec has only 20 to 40 ms."""
+    import torch
+
     held: list[Float] = []
     for block in blocks:
         held.append(block)
@@ -298,6 +302,8 @@ def track_excerpt(
     the bits of a track that is decoded from its start. ``film_start_seconds``: the film's zero on the container's
     clock; ``start_seconds``: on the film's. Raises InputError when the stream cannot be read.
     """
+    import torch
+
     begin = film_start_seconds + Fraction(start_seconds)
     wanted = round(seconds * sample_rate)
     with open_media(path) as container:

@@ -14,7 +14,7 @@ import av.filter
 import numpy as np
 import numpy.typing as npt
 
-from dubcli.core.features import SAMPLE_RATE
+from dubcli.core.mels import SAMPLE_RATE
 
 Float = npt.NDArray[np.float32]
 

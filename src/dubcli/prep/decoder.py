@@ -13,7 +13,7 @@ import av
 import av.error
 import numpy as np
 
-from dubcli.core.machine import choose_devices
+from dubcli.core.machine import gpu_count, has_nvidia_driver
 from dubcli.errors import UserError
 from dubcli.jobs.devices import locks_of_this_machine, take_least_used
 from dubcli.media import nvdec
@@ -78,7 +78,7 @@ def decoder_for(asked: str, info: MediaInfo, threads: int) -> Iterator[DecoderCh
 
 
 def _gpu_count() -> int:
-    return sum(device.type == "cuda" for device in choose_devices())
+    return gpu_count() if has_nvidia_driver() else 0
 
 
 @contextmanager

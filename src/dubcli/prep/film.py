@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
+from threadpoolctl import threadpool_limits
 
 from dubcli.cache import layout
 from dubcli.cache.writer import MovieWriter, new_movie
-from dubcli.core.features import SAMPLE_RATE
+from dubcli.core.mels import SAMPLE_RATE
 from dubcli.errors import InputError
 from dubcli.jobs.call import Report
 from dubcli.jobs.outcomes import warned
@@ -52,7 +52,8 @@ def prepare_new(film: OpenFilm, report: Report) -> dict[str, Any]:
 
     What a GPU does not decode as a CPU would is begun again on the CPU, also in the middle of a film.
     """
-    torch.set_num_threads(1)  # the mels run beside the picture's threads: a second one would mostly wait, spinning
+    # the mels run beside the picture's threads: a second one would mostly wait, spinning
+    threadpool_limits(limits=1, user_api="blas")
     with decoder_for(film.task.config.decoder, film.info, film.task.threads) as choice:
         if choice.device is not None:
             try:

@@ -6,10 +6,10 @@ import platform
 from typing import Any
 
 import av
-import torch
+import numpy as np
 
 import dubcli
-from dubcli.core.features import downmix_gain
+from dubcli.core.channels import downmix_gain
 from dubcli.errors import InputError
 from dubcli.media.identity import content_of
 from dubcli.prep.config import PrepConfig
@@ -20,7 +20,7 @@ from dubcli.prep.track_mels import valid_clips
 def versions() -> dict[str, str]:
     """What wrote the files."""
     ffmpeg = ".".join(map(str, av.library_versions["libavcodec"]))
-    return {"dubcli": dubcli.__version__, "av": av.__version__, "libavcodec": ffmpeg, "torch": torch.__version__,
+    return {"dubcli": dubcli.__version__, "av": av.__version__, "libavcodec": ffmpeg, "numpy": np.__version__,
             "python": platform.python_version()}  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dubcli.core.features import SAMPLE_RATE
+from dubcli.core.mels import SAMPLE_RATE
 from dubcli.media.clip_mels import ClipMels, Float, Lag, Sink, clip_bounds
 from dubcli.prep.trace import SyncTrace
 

@@ -106,8 +106,10 @@ def sidecars(folder, film, names, languages, titles=(None,)):
 
 def test_sidecars_that_are_no_plain_speech_are_left(tmp_path):
     names = ["film.en.commentary.mka", "film.commentary.fr.flac", "film.de-AD.flac", "film.es.AD.mka", "film.zxx.flac",
-             "film.it.default.mka"]  # fmt: skip
-    assert sidecars(tmp_path, "film.mkv", names, ["en", "fr", "de", "es", "it"]) == {"it": "film.it.default.mka"}
+             "film.it.default.mka", "film.pt_AD.flac", "film.hu-HI.flac", "film.nl.hi.flac"]  # fmt: skip
+    assert sidecars(tmp_path, "film.mkv", names, ["en", "fr", "de", "es", "it", "pt", "hu", "nl", "hi"]) == {
+        "it": "film.it.default.mka"
+    }
     assert sidecars(tmp_path, "other.mkv", ["other.ja.mka"], ["ja"], titles=["オーディオコメンタリー"]) == {}
     assert sidecars(tmp_path, "third.mkv", ["third.ja.mka"], ["ja"], titles=["解説", "本編"]) == {"ja": "third.ja.mka"}
 
@@ -239,6 +241,11 @@ def test_a_stream_that_is_not_there(tmp_path):
         (("mpegts", 43473, 900), ("mpegts", 43475), 43473),
         (("mpegts", 43473, 900), ("mpegts", 1.4), 1.4),
         (("mpegts", 1.4, None), ("mpegts", 1.5), 1.4),
+        (("mpegts", 6.4, 900), ("matroska,webm", 2.5), 0),  # made from the film or beside it
+        (("mpegts", 6.4, 900), ("mov,mp4,m4a", 8), 0),
+        (("mpegts", 1.4, 900), ("matroska,webm", 1.4), 1.4),  # with its time stamps
+        (("mpegts", 43473, 900), ("matroska,webm", 43475), 43473),
+        (("matroska,webm", 10, 900), ("matroska,webm", 2.5), 0),
     ],
 )
 def test_the_films_zero_on_the_clock_of_a_file_beside_it(film, beside, zero):

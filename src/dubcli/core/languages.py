@@ -32,11 +32,13 @@ _SHORTEST_NAME = 4  # shorter ones are written like codes
 # Names of languages in themselves, as people name files and tracks; the registry has English names alone
 _OWN_NAMES = {
     "ar": "العربية", "bg": "български", "ca": "català", "cs": "čeština", "da": "dansk", "de": "deutsch",
-    "el": "ελληνικά", "es": "español castellano", "et": "eesti", "eu": "euskara", "fi": "suomi", "fr": "français",
-    "gl": "galego", "he": "עברית", "hi": "हिन्दी", "hr": "hrvatski", "hu": "magyar", "is": "íslenska", "it": "italiano",
+    "el": "ελληνικά", "es": "español castellano", "et": "eesti", "eu": "euskara", "fa": "فارسی farsi", "fi": "suomi",
+    "fr": "français", "gl": "galego", "he": "עברית", "hi": "हिन्दी हिंदी", "hr": "hrvatski", "hu": "magyar",
+    "is": "íslenska", "it": "italiano",
     "ja": "日本語 nihongo", "ko": "한국어", "lt": "lietuvių", "lv": "latviešu", "nl": "nederlands", "no": "norsk",
     "pl": "polski", "pt": "português", "ro": "română", "ru": "русский", "sk": "slovenčina", "sl": "slovenščina",
-    "sr": "српски srpski", "sv": "svenska", "th": "ไทย", "tr": "türkçe", "uk": "українська", "zh": "中文 国语 國語",
+    "sr": "српски srpski", "sv": "svenska", "th": "ไทย", "tr": "türkçe", "uk": "українська",
+    "yue": "粤语 粵語 广东话 廣東話", "zh": "中文 国语 國語 普通话 普通話",
 }  # fmt: skip
 _NEAR, _VERY_NEAR = 0.7, 0.85  # of difflib's ratio; the second among all 8000 names, many of which are alike
 

@@ -71,19 +71,22 @@ def judge(one: LookedAt, choice: AskedLanguages, primary: str) -> Judged:
     if one.info is None:
         row = TitleRow(title=one.film.name, problem=one.problem)
         return Judged(row=row, in_manifest=ManifestRow(film=one.film, tracks={}, note=one.problem or ""))
+    info = one.info
+    if info.video is not None and info.video.programs > 1 and primary:
+        info = read_info(one.film.video, primary)
     problems: list[str] = []
-    languages, chosen = _choose(one.film, one.info, choice, primary, one.languages, problems)
-    verdicts = judge_tracks(one.film, one.info, languages, chosen)
+    languages, chosen = _choose(one.film, info, choice, primary, one.languages, problems)
+    verdicts = judge_tracks(one.film, info, languages, chosen)
     lacking = one.problem
     if lacking is None and choice.languages:
         try:
-            require_primary(one.film, one.info, chosen, primary)
+            require_primary(one.film, info, chosen, primary)
         except InputError as error:
             lacking = str(error)
     tracks = {language: (choice.path, choice.track.index) for language, choice in chosen.items()}
     left = [f"{v.track.index} {v.track.described}: {v.why}" for v in verdicts if not v.taken_for]
     return Judged(
-        row=_row(one, verdicts, lacking, problems),
+        row=_row(info, one.film, verdicts, lacking, problems),
         in_manifest=ManifestRow(film=one.film, tracks=tracks, note="; ".join([*problems, *left])),
     )
 
@@ -109,15 +112,17 @@ def _choose(
     return tuple(language for languages in together for language in languages), chosen
 
 
-def _row(one: LookedAt, verdicts: list[Verdict], problem: str | None, problems: list[str]) -> TitleRow:
-    assert one.info is not None
-    video = one.info.video
-    notes = [] if video is None else [video.hdr, "interlaced" if video.interlaced else None]
+def _row(info: MediaInfo, film: Film, verdicts: list[Verdict], problem: str | None, problems: list[str]) -> TitleRow:
+    video = info.video
+    notes = []
+    if video is not None:
+        programme = f"picture of programme {video.program}, one of {video.programs}" if video.programs > 1 else None
+        notes = [video.hdr, "interlaced" if video.interlaced else None, programme]
     return TitleRow(
-        title=one.film.name,
-        duration_seconds=one.info.duration_seconds or 0.0,
+        title=film.name,
+        duration_seconds=info.duration_seconds or 0.0,
         video="" if video is None else f"{video.codec} {video.width}x{video.height}",
-        tracks=tuple(_track(verdict, beside=verdict.path != one.info.path) for verdict in verdicts),
+        tracks=tuple(_track(verdict, beside=verdict.path != info.path) for verdict in verdicts),
         note=", ".join([*(note for note in notes if note), *problems]),
         problem=problem,
     )

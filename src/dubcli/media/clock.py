@@ -15,6 +15,7 @@ from typing import Any
 import av
 import av.error
 
+from dubcli.media.header import read_header
 from dubcli.media.streams import short
 
 GAP_SECONDS = 60  # longer pauses of all streams at once are jumps of the clock
@@ -41,12 +42,13 @@ def read_packets(container: Any, wanted: Sequence[Any], start_seconds: Fraction,
 def _compared(container: Any, wanted: Sequence[Any]) -> list[Any]:
     if _has_index(container):
         return list(wanted)
-    indices = {stream.index for stream in wanted} | {
-        stream.index
-        for kind in (container.streams.video[:1], container.streams.audio)
-        for stream in kind
-        if stream.codec_context is not None
-    }
+    ours = {stream.index for stream in wanted}
+    beside = read_header(container).beside(ours)
+    pictures, sounds = (
+        [stream for stream in kind if not beside or stream.index in beside]
+        for kind in (container.streams.video, container.streams.audio)
+    )
+    indices = ours | {stream.index for stream in (*pictures[:1], *sounds) if stream.codec_context is not None}
     return [container.streams[index] for index in sorted(indices)]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,6 +43,15 @@ class Header:
     programs: dict[int, list[int]] = field(default_factory=dict)
     crop: dict[int, Crop] = field(default_factory=dict)
     dolby_vision: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def beside(self, streams: Iterable[int]) -> set[int]:
+        """All streams of the programmes that some are of, where there are several programmes, each with its own clock.
+
+        None where there are not.
+        """
+        numbers = {number for stream in streams for number in self.programs.get(stream, [])}
+        several = len({number for of in self.programs.values() for number in of}) > 1
+        return {stream for stream, of in self.programs.items() if several and not numbers.isdisjoint(of)}
 
 
 def read_header(container: Any) -> Header:

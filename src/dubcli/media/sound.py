@@ -27,6 +27,7 @@ from dubcli.core.mels import SAMPLE_RATE
 from dubcli.core.samples import SampleCheck
 from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
+from dubcli.media.header import read_header
 from dubcli.media.length import what_is_wrong
 from dubcli.media.resample import Resampler
 from dubcli.media.sources import choose_track
@@ -239,7 +240,7 @@ def track_blocks(
         if not 0 <= index < len(container.streams) or container.streams[index].type != "audio":
             raise InputError("has no sound track that can be decoded")
         source = container.streams[index]
-        start = start_of(container) if start_seconds is None else start_seconds
+        start = start_of(container, read_header(container).beside([index])) if start_seconds is None else start_seconds
         is_film = any(map(is_picture, container.streams.video))
         track = StereoTrack(source, start, sample_rate, alone=not is_film)
         if source.codec_context.name == "flac":

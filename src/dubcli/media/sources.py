@@ -14,9 +14,10 @@ from dubcli.core.languages import language_tag, met_by, regional_distance
 from dubcli.errors import InputError
 from dubcli.media.films import Film
 from dubcli.media.kinds import SOUND, as_read, kind_of
-from dubcli.media.special import says_special
+from dubcli.media.special import file_says_special
 from dubcli.media.streams import AudioTrack, MediaInfo, read_info, zero_beside
 
+PROGRAMME = "programme"  # how a track of another programme than the picture's was found
 _FLAGS = frozenset({"default"})  # of file names that players know and that say nothing of the sound
 
 
@@ -171,7 +172,7 @@ _HOW = {
     "sidecar": "by its file's name",
     "manifest": "by the manifest",
     "assumed": "by --assume-primary",
-    "programme": "by its tag, from another programme than the picture's",
+    PROGRAMME: "by its tag, from another programme than the picture's",
 }
 
 
@@ -199,7 +200,7 @@ def _files_left(
     for middle, path in sorted(_sounds_beside(film.video)):
         written = _language_written(middle)
         wanted = None if written is None else _wanted(language_tag(written), languages)
-        if says_special(middle):
+        if file_says_special(middle):
             why = "its name says commentary, description or the like"
         elif written is None:
             why = "its name says no language, or more than that"
@@ -272,7 +273,7 @@ def _named(film: Film, info: MediaInfo, language: str, region: str) -> ChosenTra
     for named, path, index in film.named_tracks:
         if named != language:
             continue
-        source = _probed(path)
+        source = info if path == info.path else _probed(path)
         tracks = [track for track in source.audio if index is None or track.index == index]
         if not tracks:
             where = "no audio stream" if index is None else f"no audio stream {index}"
@@ -287,6 +288,8 @@ def _named(film: Film, info: MediaInfo, language: str, region: str) -> ChosenTra
 
 def _chosen(language: str, film: MediaInfo, source: MediaInfo, track: AudioTrack, how: str) -> ChosenTrack:
     start = film.start_seconds if source.path == film.path else zero_beside(film, source)
+    if track.start_seconds is not None:
+        start = track.start_seconds
     return ChosenTrack(language=language, path=source.path, track=track, how=how, start_seconds=start)
 
 
@@ -304,7 +307,7 @@ def _tagged(
     """``foreign``: of another programme than the picture's, which is taken where there is nothing else."""
     free = [track for track in _plain(info.audio, foreign=foreign) if track.language in _tags_for(language, languages)]
     found = _in_language(free, language, region)
-    return None if found is None else _chosen(language, info, info, found, "programme" if foreign else "tag")
+    return None if found is None else _chosen(language, info, info, found, PROGRAMME if foreign else "tag")
 
 
 def _tags_for(language: str, languages: Sequence[str]) -> list[str]:
@@ -335,7 +338,7 @@ def sidecars(video: Path) -> Iterator[tuple[str, Path]]:
     Names are compared as they read: macOS writes an accent as a letter of its own (NFD), others do not (NFC).
     """
     for middle, path in _sounds_beside(video):
-        written = None if says_special(middle) else _language_written(middle)
+        written = None if file_says_special(middle) else _language_written(middle)
         if written is not None:
             yield written, path
 

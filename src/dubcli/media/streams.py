@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import av
 import av.error
 
-from dubcli.core.languages import is_untagged, language_tag
+from dubcli.core.languages import is_untagged, language_tag, met_by
 from dubcli.errors import InputError
 from dubcli.media.disc import DiscTrack, disc_kind, disc_tracks
 from dubcli.media.header import WHOLE, Crop, Header, read_header
@@ -27,6 +27,7 @@ _TS_BYTES = 188
 _PACKETS_LOOKED_AT = 200
 _MATROSKA = frozenset({".mkv", ".mk3d", ".mka", ".webm"})
 _COUNT_FROM_ZERO = ("matroska", "mp4")
+_ONE_CLOCK_SECONDS = 5  # programmes that begin so near to each other are on one
 _PRIMING_SECONDS = Fraction(1, 10)  # by which a codec's first samples may come before zero
 _HDR_TRANSFERS = {16: "HDR10 or PQ", 18: "HLG"}
 
@@ -37,7 +38,7 @@ class AudioTrack:
 
     ``language``: None where ``tag`` names no language. ``flags``: FFmpeg's names of its dispositions. ``program``: the
     container's programme that it is of; ``foreign``: whether that is another than the picture's, and so the sound of
-    something else.
+    something else; then ``start_seconds`` is where its programme begins, where it has another clock.
     """
 
     index: int
@@ -53,11 +54,17 @@ class AudioTrack:
     program: int | None = None
     foreign: bool = False
     flags: tuple[str, ...] = ()
+    start_seconds: Fraction | None = None
 
     @property
     def decodable(self) -> bool:
         """Whether FFmpeg has a decoder for it (AC-4 and MPEG-H have none)."""
         return self.codec is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the film's own speech, as far as anything says."""
+        return self.decodable and not self.foreign and not self.special
 
     @property
     def untagged(self) -> bool:
@@ -175,25 +182,43 @@ def _is_scrambled(path: Path) -> bool:
     return bool(marks) and sum(marks) > len(marks) // 2
 
 
-def read_info(path: str | Path) -> MediaInfo:
-    """Read a container's header and streams. Raises InputError when it is no media file."""
+def read_info(path: str | Path, language: str | None = None) -> MediaInfo:
+    """Read a container's header and streams. Raises InputError when it is no media file.
+
+    ``language``: of several programmes the first that has plain sound in it (a tag) is meant, else the first of all.
+    """
     with open_media(path) as container:
-        return info_of(container, Path(path))
+        return info_of(container, Path(path), language)
 
 
-def info_of(container: Any, path: Path) -> MediaInfo:
+def info_of(container: Any, path: Path, language: str | None = None) -> MediaInfo:
     """The same of an open container."""
     header = read_header(container)
-    pictures = [stream for stream in container.streams.video if is_picture(stream)]
-    programs = header.programs.get(pictures[0].index, []) if pictures else []
     said = _said_beside(container, path)
+    pictures = [stream for stream in container.streams.video if is_picture(stream)]
+    in_order = {index: place for place, index in enumerate(header.programs)}  # whatever order their streams have
+    pictures.sort(key=lambda stream: in_order.get(stream.index, len(in_order)))
+
+    def sounds(picture: Any) -> tuple[AudioTrack, ...]:
+        programs = [] if picture is None else header.programs.get(picture.index, [])
+        tracks = [_audio(stream, header, programs, said.get(stream.index)) for stream in container.streams.audio]
+        zero = _zero(container, header, picture)
+        starts = {track.index: start_of(container, header.beside([track.index])) for track in tracks if track.foreign}
+        late = {index: start for index, start in starts.items() if abs(start - zero) > _ONE_CLOCK_SECONDS}
+        return tuple(replace(track, start_seconds=late.get(track.index)) for track in tracks)
+
+    def speaks(picture: Any) -> bool:
+        return any(track.is_plain and track.language in met_by(language or "") for track in sounds(picture))
+
+    first = next(iter(pictures), None)
+    picture = first if language is None else next(filter(speaks, pictures), first)
     return MediaInfo(
         path=path,
         format=container.format.name,
-        start_seconds=start_of(container),
+        start_seconds=_zero(container, header, picture),
         duration_seconds=_duration_seconds(container, path),
-        video=_video(pictures, header) if pictures else None,
-        audio=tuple(_audio(stream, header, programs, said.get(stream.index)) for stream in container.streams.audio),
+        video=None if picture is None else _video(picture, pictures, header),
+        audio=sounds(picture),
     )
 
 
@@ -214,24 +239,55 @@ def _duration_seconds(container: Any, path: Path) -> float | None:
     if len(files) > 1:
         seconds = [read_info(file).duration_seconds for file in files]
         return None if None in seconds else sum(one for one in seconds if one is not None)
-    return None if not container.duration or container.duration < 0 else container.duration / av.time_base
+    if not container.duration or container.duration < 0:
+        return None
+    # Matroska's is where its clock ends
+    begin = max(0, container.start_time or 0) if "matroska" in container.format.name else 0
+    ticks = container.duration - begin if begin < container.duration else container.duration
+    return float(ticks / av.time_base)
 
 
-def start_of(container: Any) -> Fraction:
-    """The zero of the film's own clock, in seconds of the container's timestamps."""
-    return Fraction(container.start_time or 0, av.time_base)
+def _zero(container: Any, header: Header, picture: Any) -> Fraction:
+    return start_of(container, set() if picture is None else header.beside([picture.index]))
+
+
+def start_of(container: Any, within: Collection[int] = ()) -> Fraction:
+    """The zero of the film's own clock, in seconds of the container's timestamps.
+
+    ``within``: of several programmes the streams of the film's own.
+    """
+    streams = (container.streams[index] for index in within)
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in streams
+        if stream.type in ("video", "audio") and stream.start_time is not None
+    ]
+    return min(starts, default=Fraction(container.start_time or 0, av.time_base))
 
 
 def zero_beside(film: MediaInfo, beside: MediaInfo) -> Fraction:
     """The film's zero on the clock of a file beside it: where both count from one, a sound that begins late is late.
 
-    Matroska and MP4 count from the film's zero, and transport streams of one broadcast have one clock. Others, and
-    those whose sound would lie outside the film, begin with it: MPEG audio begins with its encoder's delay.
+    Matroska and MP4 count from the film's zero, which is 0 for those made beside a broadcast, and transport streams of
+    one broadcast have one clock. Others, and those whose sound would lie outside the film, begin with it: MPEG audio
+    begins with its encoder's delay.
     """
-    counts = any(name in beside.format for name in _COUNT_FROM_ZERO) or beside.format == film.format == "mpegts"
-    earliest, length = film.start_seconds - _PRIMING_SECONDS, film.duration_seconds
-    within = earliest <= beside.start_seconds and (length is None or beside.start_seconds - film.start_seconds < length)
-    return film.start_seconds if counts and within else beside.start_seconds
+    counts = _counts_from_zero(beside)
+
+    def lies_within(zero: Fraction) -> bool:
+        late = beside.start_seconds - zero
+        return late >= -_PRIMING_SECONDS and (film.duration_seconds is None or late < film.duration_seconds)
+
+    own = [film.start_seconds] if counts or beside.format == film.format == "mpegts" else []
+    if counts and (_counts_from_zero(film) or abs(beside.start_seconds - film.start_seconds) <= _PRIMING_SECONDS):
+        own.append(Fraction(0))
+    elif counts:
+        own.insert(0, Fraction(0))
+    return next(filter(lies_within, own), beside.start_seconds)
+
+
+def _counts_from_zero(info: MediaInfo) -> bool:
+    return any(name in info.format for name in _COUNT_FROM_ZERO)
 
 
 def is_picture(stream: Any) -> bool:
@@ -241,9 +297,8 @@ def is_picture(stream: Any) -> bool:
     return stream.codec_context is not None and not stream.disposition & still
 
 
-def _video(pictures: Sequence[Any], header: Header) -> VideoTrack:
-    """The first of the pictures."""
-    stream = pictures[0]
+def _video(stream: Any, pictures: Sequence[Any], header: Header) -> VideoTrack:
+    """One of the pictures."""
     programs = {number for picture in pictures for number in header.programs.get(picture.index, [])}
     profile, compatibility = header.dolby_vision.get(stream.index, (None, None))
     own_colours = profile if compatibility == 0 else None

@@ -11,6 +11,7 @@ from dubcli.cache.layout import FRAME_RULE, FRAMES
 from dubcli.core.languages import check_languages, regional_tag
 from dubcli.errors import UserError, one_of
 from dubcli.media.nvdec import parse_decoder
+from dubcli.media.sources import PROGRAMME
 
 SHORT_SIDE = 180
 LEAST_SHORT_SIDE = 32  # pixels, of the smallest preset's crop
@@ -111,11 +112,14 @@ class PrepConfig:
         }
 
 
-def kept_verdicts(config: PrepConfig) -> set[str]:
-    """The verdicts with which a dub may stay; one that is off has to be corrected too."""
+def kept_verdicts(config: PrepConfig, how: str | None = None) -> set[str]:
+    """The verdicts with which a dub may stay; one that is off has to be corrected too.
+
+    ``how`` its track was found: of another programme it has to be shown that it is of this film.
+    """
     kept = {OK, OFF}
     if config.keep_same:
         kept |= {SAME, SILENT}
-    if config.unknown == KEEP:
+    if config.unknown == KEEP and how != PROGRAMME:
         kept.add(UNKNOWN)
     return kept

@@ -122,17 +122,26 @@ def phat(a: Float, b: Float) -> npt.NDArray[np.float64]:
     """
     size = 2 * a.shape[1]
     total = np.zeros(size)
-    taper = np.hanning(a.shape[1]).astype(np.float32)
-    for row_a, row_b in zip(a, b, strict=True):
+    for row_a, row_b in zip(_tapered(a), _tapered(b), strict=True):
         if min(float(np.abs(row_a).max()), float(np.abs(row_b).max())) < 1e-4:
             continue
-        cross = np.conj(np.fft.rfft(row_a * taper, size)) * np.fft.rfft(row_b * taper, size)
+        cross = np.conj(np.fft.rfft(row_a, size)) * np.fft.rfft(row_b, size)
         frequencies = np.fft.rfftfreq(size, 1 / RATE)
         magnitude = np.abs(cross)
         # bins at rounding noise (digital silence in a band) carry no phase worth a full vote
         weight = (frequencies > 60) / np.maximum(magnitude, magnitude.max() * np.float32(1e-6)) ** np.float32(0.9)
         total += _unit(np.fft.irfft(cross * weight, size))
     return total
+
+
+def _tapered(window: Float) -> Float:
+    """A window that fades in and out, from where it sounds to where it does: all films end at their end."""
+    sounding = np.flatnonzero(window.any(axis=0))
+    tapered = np.zeros(window.shape, np.float32)
+    if sounding.size:
+        inside = slice(sounding[0], sounding[-1] + 1)
+        tapered[:, inside] = window[:, inside] * np.hanning(inside.stop - inside.start).astype(np.float32)
+    return tapered
 
 
 def elsewhere(total: npt.NDArray[np.float64]) -> float:

@@ -11,7 +11,7 @@ from dubcli.media.clip_mels import Float, Lag, Sink
 from dubcli.media.clock import read_packets
 from dubcli.media.identity import content_of
 from dubcli.media.sound import StereoTrack
-from dubcli.media.sources import ChosenTrack
+from dubcli.media.sources import PROGRAMME, ChosenTrack
 from dubcli.media.streams import open_media
 from dubcli.media.stretch import Stretcher
 from dubcli.prep.config import SAME, SILENT, UNKNOWN, PrepConfig, kept_verdicts
@@ -129,7 +129,7 @@ def _check(primary: TrackPass, one: TrackPass, config: PrepConfig) -> str | None
     if primary.trace is None or one.trace is None:
         return None
     one.sync = estimate_sync(primary.trace, one.trace, max_lag_ms=config.max_lag_ms)
-    reason = _why_not(one.sync, config)
+    reason = _why_not(one.sync, config, one.choice)
     if reason is None and one.sync.is_off(config.max_lag_ms):
         at_start = one.sync.lag_seconds(0.0, primary.trace.seconds)
         one.fixed = {"lag_ms_at_start": round(at_start * 1e3, 2), "drift_ppm": one.sync.drift_ppm or 0.0}
@@ -138,8 +138,13 @@ def _check(primary: TrackPass, one: TrackPass, config: PrepConfig) -> str | None
     return reason
 
 
-def _why_not(sync: SyncReport, config: PrepConfig) -> str | None:
+def _why_not(sync: SyncReport, config: PrepConfig, choice: ChosenTrack) -> str | None:
     """None where a dub of that verdict can stay, corrected perhaps; else why not."""
+    if sync.status == UNKNOWN and choice.how == PROGRAMME:
+        return (
+            f"of programme {choice.track.program}, not the picture's, and too little is shared with {config.primary} "
+            f"to tell that it is of this film; name it in a manifest to keep it"
+        )
     if sync.status not in kept_verdicts(config):
         return {
             SILENT: f"silent: next to nothing is heard where {config.primary} sounds; --keep-same keeps it",

@@ -110,10 +110,12 @@ def _decode_container(
     info, container = film.info, film.container
     tracks: dict[int, tuple[StereoTrack, TrackMels]] = {}
     for one in passes.values():
-        # two languages on one stream (a manifest may say so): the second is decoded in a pass of its own
-        if one.choice.path == info.path and one.choice.track.index not in tracks:
-            one.stereo = StereoTrack(container.streams[one.choice.track.index], info.start_seconds)
-            tracks[one.choice.track.index] = (one.stereo, one.mels)
+        # two languages on one stream (a manifest may say so): the second is decoded in a pass of its own, and so is
+        # another programme's sound, which has another clock
+        track = one.choice.track
+        if one.choice.path == info.path and track.index not in tracks and not track.foreign:
+            one.stereo = StereoTrack(container.streams[track.index], info.start_seconds)
+            tracks[track.index] = (one.stereo, one.mels)
     found = _decode(film, tracks, writer, report, None)
     if found.sizes and found.usual_size != writer.frame_size:
         writer.drop_frames()

@@ -23,6 +23,7 @@ DIFFERENT_COHERENCE = 0.65
 DIFFERENT_SECONDS = 0.005  # of the film, which a copy may have: damage, a caption read aloud
 LOUD_RANGE = 6.9  # 30 dB below what is loud in the film: codecs leave out what is quieter
 EMPTY_BAND = 6.0  # 26 dB less than the film's other bands: cut off in one of the two
+LEAST_SHARE = 0.5  # of the energy of one of the two has to be in bands that both have: else they share the rest alone
 LEAST_CELLS = 20
 
 
@@ -62,6 +63,8 @@ def _different_energies(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt) -> np
     theirs, louder = moved, np.maximum(ours, moved)
     gains = np.array([_median_where_loud(*rows) for rows in zip(ours, theirs, louder, strict=True)])[:, None]
     kept = np.abs(gains - np.median(gains))[:, 0] <= EMPTY_BAND
+    if max(_share_of(kept, ours), _share_of(kept, theirs)) < LEAST_SHARE:
+        return np.ones(1, bool)
     ours, theirs, gains = ours[kept], theirs[kept], gains[kept].astype(np.float32)
     theirs += gains
     difference, louder = ours - theirs, np.maximum(ours, theirs)
@@ -73,6 +76,12 @@ def _different_energies(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt) -> np
     different, counted = per_second
     told = counted >= LEAST_CELLS
     return np.asarray(different[told] > DIFFERENT_CELLS * counted[told])
+
+
+def _share_of(bands: npt.NDArray[np.bool_], energies: Float) -> float:
+    """Of the energy in all bands what is in some of them."""
+    powers = np.exp(energies).mean(axis=1, dtype=np.float64)
+    return float(powers[bands].sum() / powers.sum())
 
 
 def _moved(times: npt.NDArray[np.float64], lag_at: LagAt) -> npt.NDArray[np.float64]:

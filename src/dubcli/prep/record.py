@@ -12,6 +12,7 @@ import dubcli
 from dubcli.core.channels import downmix_gain
 from dubcli.errors import InputError
 from dubcli.media.identity import content_of
+from dubcli.media.sources import PROGRAMME
 from dubcli.prep.config import PrepConfig
 from dubcli.prep.dubs import TrackPass
 from dubcli.prep.track_mels import valid_clips
@@ -88,7 +89,7 @@ def language_warnings(meta: dict[str, Any], config: PrepConfig) -> list[str]:
     for language, entry in meta["tracks"].items():
         if entry.get("sync", {}).get("status") == "unknown":
             found.append(f"{language}: sync unknown, too little is shared with {meta['primary']} to tell")
-        if entry["found_by"] == "programme":
+        if entry["found_by"] == PROGRAMME:
             found.append(f"{language}: from programme {entry['program']}, which is not the picture's")
         if entry["problems"]:
             found.append(f"{language}: {entry['problems'][0]}")

@@ -35,7 +35,7 @@ def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
     identity = _known_as(film, config.cache, content) or movie_id(film.short_name, content)
     folder = layout.movie_folder(config.cache, identity)
     with open_media(film.video) as container:
-        info = info_of(container, film.video)
+        info = info_of(container, film.video, config.primary)
         unusable: list[str] = []
         chosen = _choose(film, info, config, unusable)
         movie = Movie(folder) if (folder / layout.MOVIE_FILE).exists() else None
@@ -91,7 +91,7 @@ def _complete(
     report: Report,
 ) -> dict[str, Any]:
     _follow_moved_source(task, movie)
-    settled = {*movie.tracks, *_still_left_out(movie, task.config)} - changed
+    settled = {*movie.tracks, *_still_left_out(movie, task.config, chosen)} - changed
     missing = {language: choice for language, choice in chosen.items() if language not in settled}
     details: dict[str, Any] = {"movie": movie.id, "clips": movie.n_clips, "languages": list(movie.tracks)}
     if not missing:
@@ -116,14 +116,19 @@ def _known_as(film: Film, cache: Path, content: str) -> str | None:
     return None
 
 
-def _still_left_out(movie: Movie, config: PrepConfig) -> set[str]:
+def _still_left_out(movie: Movie, config: PrepConfig, chosen: Mapping[str, ChosenTrack]) -> set[str]:
     """Languages left out before that today's options leave out too; not those that are silent, with --keep-same."""
     reports = movie.meta.get("left_out_sync", {})
-    # what was off was so by the cache's own parameters
-    kept = kept_verdicts(config) - {OFF}
     return {
-        language for language in movie.meta.get("left_out", {}) if reports.get(language, {}).get("status") not in kept
+        language
+        for language in movie.meta.get("left_out", {})
+        # what was off was so by the cache's own parameters
+        if reports.get(language, {}).get("status") not in kept_verdicts(config, _how(chosen, language)) - {OFF}
     }
+
+
+def _how(chosen: Mapping[str, ChosenTrack], language: str) -> str | None:
+    return chosen[language].how if language in chosen else None
 
 
 def _follow_moved_source(task: FilmTask, movie: Movie) -> None:

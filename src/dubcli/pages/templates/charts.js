@@ -77,7 +77,7 @@ const drawChart = async place => {
   const params = (spec.params ?? []).concat(...(spec.layer ?? []).map(one => one.params ?? [])).map(one => one.name);
   const ink = getComputedStyle(document.body).color, line = getComputedStyle(place).getPropertyValue("--line");
   const config = { background: "transparent", font: "system-ui, sans-serif",
-    axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line },
+    axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, labelSeparation: 6 },
     legend: { labelColor: ink, titleColor: ink, labelLimit: 240, disable: params.includes("hidden") },
     view: { stroke: "transparent" } };
   const target = document.createElement("div");

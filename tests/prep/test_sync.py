@@ -57,6 +57,28 @@ def test_unrelated_sound_is_unknown_and_never_a_made_up_lag(scene):
         assert estimate_sync(scene[1], trace(other)).status == "unknown"
 
 
+@pytest.mark.parametrize("seconds", [3.5, 8])
+def test_films_of_one_window_are_told_by_what_they_share(seconds):
+    """Both end at the film's end, which is nothing that they share; within the only window all has to fit."""
+    samples = round(seconds * RATE)
+    beds = [0.3 * background(20 + number, 10)[:, :samples] for number in range(2)]
+    lines = [0.3 * speech(30 + number, 10)[..., :samples] for number in range(3)]
+    original = trace(beds[0] + lines[0])
+    assert estimate_sync(original, trace(beds[0] + lines[1])).status == "ok"
+    assert estimate_sync(original, trace(beds[1] + lines[2])).status == "unknown"
+    cut = np.concatenate([beds[0][:, : samples // 2], beds[0][:, samples // 2 + 9600 :], beds[1][:, :9600]], axis=1)
+    if seconds > 6:
+        assert estimate_sync(original, trace(cut + lines[1])).status == "unknown"
+
+
+def test_tones_that_fit_each_other_are_not_the_same():
+    times = np.arange(4 * RATE) / RATE
+    tones = {hz: trace(np.tile(np.sin(2 * np.pi * hz * times), (2, 1)) / 4) for hz in (500, 1500, 3520, 7040)}
+    for first, second in ((500, 1500), (1500, 500), (3520, 7040)):
+        assert estimate_sync(tones[first], tones[second]).status == "unknown"
+        assert estimate_sync(tones[first], tones[first]).status == "same"
+
+
 def test_silent_dubs_are_silent_whatever_hisses_or_beeps(scene):
     silence = np.zeros((2, SECONDS * RATE), np.float32)
     hiss = np.random.default_rng(0).normal(size=silence.shape).astype(np.float32)

@@ -44,6 +44,7 @@ from dubcli.prep.trace import ONSET_RATE, RATE, WINDOW_SECONDS, Float, SyncTrace
 COARSE_SCORE = 8.0
 PART_SEARCH_SECONDS = 8
 PART_SCORE = 5.0  # of a part of the film: what it suggests is believed only where finer matches agree with it
+SHORTEST_HALVED_SECONDS = 6
 SEGMENT_SECONDS = 10  # of onsets
 AGREEING_SHARE, LEAST_SEGMENTS = 2 / 3, 3  # of the segments that tell something
 WAVEFORM_SECONDS, ONSET_SECONDS = 0.002, 0.02  # how sure a lag is
@@ -131,7 +132,7 @@ def _timing(primary: SyncTrace, dub: SyncTrace) -> SyncReport | None:
         heard = _agreeing(_matched(onsets, ours, at_speed, speed, lag_seconds), speed)
         if len(heard) >= max(2, min(LEAST_SEGMENTS, len(onsets.starts_seconds))):
             return _report(speed, heard, onsets.resolution_seconds, primary.seconds)
-    if not known or _fits_elsewhere(primary, dub, speed, points):
+    if not known or _fits_elsewhere(primary, dub, speed, points) or not _steady_alone(primary, dub, points):
         return None
     return _report(speed, points, waveforms.resolution_seconds, primary.seconds)
 
@@ -146,6 +147,21 @@ def _fits_elsewhere(primary: SyncTrace, dub: SyncTrace, speed: Fraction, points:
             window = primary.windows[start].astype(np.float32)
             total += phat(window, undo_speed(other, float(speed), other.shape[1]))
     return bool(total.any()) and elsewhere(total) > ELSEWHERE_SHARE
+
+
+def _steady_alone(primary: SyncTrace, dub: SyncTrace, points: list[Point]) -> bool:
+    """Whether both halves of a film of one window have its lag: no other window tells another cut or speed."""
+    if len(primary.windows) > 1 or primary.seconds < SHORTEST_HALVED_SECONDS:
+        return True
+    ((start, window),) = primary.windows.items()
+    (_, lag_seconds) = points[0]
+    half = round(min(primary.seconds, WINDOW_SECONDS) * RATE / 2)
+    lags = []
+    for first in (0, half):
+        other = dub.around(start + first + round(lag_seconds * RATE), half)
+        ours = window[:, first : first + half].astype(np.float32)
+        lags.append(None if other is None else phat_lag(ours, other))
+    return all(lag is not None and abs(lag) <= WAVEFORM_SECONDS for lag in lags)
 
 
 def _agreeing(points: list[Point], speed: Fraction) -> list[Point]:

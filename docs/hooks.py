@@ -65,7 +65,7 @@ def _commands() -> str:
 
     parts = ["# Commands\n\nWhat `dubav COMMAND --help` says.\n"]
     for name in COMMANDS:
-        said = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "92", "NO_COLOR": "1", "TERM": "dumb"}).stdout
+        said = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}).stdout
         text = "\n".join(line.rstrip() for line in said.strip().splitlines())
         parts.append(f"## dubav {name}\n\n```text\n{text}\n```\n")
     return "\n".join(parts)

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -27,11 +28,18 @@ def checkpoint(tmp_path_factory):
     return path
 
 
+def umask():
+    os.umask(mask := os.umask(0o022))
+    return mask
+
+
 def test_exported_folder_is_the_same_model(checkpoint, tmp_path):
     export(checkpoint, tmp_path / "model")
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
         "README.md", "config.json", "model.safetensors",
     ]  # fmt: skip
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()}
+    assert modes == {0o666 & ~umask()}  # who may read the folder may read the weights
     before, after = load_trained(checkpoint), load_trained(tmp_path / "model")
     for field in ("variant", "preset", "sample_rate", "mel_mean", "mel_std", "config", "content_hash", "name"):
         assert getattr(before, field) == getattr(after, field)
@@ -170,6 +178,7 @@ def test_card_has_what_hubs_read_with_measured_scores_and_what_the_run_folder_te
              "interval": [0.45, 0.55], "protocol": {"name": "knn"}, "features": {"content_hash": digest}}  # fmt: skip
     (tmp_path / "results/esc50").mkdir(parents=True)
     write_json(tmp_path / "results/esc50/efj-ckpt.json", score)
+    write_json(tmp_path / "results/esc50/efj-epoch-10.json", {**score, "model": "the same weights by another name"})
     other = {**score, "mean": 0.9, "features": {"content_hash": "of another"}}
     write_json(tmp_path / "results/esc50/mono-ckpt.json", other)
 
@@ -182,7 +191,7 @@ def test_card_has_what_hubs_read_with_measured_scores_and_what_the_run_folder_te
     }  # fmt: skip
     (result,) = read["model-index"][0]["results"]
     (metric,) = result["metrics"]
-    assert (result["dataset"]["type"], metric["type"], metric["value"]) == ("esc50", "top1_acc", 0.5)
+    assert (result["dataset"]["type"], metric["type"], metric["value"]) == ("esc50", "accuracy", 0.5)
     assert (metric["args"]["interval_95_low"], metric["args"]["interval_95_high"]) == (0.45, 0.55)
     card, described = (tmp_path / "model/README.md").read_text(), (tmp_path / "model/config.json").read_text()
     for told in ("7 films, 12.5 hours, 40 steps", "loss: 4.25", "r@1 0.125", "0.450 to 0.550"):
@@ -199,7 +208,7 @@ def test_card_has_what_hubs_read_with_measured_scores_and_what_the_run_folder_te
 @pytest.mark.parametrize(
     ("options", "said"),
     [({"license": "My Licence"}, "--license is 'My Licence'"), ({"license": "mti"}, "did you mean mit"),
-     ({"results": "gone"}, "gone is not there"),
+     ({"datasets": ("my films",)}, "--dataset is 'my films'; give an id"), ({"results": "gone"}, "gone is not there"),
      ({"results": "empty"}, "holds no results of efj-ckpt")],
 )  # fmt: skip
 def test_what_the_card_cannot_say_is_refused_in_a_line(checkpoint, tmp_path, options, said):

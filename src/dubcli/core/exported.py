@@ -24,10 +24,12 @@ CONFIG_FILE = "config.json"
 
 def save_exported(trained: TrainedModel, folder: Path) -> None:
     """Write ``model.safetensors`` and ``config.json`` into an existing folder."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = {name: tensor.contiguous() for name, tensor in trained.model.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt", "content_hash": trained.content_hash})
+    # not save_file, whose files nobody but their owner may read, whatever the umask
+    content = save(weights, metadata={"format": "pt", "content_hash": trained.content_hash})
+    (folder / WEIGHTS_FILE).write_bytes(content)
     write_json(folder / CONFIG_FILE, exported_config(trained))
 
 

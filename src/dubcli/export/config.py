@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dubcli.errors import UserError, did_you_mean
 
+_DATASET = re.compile(r"[\w.-]{1,96}(?:/[\w.-]{1,96})?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 LICENSES = (
     "afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bigscience-openrail-m", "bsd", "bsd-2-clause",
@@ -42,3 +43,6 @@ class ExportConfig:
         near = "" if self.license in LICENSES else did_you_mean(self.license, LICENSES)
         if near or _NAME.fullmatch(self.license) is None:
             raise UserError(f"--license is {self.license!r}{near}; give a name as hubs have it: mit, cc-by-4.0, other")
+        for name in self.datasets:
+            if _DATASET.fullmatch(name) is None:
+                raise UserError(f"--dataset is {name!r}; give an id as hubs have it: OWNER/NAME")

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dubcli.core.atomic import read_json_lines
+from dubcli.core.results import modality_of
 from dubcli.core.trained import TrainedModel
 from dubcli.errors import UserError
 
+_OF_SCORE = {"task", "metric", "mean", "scores", "protocol"}
 _OF_RUN = {"train_films": "films", "train_hours": "hours", "languages": "languages", "world_size": "processes"}
 
 
@@ -60,9 +62,11 @@ def measured_scores(results: str | os.PathLike[str] | None, trained: TrainedMode
     found = [content for file in files if _is_of(content := _read(file), trained)]
     if not found:
         raise UserError(f"{home} holds no results of {trained.name} ({len(files)} files seen); probe it first")
-    return found
+    # the last checkpoint is the last epoch's too, and may have been probed as both
+    same = {json.dumps([c["task"], c["metric"], modality_of(c), c["protocol"], c["scores"]]): c for c in found}
+    return list(same.values())
 
 
 def _is_of(content: dict[str, Any], trained: TrainedModel) -> bool:
     about = content.get("features")
-    return isinstance(about, dict) and "task" in content and about.get("content_hash") == trained.content_hash
+    return isinstance(about, dict) and set(content) >= _OF_SCORE and about.get("content_hash") == trained.content_hash

@@ -12,6 +12,7 @@ from dubcli.core.trained import TrainedModel
 from dubcli.export.config import ExportConfig
 
 _TAGS = ("audio", "video", "self-supervised", "contrastive", "dubbing", "feature-extraction")
+_METRICS = {"top1_acc": "accuracy"}  # as hubs name them
 _TASK_TYPES = {"A": "audio-classification", "V": "video-classification"}
 
 
@@ -41,8 +42,9 @@ def _result(content: dict[str, Any]) -> dict[str, Any]:
         arguments |= {"interval_95_low": float(low), "interval_95_high": float(high)}
     if content.get("std") is not None:
         arguments["std"] = float(content["std"])
+    kind = _METRICS.get(metric, metric)
     return {
         "task": {"type": _TASK_TYPES.get(modality_of(content), "feature-extraction"), "name": f"probe {task}"},
         "dataset": {"type": task, "name": task},
-        "metrics": [{"type": metric, "name": metric, "value": number(content["mean"]), "args": arguments}],
+        "metrics": [{"type": kind, "name": metric, "value": number(content["mean"]), "args": arguments}],
     }

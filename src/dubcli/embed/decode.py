@@ -36,7 +36,7 @@ from dubcli.media.picture import (
     shown_seconds,
     usual_seconds,
 )
-from dubcli.media.shown import Cropper, PictureShape, PixelAspect, frame_size, orientation, usual_shape
+from dubcli.media.shown import Cropper, PictureShape, PixelAspect, Turns, frame_size, usual_shape
 from dubcli.media.sound import problem_summary
 from dubcli.media.sources import choose_track
 from dubcli.media.streams import MediaInfo, VideoTrack, open_media, read_info
@@ -220,10 +220,10 @@ class _SquareCropper:
         self._aspect = PixelAspect(stream.codec_context, video.sample_aspect_ratio)
         self._shown = Cropper(video.crop, (video.width, video.height))
         self._sizes = sizes
-        self._scaler = Scaler("rgb24")
+        self._turns, self._scaler = Turns(), Scaler("rgb24")
 
     def __call__(self, frame: Any) -> Tensor:
-        turn, matrix = orientation(frame), colour_matrix(frame)
+        turn, matrix = self._turns(frame), colour_matrix(frame)
         frame = self._shown(frame)
         short_side = self._sizes.eval_short_side
         shape = self._usual or PictureShape(frame.width, frame.height, self._aspect())

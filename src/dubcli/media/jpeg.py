@@ -8,7 +8,7 @@ from typing import Any
 import av
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from dubcli.media.shown import Cropper, Filtered, Orientation, orientation
+from dubcli.media.shown import UPRIGHT, Cropper, Filtered, Orientation
 
 QUALITY = 3  # FFmpeg's -q:v: 2 is best, 31 worst
 _TICK = Fraction(1, 1000)
@@ -83,9 +83,8 @@ class JpegWriter:
         self._encoder.flags |= av.codec.context.Flags.qscale
         self._encoder.global_quality = QUALITY * _LAMBDA
 
-    def encode(self, frame: Any) -> bytes:
-        """The JPEG of a decoded frame. Raises av.error.FFmpegError where FFmpeg cannot convert its pixels."""
-        turn = orientation(frame)
+    def encode(self, frame: Any, turn: Orientation = UPRIGHT) -> bytes:
+        """The JPEG of a decoded frame, turned. Raises av.error.FFmpegError where FFmpeg cannot convert its pixels."""
         matrix = colour_matrix(frame)
         frame = self._crop(planar(frame, self._unpacker))
         scaled = self._scaler(frame, self.size, turn, matrix)

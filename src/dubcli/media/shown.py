@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from collections import Counter
 from contextlib import suppress
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import av
@@ -18,6 +20,8 @@ from dubcli.media.streams import MediaInfo, open_media
 _TICK = Fraction(1, 1000)
 # The long side is at most so many times the short one: a wrong pixel aspect must not make a frame of 100 megapixels.
 _LONGEST = 8
+# Frames from one that is asked for its orientation to the next: by then nothing needs the former one any more.
+_SOONEST_FRAMES, _LATEST_FRAMES = 100, 500
 _BROADCASTS = ("mpegts", "mpeg")
 # (transposed, flip_x, flip_y) of the four turns, by degrees counter-clockwise
 _TURNS = {(False, False, False): 0, (True, False, True): 90, (False, True, True): 180, (True, True, False): 270}
@@ -63,6 +67,26 @@ def orientation(frame: Any) -> Orientation:
     return Orientation(transposed=False, flip_x=a < 0, flip_y=d < 0)
 
 
+class Turns:
+    """The orientation of a stream's frames, one after another; it may change with a key frame.
+
+    Not asked of every frame: PyAV's frame and its side data hold each other, so that the picture (3 MB of 1080p) stays
+    until Python looks for such circles. Hundreds of them were 800 MB.
+    """
+
+    def __init__(self) -> None:
+        self._turn, self._passed = UPRIGHT, _LATEST_FRAMES
+
+    def __call__(self, frame: Any) -> Orientation:
+        """That of the next frame."""
+        self._passed += 1
+        if self._passed > (_SOONEST_FRAMES if frame.key_frame else _LATEST_FRAMES):
+            gc.collect(1)  # the frame that was asked before this one
+            self._turn, self._passed = orientation(frame), 0
+        return self._turn
+
+
+@lru_cache(maxsize=64)
 def frame_size(
     width: int, height: int, sample_aspect_ratio: Fraction, transposed: bool, short_side: int
 ) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from dubcli.prep.onsets import Onsets
 from dubcli.prep.trace import ONSET_RATE, RATE, Float
 
 Point = tuple[float, float]  # (seconds of the film, seconds by which the dub is late there)
@@ -25,33 +26,13 @@ AGREE_SECONDS = 0.02
 END_SHARE = 0.1  # of the windows: in a long film the credits may run otherwise
 
 
-def stretch_onsets(onsets: Float, speed: float) -> Float:
-    """Undo a speed: ``speed`` > 1 means that the dub takes longer, so its frames are read in larger steps."""
-    if speed == 1.0 or onsets.shape[1] == 0:
-        return onsets
-    times = np.arange(0, onsets.shape[1] - 1, speed)
-    low = times.astype(np.int64)
-    share = (times - low).astype(np.float32)
-    out = np.empty((len(onsets), times.size), np.float32)
-    for stretched, row in zip(out, onsets, strict=True):  # a band at a time: a long film's have 23 MB
-        stretched[:] = row[low] * (1 - share) + row[low + 1] * share
-    return out
-
-
-def correlate_onsets(a: Float, b: Float) -> Point:
+def correlate_onsets(a: Onsets, b: Onsets) -> Point:
     """(peak over the standard deviation, lag of ``b`` behind ``a`` in seconds), bands and mid and side together."""
-    length = min(a.shape[1], b.shape[1])
+    length = min(a.frames, b.frames)
     if length < 4 * ONSET_RATE:
         return 0.0, 0.0
-    size = 1 << int(np.ceil(np.log2(a.shape[1] + b.shape[1])))
-    total = np.zeros(size)
-    for row_a, row_b in zip(a, b, strict=True):
-        if row_a.std() < 1e-6 or row_b.std() < 1e-6:
-            continue
-        spectrum = np.conj(np.fft.rfft(_normal(row_a), size)) * np.fft.rfft(_normal(row_b), size)
-        total += np.fft.irfft(spectrum, size)
     reach = int(min(COARSE_SEARCH_SECONDS * ONSET_RATE, length // 2))
-    lags = np.concatenate([total[-reach:], total[: reach + 1]])
+    lags = _slid(a, b, -reach, reach, centred=True)
     spread = lags.std()
     peak = int(lags.argmax())
     if spread == 0:
@@ -59,12 +40,12 @@ def correlate_onsets(a: Float, b: Float) -> Point:
     return float((lags[peak] - lags.mean()) / spread), (peak - reach) / ONSET_RATE
 
 
-def onset_lag(a: Float, b: Float) -> float | None:
-    """Seconds by which ``a`` (bands, frames) lies late in ``b``, which has as much more at each side as is searched.
+def onset_lag(a: Onsets, b: Onsets) -> float | None:
+    """Seconds by which ``a`` lies late in ``b``, which has as much more at each side as is searched.
 
     Counted from the middle of that; None where no peak stands out alone.
     """
-    total = _inside(a, b)
+    total = _slid(a, b, 0, b.frames - a.frames, centred=False)
     peak = int(total.argmax())
     rest = total[np.abs(np.arange(total.size) - peak) > 0.08 * ONSET_RATE]
     if not alone(float(total[peak]), rest, ONSET_SCORE):
@@ -72,21 +53,34 @@ def onset_lag(a: Float, b: Float) -> float | None:
     return float(peak - total.size // 2 + _vertex(total, peak)) / ONSET_RATE
 
 
-def part_lag(a: Float, b: Float) -> Point:
+def part_lag(a: Onsets, b: Onsets) -> Point:
     """(peak over the standard deviation, lag in seconds) of the same, with no claim that the peak stands out."""
-    total = _inside(a, b)
+    total = _slid(a, b, 0, b.frames - a.frames, centred=False)
     spread, peak = float(total.std()), int(total.argmax())
     return (float(total[peak] - total.mean()) / spread if spread else 0.0), (peak - total.size // 2) / ONSET_RATE
 
 
-def _inside(a: Float, b: Float) -> npt.NDArray[np.float64]:
-    """The correlation of ``a`` with each stretch of ``b`` that is as long, all bands together."""
-    total = np.zeros(b.shape[1] - a.shape[1] + 1)
-    size = 1 << int(np.ceil(np.log2(a.shape[1] + b.shape[1])))
-    for row_a, row_b in zip(a, b, strict=True):
-        if row_a.std() >= 1e-6 and row_b.std() >= 1e-6:
-            spectrum = np.fft.rfft(row_b / row_b.std(), size) * np.conj(np.fft.rfft(_normal(row_a), size))
-            total += np.fft.irfft(spectrum, size)[: total.size]
+def _slid(a: Onsets, b: Onsets, lowest: int, highest: int, *, centred: bool) -> npt.NDArray[np.float64]:
+    """The correlation of ``a`` with ``b`` at each lag from ``lowest`` to ``highest`` frames, all bands together.
+
+    Each band over its own spread, and less its mean; of ``b`` only where it is ``centred``. What is sought lies within
+    minutes, so some minutes after others are transformed: a long film needs no more memory.
+    """
+    total = np.zeros(highest - lowest + 1)
+    (mean_a, spread_a), (mean_b, spread_b) = a.mean_and_spread, b.mean_and_spread
+    told = np.flatnonzero((spread_a > 0) & (spread_b > 0))
+    for first, stop in a.pieces():
+        rows_a = (a.values(first, stop) - mean_a)[told] / spread_a[told]
+        low, high = first + lowest, stop + highest
+        rows_b = b.values(low, high)[told]
+        if centred:
+            rows_b[:, max(0, -low) : max(0, b.frames - low)] -= mean_b[told]
+        rows_b /= spread_b[told]
+        size = 1 << int(np.ceil(np.log2(max(2, high - low))))
+        spectrum = np.zeros(size // 2 + 1, np.complex128)
+        for row_a, row_b in zip(rows_a, rows_b, strict=True):
+            spectrum += np.conj(np.fft.rfft(row_a, size)) * np.fft.rfft(row_b, size)
+        total += np.fft.irfft(spectrum, size)[: total.size]
     return total
 
 
@@ -94,10 +88,6 @@ def alone(peak: float, rest: npt.NDArray[np.float64], score: float) -> bool:
     """Whether a peak is so many standard deviations of the rest above its mean, and no other one is nearly as high."""
     spread = float(rest.std()) if rest.size else 0.0
     return spread > 0 and (peak - float(rest.mean())) / spread >= score and float(rest.max()) <= ALONE_SHARE * peak
-
-
-def _normal(row: Float) -> Float:
-    return np.asarray((row - row.mean()) / row.std(), np.float32)
 
 
 def phat_lag(a: Float, b: Float) -> float | None:
@@ -122,11 +112,11 @@ def phat(a: Float, b: Float) -> npt.NDArray[np.float64]:
     """
     size = 2 * a.shape[1]
     total = np.zeros(size)
+    frequencies = np.fft.rfftfreq(size, 1 / RATE)
     for row_a, row_b in zip(_tapered(a), _tapered(b), strict=True):
         if min(float(np.abs(row_a).max()), float(np.abs(row_b).max())) < 1e-4:
             continue
         cross = np.conj(np.fft.rfft(row_a, size)) * np.fft.rfft(row_b, size)
-        frequencies = np.fft.rfftfreq(size, 1 / RATE)
         magnitude = np.abs(cross)
         # bins at rounding noise (digital silence in a band) carry no phase worth a full vote
         weight = (frequencies > 60) / np.maximum(magnitude, magnitude.max() * np.float32(1e-6)) ** np.float32(0.9)

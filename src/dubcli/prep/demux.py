@@ -15,7 +15,7 @@ from dubcli.errors import InputError
 from dubcli.media.clock import read_packets
 from dubcli.media.jpeg import JpegWriter
 from dubcli.media.picture import FrameSkipper, Instants, decode_pictures, on_screen, shown_seconds, usual_seconds
-from dubcli.media.shown import UPRIGHT, orientation
+from dubcli.media.shown import UPRIGHT, Orientation
 from dubcli.media.sound import StereoTrack
 from dubcli.prep.track_mels import TrackMels
 
@@ -128,11 +128,11 @@ class PictureReport:
 class PictureSink:
     """Where a film's pictures go.
 
-    ``size_of`` says, of the frame decoded last, in which size it is shown; ``writer_for`` gives, for the first of the
-    sizes, the JPEG writer and where its JPEGs go, 16 per clip; ``tell`` hears the time reached.
+    ``shown_as`` says, of the frame decoded last, in which size it is shown and turned how; ``writer_for`` gives, for
+    the first of the sizes, the JPEG writer and where its JPEGs go, 16 per clip; ``tell`` hears the time reached.
     """
 
-    size_of: Callable[[Any], Size]
+    shown_as: Callable[[Any], tuple[Size, Orientation]]
     writer_for: Callable[[Size], tuple[JpegWriter, Callable[[bytes], None]]]
     tell: Callable[[Fraction], None]
 
@@ -185,15 +185,14 @@ def decode_film(
         demuxed = read_packets(container, streams, start, report.problems)
         packets = skipper.packets(split(demuxed, picture.index, sound.put))
         # the size now: what a frame's size is made of is the decoder's and changes with the next one
-        frames = (
-            (at, length, (frame, to.size_of(frame))) for at, length, frame in frames_of(picture, packets, start, report)
-        )
-        for _, (frame, size) in on_screen(frames, instants):
+        decoded = frames_of(picture, packets, start, report)
+        frames = ((at, length, (frame, *to.shown_as(frame))) for at, length, frame in decoded)
+        for _, (frame, size, turn) in on_screen(frames, instants):
             report.sizes[size] += 1
             if jpegs is None:
-                report.orientation = orientation(frame)
+                report.orientation = turn
                 jpegs = Worker(_jpeg_sink(*to.writer_for(size)), _FRAMES_AHEAD)
-            jpegs.put(frame)
+            jpegs.put((frame, turn))
             to.tell(report.end_seconds)
         if jpegs is not None:
             jpegs.close()
@@ -206,12 +205,13 @@ def decode_film(
     return report
 
 
-def _jpeg_sink(writer: JpegWriter, sink: Callable[[bytes], None]) -> Callable[[Any], None]:
+def _jpeg_sink(writer: JpegWriter, sink: Callable[[bytes], None]) -> Callable[[tuple[Any, Orientation]], None]:
     last: list[Any] = [None, b""]
 
-    def write(frame: Any) -> None:
+    def write(shown: tuple[Any, Orientation]) -> None:
+        frame, turn = shown
         if frame is not last[0]:  # at low frame rates one picture is on screen for several instants
-            last[:] = [frame, writer.encode(frame)]
+            last[:] = [frame, writer.encode(frame, turn)]
         sink(last[1])
 
     return write

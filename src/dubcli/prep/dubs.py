@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from dubcli.errors import InputError
@@ -25,13 +26,14 @@ NOT_HEARD = "empty"  # of a track of which nothing could be decoded, among the v
 class TrackPass:
     """A chosen track on its way into the cache. ``stereo`` is None until something decodes it.
 
-    ``content``: the fingerprint of the file that it is in. Raises InputError where that cannot be read.
+    ``traced``: the folder on whose disk its trace is kept; None: it has none. ``content``: the fingerprint of the file
+    that it is in. Raises InputError where that cannot be read.
     """
 
-    def __init__(self, choice: ChosenTrack, sink: Sink, *, traced: bool) -> None:
+    def __init__(self, choice: ChosenTrack, sink: Sink, *, traced: Path | None) -> None:
         self.choice, self._sink = choice, sink
         self.content = content_of(choice.path)  # before it is read
-        self.trace = SyncTrace() if traced else None
+        self.trace = None if traced is None else SyncTrace(traced)
         self.mels = TrackMels(sink, trace=self.trace)
         self.stereo: StereoTrack | None = None
         self.sync: SyncReport | None = None

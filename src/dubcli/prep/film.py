@@ -22,9 +22,8 @@ from dubcli.media.identity import content_of, size_of
 from dubcli.media.jpeg import JpegWriter
 from dubcli.media.nvdec import GpuDecodeError, open_on_gpu
 from dubcli.media.picture import SLOTS
-from dubcli.media.shown import Cropper, PixelAspect, frame_size, orientation
+from dubcli.media.shown import Cropper, Orientation, PixelAspect, Turns, frame_size
 from dubcli.media.sound import StereoTrack
-from dubcli.media.sources import ChosenTrack
 from dubcli.media.streams import MediaInfo, VideoTrack, is_encrypted, open_media
 from dubcli.prep.config import SLOT, PrepConfig
 from dubcli.prep.decoder import DecoderChoice, decoder_for
@@ -67,8 +66,9 @@ def prepare_new(film: OpenFilm, report: Report) -> dict[str, Any]:
 def _prepare(film: OpenFilm, choice: DecoderChoice, report: Report) -> dict[str, Any]:
     config, info = film.task.config, film.info
     with new_movie(config.cache, film.identity) as writer:
+        traced = writer.folder if config.sync_check and len(film.chosen) > 1 else None
         passes = {
-            language: TrackPass(track, partial(writer.add_mel, language), traced=_traced(config, film.chosen))
+            language: TrackPass(track, partial(writer.add_mel, language), traced=traced)
             for language, track in film.chosen.items()
         }
         picture = _decode_container(film, passes, writer, report)
@@ -97,10 +97,6 @@ def _clip_count(info: MediaInfo, picture: PictureReport) -> int:
         decoded = f"{float(picture.end_seconds):.2f} s of picture could be decoded, a clip has 3"
         raise InputError("; ".join([decoded, *picture.problems[:1]]))
     return n_clips
-
-
-def _traced(config: PrepConfig, chosen: dict[str, ChosenTrack]) -> bool:
-    return config.sync_check and len(chosen) > 1
 
 
 def _decode_container(
@@ -143,10 +139,11 @@ def _decode(
         picture.codec_context.thread_count = min(_MOST_PICTURE_THREADS, 4 * film.task.threads)
     aspect = PixelAspect(picture.codec_context, video.sample_aspect_ratio)
     cropper = Cropper(video.crop, (video.width, video.height))
-    short_side = film.task.config.short_side
+    turns, short_side = Turns(), film.task.config.short_side
 
-    def size_of(frame: Any) -> Size:
-        return frame_size(*cropper.size(frame), aspect(), orientation(frame).transposed, short_side)
+    def shown_as(frame: Any) -> tuple[Size, Orientation]:
+        turn = turns(frame)
+        return frame_size(*cropper.size(frame), aspect(), turn.transposed, short_side), turn
 
     def writer_for(first: Size) -> tuple[JpegWriter, Callable[[bytes], None]]:
         writer.frame_size = size or first
@@ -156,7 +153,7 @@ def _decode(
         film.container,
         picture,
         tracks,
-        PictureSink(size_of=size_of, writer_for=writer_for, tell=_teller(film.info, report)),
+        PictureSink(shown_as=shown_as, writer_for=writer_for, tell=_teller(film.info, report)),
         start=film.info.start_seconds,
         frame_rule=SLOTS if film.task.config.frames == SLOT else film.task.config.frame_rule,
     )

@@ -56,14 +56,14 @@ def _add_one(
     config = task.config
     # the file appears when the block ends
     with added_mel(movie.folder, language) as mel:
-        one = TrackPass(choice, mel.append, traced=config.sync_check)
+        one = TrackPass(choice, mel.append, traced=movie.folder if config.sync_check else None)
         decode_alone(one, movie.n_clips)
         passes = {language: one}
         if config.sync_check or config.match_level:
-            passes = {config.primary: _primary_again(primary, movie.n_clips), language: one}
+            passes = {config.primary: _primary_again(primary, movie), language: one}
         left_out = check_dubs(passes, lambda _: mel.truncate(0), config, movie.n_clips)
         mel.discarded = bool(left_out)
-    one.trace = one.mels.trace = None  # 27 MB of a long film, which the other languages do not need
+    one.trace = one.mels.trace = None  # its files, which the other languages do not need
     if left_out:
         return one, left_out
 
@@ -79,7 +79,7 @@ def _add_one(
     return one, {}
 
 
-def _primary_again(choice: ChosenTrack, n_clips: int) -> TrackPass:
-    one = TrackPass(choice, lambda rows: None, traced=True)
-    decode_alone(one, n_clips)
+def _primary_again(choice: ChosenTrack, movie: Movie) -> TrackPass:
+    one = TrackPass(choice, lambda rows: None, traced=movie.folder)
+    decode_alone(one, movie.n_clips)
     return one

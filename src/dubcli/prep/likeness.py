@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -50,38 +51,38 @@ def repeats(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt, speed: float) -> 
 
 def _different_energies(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt) -> npt.NDArray[np.bool_]:
     """(seconds,) that are loud in one of the two: whether the mid signals' bands differ, a steady equaliser apart."""
-    ours, theirs = (trace.energies(slice(len(BANDS_HZ) - 1)) for trace in (primary, dub))
-    times = np.arange(ours.shape[1]) / ONSET_RATE
-    at = _moved(times, lag_at)
-    inside = (at >= 0) & (at <= theirs.shape[1] - 1)
+    at = _moved(np.arange(primary.frames) / ONSET_RATE, lag_at)
+    inside = (at >= 0) & (at <= dub.frames - 1)
     if inside.sum() < ONSET_RATE:
         return np.zeros(0, bool)
-    at, ours = at[inside], ours[:, inside]
-    moved = np.empty_like(ours)
-    for out, row in zip(moved, theirs, strict=True):
-        out[:] = np.interp(at, np.arange(theirs.shape[1]), row)
-    theirs, louder = moved, np.maximum(ours, moved)
-    gains = np.array([_median_where_loud(*rows) for rows in zip(ours, theirs, louder, strict=True)])[:, None]
-    kept = np.abs(gains - np.median(gains))[:, 0] <= EMPTY_BAND
-    if max(_share_of(kept, ours), _share_of(kept, theirs)) < LEAST_SHARE:
+    at = at[inside]
+
+    def rows(band: int) -> tuple[Float, Float]:
+        """One band of both, a band at a time: those of a long film have 12 MB."""
+        return primary.band(band)[inside], np.interp(at, np.arange(dub.frames), dub.band(band)).astype(np.float32)
+
+    bands = range(len(BANDS_HZ) - 1)
+    gains = np.array([_median_where_loud(*rows(band)) for band in bands])
+    kept = np.flatnonzero(np.abs(gains - np.median(gains)) <= EMPTY_BAND)
+    powers = np.array([[np.exp(row).mean(dtype=np.float64) for row in rows(band)] for band in bands])
+    if (powers[kept].sum(axis=0) / powers.sum(axis=0)).max() < LEAST_SHARE:
         return np.ones(1, bool)
-    ours, theirs, gains = ours[kept], theirs[kept], gains[kept].astype(np.float32)
-    theirs += gains
-    difference, louder = ours - theirs, np.maximum(ours, theirs)
-    top = np.percentile(louder, 95, axis=1, keepdims=True)
-    loud = louder > np.maximum(top, top.max() - 2) - LOUD_RANGE
-    whole = int(louder.shape[1] // ONSET_RATE * ONSET_RATE)
-    per_second = [cells[:, :whole].reshape(int(kept.sum()), -1, int(ONSET_RATE)).sum(axis=(0, 2))
-                  for cells in (loud & (np.abs(difference) > DIFFERENT_ENERGY), loud)]  # fmt: skip
-    different, counted = per_second
+    pairs = [partial(_at_one_level, rows, int(band), np.float32(gains[band])) for band in kept]
+    tops = [np.percentile(np.maximum(*pair()), 95) for pair in pairs]
+    seconds = at.size // int(ONSET_RATE)
+    different, counted = np.zeros(seconds, np.int64), np.zeros(seconds, np.int64)
+    for pair, top in zip(pairs, tops, strict=True):
+        ours, theirs = pair()
+        loud = np.maximum(ours, theirs) > max(top, max(tops) - 2) - LOUD_RANGE
+        for cells, sums in ((loud & (np.abs(ours - theirs) > DIFFERENT_ENERGY), different), (loud, counted)):
+            sums += cells[: seconds * int(ONSET_RATE)].reshape(seconds, -1).sum(axis=1)
     told = counted >= LEAST_CELLS
     return np.asarray(different[told] > DIFFERENT_CELLS * counted[told])
 
 
-def _share_of(bands: npt.NDArray[np.bool_], energies: Float) -> float:
-    """Of the energy in all bands what is in some of them."""
-    powers = np.exp(energies).mean(axis=1, dtype=np.float64)
-    return float(powers[bands].sum() / powers.sum())
+def _at_one_level(rows: Callable[[int], tuple[Float, Float]], band: int, gain: np.float32) -> tuple[Float, Float]:
+    ours, theirs = rows(band)
+    return ours, theirs + gain
 
 
 def _moved(times: npt.NDArray[np.float64], lag_at: LagAt) -> npt.NDArray[np.float64]:
@@ -90,7 +91,8 @@ def _moved(times: npt.NDArray[np.float64], lag_at: LagAt) -> npt.NDArray[np.floa
     return np.asarray((times + np.linspace(first, last, times.size)) * ONSET_RATE)
 
 
-def _median_where_loud(ours: Float, theirs: Float, louder: Float) -> float:
+def _median_where_loud(ours: Float, theirs: Float) -> float:
+    louder = np.maximum(ours, theirs)
     return float(np.median((ours - theirs)[louder >= np.median(louder)]))
 
 

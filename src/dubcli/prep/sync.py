@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,12 +32,12 @@ from dubcli.prep.correlation import (
     part_lag,
     phat,
     phat_lag,
-    stretch_onsets,
     undo_speed,
     without_outliers,
 )
 from dubcli.prep.likeness import is_silent, pitch_kept, repeats
-from dubcli.prep.trace import ONSET_RATE, RATE, WINDOW_SECONDS, Float, SyncTrace
+from dubcli.prep.onsets import Onsets
+from dubcli.prep.trace import ONSET_RATE, RATE, WINDOW_SECONDS, SyncTrace
 
 # On unrelated tracks the highest of all normalised correlations of whole films' onsets stays below 7.6; films of one
 # minute that belong together reach 12 and more (bench_sync).
@@ -119,9 +119,8 @@ def estimate_sync(primary: SyncTrace, dub: SyncTrace, *, max_lag_ms: float = 80.
 
 def _timing(primary: SyncTrace, dub: SyncTrace) -> SyncReport | None:
     """Lag and drift, with no verdict yet; None where nothing agrees."""
-    ours, theirs = primary.onsets(), dub.onsets()
-    coarse = _coarse(ours, theirs)
-    at_speed = lru_cache(maxsize=1)(partial(stretch_onsets, theirs))
+    ours, at_speed = Onsets(primary), partial(Onsets, dub)
+    coarse = _coarse(ours, at_speed)
     speed, lag_seconds = coarse or (Fraction(1), 0.0)
     waveforms = _waveforms(primary, dub)
     points = _matched(waveforms, ours, at_speed, speed, lag_seconds)
@@ -198,11 +197,11 @@ def _report(speed: Fraction, points: list[Point], resolution_seconds: float, dur
     )
 
 
-def _coarse(primary: Float, dub: Float) -> tuple[Fraction, float] | None:
+def _coarse(primary: Onsets, dub: Callable[[float], Onsets]) -> tuple[Fraction, float] | None:
     """(speed, lag in seconds at the film's start) with the highest score over all speeds, or None below the bar."""
     best: tuple[float, Fraction, float] | None = None
     for speed in SPEEDS:
-        score, lag = correlate_onsets(primary, stretch_onsets(dub, float(speed)))
+        score, lag = correlate_onsets(primary, dub(float(speed)))
         # the plain answer wins unless another is clearly better: a short film fits several speeds
         if best is None or score > best[0] * (1.15 if best[1] == 1 else 1.0):
             best = score, speed, lag
@@ -232,7 +231,7 @@ def _waveforms(primary: SyncTrace, dub: SyncTrace) -> _Matcher:
     return _Matcher(starts, WINDOW_SECONDS, points, WAVEFORM_SECONDS)
 
 
-def _onsets(ours: Float, theirs: Callable[[float], Float]) -> _Matcher:
+def _onsets(ours: Onsets, theirs: Callable[[float], Onsets]) -> _Matcher:
     """All of the film, a segment after another, by its onsets; ``theirs`` of a speed, which is undone."""
     length, reach = round(SEGMENT_SECONDS * ONSET_RATE), round(ONSET_SEARCH_SECONDS * ONSET_RATE)
 
@@ -242,28 +241,19 @@ def _onsets(ours: Float, theirs: Callable[[float], Float]) -> _Matcher:
         shift = round(lag_seconds / float(speed) * ONSET_RATE)
         for start_seconds in starts_seconds:
             first = round(start_seconds * ONSET_RATE)
-            around = _piece(stretched, first + shift - reach, first + shift + length + reach)
-            lag = onset_lag(ours[:, first : first + length], around)
+            around = stretched.part(first + shift - reach, first + shift + length + reach)
+            lag = onset_lag(ours.part(first, first + length), around)
             if lag is not None:
                 middle = start_seconds + SEGMENT_SECONDS / 2
                 found.append((middle, float(speed) * (middle + shift / ONSET_RATE + lag) - middle))
         return found
 
-    starts = [
-        float(first) for first in range(0, int(ours.shape[1] / ONSET_RATE) - SEGMENT_SECONDS + 1, SEGMENT_SECONDS)
-    ]
+    starts = [float(first) for first in range(0, int(ours.frames / ONSET_RATE) - SEGMENT_SECONDS + 1, SEGMENT_SECONDS)]
     return _Matcher(starts, SEGMENT_SECONDS, points, ONSET_SECONDS)
 
 
-def _piece(onsets: Float, low: int, high: int) -> Float:
-    """(bands, ``high - low``): that part, with silence where there is nothing."""
-    inside = onsets[:, max(0, low) : max(0, high)]
-    before = min(max(0, -low), high - low)
-    return np.pad(inside, ((0, 0), (before, high - low - before - inside.shape[1])))
-
-
 def _matched(
-    matcher: _Matcher, ours: Float, theirs: Callable[[float], Float], speed: Fraction, lag_seconds: float
+    matcher: _Matcher, ours: Onsets, theirs: Callable[[float], Onsets], speed: Fraction, lag_seconds: float
 ) -> list[Point]:
     """Points near the film's lag, and of runs of stretches that found nothing there: a scene more before them, perhaps.
 
@@ -278,10 +268,10 @@ def _matched(
         if not silent:
             continue
         first = round(starts[0] * ONSET_RATE)
-        part = ours[:, first : round((starts[-1] + matcher.length_seconds) * ONSET_RATE)]
-        reach = round(min(COARSE_SEARCH_SECONDS * ONSET_RATE, max(PART_SEARCH_SECONDS * ONSET_RATE, part.shape[1] / 2)))
+        part = ours.part(first, min(ours.frames, round((starts[-1] + matcher.length_seconds) * ONSET_RATE)))
+        reach = round(min(COARSE_SEARCH_SECONDS * ONSET_RATE, max(PART_SEARCH_SECONDS * ONSET_RATE, part.frames / 2)))
         around = first + round(shift * ONSET_RATE) - reach
-        score, lag = part_lag(part, _piece(stretched, around, around + part.shape[1] + 2 * reach))
+        score, lag = part_lag(part, stretched.part(around, around + part.frames + 2 * reach))
         if score >= PART_SCORE:
             found = matcher.points(speed, (lag + shift) * float(speed), starts)
             points += found if 2 * len(found) >= len(starts) else []

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from dubcli.prep.spill import Spill, Windows
 
 Float = npt.NDArray[np.float32]
 
@@ -21,23 +25,27 @@ WINDOW_EVERY_SECONDS = 60  # twice as far apart whenever there are too many: a l
 MOST_WINDOWS = 40
 DENSE_SECONDS = 120  # a short film gives window after window up to here
 SILENCE = 1e-7  # energy of a band; its logarithm is the lowest that energies have
+_FRAMES_AT_ONCE = 1 << 14  # of energies: five minutes
 _FULL_SCALE = 77e3  # summed energy, mid and side, per mean square of a channel
 
 
 class SyncTrace:
     """What is kept of one track while it streams by: band energies of all of it, and some windows of waveform.
 
-    12 MB of energies and 15 MB of windows for a two-hour film.
+    12 MB of energies and 15 MB of windows for a two-hour film, in files without a name on the disk of ``folder`` (None:
+    the system's), so that a longer film needs no more memory.
     """
 
-    def __init__(self) -> None:
+    BANDS = 2 * (len(BANDS_HZ) - 1)  # of mid, then of side
+
+    def __init__(self, folder: Path | None = None) -> None:
         self._rest = np.zeros((2, 0), np.float32)  # at 48 kHz, less than a decimation step
         self._pending = np.zeros((2, 0), np.float32)  # at 8 kHz, not yet turned into energies
-        self._energies: list[npt.NDArray[np.float16]] = []
+        self._energies = Spill(folder)  # (frames, BANDS)
         self._position = 0  # in 8 kHz samples: the end of what has come
         self._window: list[Float] = []
         self._every_seconds = WINDOW_EVERY_SECONDS
-        self.windows: dict[int, npt.NDArray[np.float16]] = {}  # start in 8 kHz samples -> (2, samples)
+        self.windows = Windows(WINDOW_SECONDS * RATE, folder)  # by their starts in 8 kHz samples
 
     def add(self, stereo: npt.NDArray[Any]) -> None:
         """Take the next samples, (2, samples) at 48 kHz, from the film's zero on and without holes."""
@@ -65,29 +73,33 @@ class SyncTrace:
             if last.shape[1] >= SHORTEST_WINDOW_SECONDS * RATE:
                 padding = ((0, 0), (0, WINDOW_SECONDS * RATE - last.shape[1]))
                 start = self._position // (WINDOW_SECONDS * RATE) * WINDOW_SECONDS * RATE
-                self.windows[start] = np.pad(last, padding).astype(np.float16)
+                self.windows.add(start, np.pad(last, padding))
             self._window = []
         if self._pending.shape[1] >= 2 * HOP:
             self._add_energies()
 
-    def energies(self, bands: slice = slice(None)) -> Float:
-        """(16, frames), or some of the bands: natural log of the energy in 8 of mid and of side, 50 frames a second."""
-        if not self._energies:
-            return np.zeros((2 * (len(BANDS_HZ) - 1), 0), np.float32)[bands]
-        return np.concatenate([part[bands] for part in self._energies], axis=1, dtype=np.float32)
+    @property
+    def frames(self) -> int:
+        """Of the energies, 50 a second."""
+        return self._energies.size // self.BANDS
 
-    def onsets(self) -> Float:
-        """(16, frames): half-wave rectified rises of the energies."""
-        rises = self.energies()
-        for row in rises:  # a band at a time: those of a long film have 23 MB
-            row[1:] = np.maximum(np.diff(row), 0)
-            row[:1] = 0
-        return rises
+    def energies(self, first: int, stop: int) -> Float:
+        """(16, ``stop - first``): natural log of the energy in 8 bands of mid and of side, of those frames."""
+        values = self._energies.read(first * self.BANDS, (stop - first) * self.BANDS)
+        return np.ascontiguousarray(values.reshape(-1, self.BANDS).T, np.float32)
+
+    def band(self, number: int) -> Float:
+        """(frames,): the energies of one band."""
+        return np.concatenate([np.zeros(0, np.float32), *(part[number] for part in self._parts())])
 
     def powers(self) -> Float:
         """(frames,): mean square of a channel, of full scale, between 60 and 3800 Hz."""
-        parts = [np.exp(part.astype(np.float32)).sum(axis=0) for part in self._energies]
+        parts = [np.exp(part).sum(axis=0) for part in self._parts()]
         return np.asarray(np.concatenate([np.zeros(0, np.float32), *parts]) / _FULL_SCALE, np.float32)
+
+    def _parts(self) -> Iterator[Float]:
+        for first in range(0, self.frames, _FRAMES_AT_ONCE):
+            yield self.energies(first, min(self.frames, first + _FRAMES_AT_ONCE))
 
     def around(self, start: int, length: int) -> Float | None:
         """(2, ``length``) samples at 8 kHz from ``start`` on, made of the windows; None where they lack half of it."""
@@ -107,7 +119,8 @@ class SyncTrace:
 
     def _pieces(self, start: int, length: int) -> list[tuple[int, int, int]]:
         """(from, to, the window's start), in samples of the track, of what the windows have of a stretch."""
-        ends = ((max(start, at), min(start + length, at + window.shape[1]), at) for at, window in self.windows.items())
+        window = WINDOW_SECONDS * RATE
+        ends = ((max(start, at), min(start + length, at + window), at) for at in self.windows)
         return [piece for piece in ends if piece[0] < piece[1]]
 
     def _add_energies(self) -> None:
@@ -117,8 +130,7 @@ class SyncTrace:
         power = spectrum.real**2 + spectrum.imag**2
         edges = np.searchsorted(np.fft.rfftfreq(2 * HOP, 1 / RATE), BANDS_HZ)
         bands = np.add.reduceat(power, edges[:-1], axis=2)
-        energy = np.log(bands + SILENCE).transpose(0, 2, 1).reshape(-1, frames)
-        self._energies.append(energy.astype(np.float16))
+        self._energies.append(np.log(bands + SILENCE).transpose(1, 0, 2).reshape(frames, -1))
         self._pending = self._pending[:, frames * HOP :]
 
     def _collect_windows(self, mid_side: Float) -> None:
@@ -131,11 +143,12 @@ class SyncTrace:
                 self._window.append(part)
             self._position += part.shape[1]
             if self._position % length == 0 and self._window:
-                self.windows[start] = np.concatenate(self._window, axis=1).astype(np.float16)
+                self.windows.add(start, np.concatenate(self._window, axis=1))
                 self._window = []
                 if len(self.windows) > MOST_WINDOWS:
                     self._every_seconds *= 2
-                    self.windows = {start: kept for start, kept in self.windows.items() if self._wanted(start)}
+                    for one in [start for start in self.windows if not self._wanted(start)]:
+                        self.windows.remove(one)
 
     def _wanted(self, start: int) -> bool:
         return start < DENSE_SECONDS * RATE or start % (self._every_seconds * RATE) == 0

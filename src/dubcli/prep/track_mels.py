@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 
 from dubcli.core.mels import SAMPLE_RATE
@@ -51,7 +53,7 @@ class Level:
 
     def __init__(self) -> None:
         self._rest = np.zeros((2, 0), np.float32)
-        self._powers: list[Float] = []
+        self._powers = array("f")  # of blocks
 
     def add(self, block: Float) -> None:
         """Take the next samples, (2, samples)."""
@@ -60,12 +62,12 @@ class Level:
         self._rest = joined[:, whole:]
         if whole:
             blocks = joined[:, :whole].reshape(2, -1, self.BLOCK)
-            self._powers.append(np.einsum("cbs,cbs->b", blocks, blocks) / self.BLOCK)
+            self._powers.extend((np.einsum("cbs,cbs->b", blocks, blocks) / self.BLOCK).tolist())
 
     @property
     def power(self) -> float:
         """Mean power of both channels together over the blocks that are loud enough; 0 for silence."""
-        powers = np.concatenate(self._powers) if self._powers else np.zeros(0, np.float32)
+        powers = np.array(self._powers, np.float32)
         powers = powers[powers > 1e-7]
         return float(powers[powers > powers.mean() / 10].mean()) if powers.size else 0.0
 

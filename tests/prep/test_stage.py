@@ -254,25 +254,48 @@ def test_a_read_only_target_is_one_line(dubav, tmp_path):
     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
 
 
-def test_a_worker_needs_no_torch(films, tmp_path):
-    """It takes two seconds to import, and 500 MB of each worker."""
+ALONE = """
+import sys
+
+sys.modules["torch"] = None
+from pathlib import Path
+
+from dubcli.cache.writer import open_cache
+from dubcli.media.films import Film
+from dubcli.prep.config import PrepConfig
+from dubcli.prep.task import FilmTask
+from dubcli.prep.worker import prepare_film
+
+config = PrepConfig(cache=Path(sys.argv[2]), languages=("en", "es"))
+open_cache(config.cache, config.parameters())
+task = FilmTask(film=Film(video=Path(sys.argv[1])), config=config, threads=1)
+prepare_film(task, lambda *_, **__: None)
+print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+"""
+
+
+def peak_alone(film, cache):
+    """kB of memory at the most, of a process that prepares one film as a worker does, and cannot import torch."""
     import subprocess
     import sys
 
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from pathlib import Path\n"
-        "from dubcli.cache.writer import open_cache\n"
-        "from dubcli.media.films import Film\n"
-        "from dubcli.prep.config import PrepConfig\n"
-        "from dubcli.prep.task import FilmTask\n"
-        "from dubcli.prep.worker import prepare_film\n"
-        "video, config = Path(sys.argv[1]), PrepConfig(cache=Path(sys.argv[2]), languages=('en', 'es'))\n"
-        "open_cache(config.cache, config.parameters())\n"
-        "film = Film(video=video)\n"
-        "task = FilmTask(film=film, config=config, threads=1)\n"
-        "print(prepare_film(task, lambda *_, **__: None)['languages'])\n"
-    )
-    command = [sys.executable, "-c", code, str(films / "Plain.mkv"), str(tmp_path / "cache")]
+    command = [sys.executable, "-c", ALONE, str(film), str(cache)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=HOPELESS_SECONDS)
-    assert done.stdout == "['en', 'es']\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def test_a_worker_needs_no_torch(films, tmp_path):
+    """It takes two seconds to import, and 500 MB of each worker."""
+    assert peak_alone(films / "Plain.mkv", tmp_path / "cache") < 400_000
+    assert Cache(tmp_path / "cache").movies[0].languages == ("en", "es")
+
+
+@pytest.mark.slow
+def test_a_longer_film_needs_no_more_memory(tmp_path):
+    peaks = []
+    for seconds in (300, 1800):
+        film = tmp_path / f"{seconds}.mkv"
+        make_film(film, seconds=seconds, fps=8, tracks=[Track("eng", seed=1), Track("spa", seed=2)])
+        peaks.append(peak_alone(film, tmp_path / f"cache {seconds}"))
+    assert peaks[1] == pytest.approx(peaks[0], rel=0.05)

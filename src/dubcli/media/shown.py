@@ -20,8 +20,8 @@ from dubcli.media.streams import MediaInfo, open_media
 _TICK = Fraction(1, 1000)
 # The long side is at most so many times the short one: a wrong pixel aspect must not make a frame of 100 megapixels.
 _LONGEST = 8
-# Frames from one that is asked for its orientation to the next: by then nothing needs the former one any more.
-_SOONEST_FRAMES, _LATEST_FRAMES = 100, 500
+# Frames after one that is asked for its orientation: nothing needs it any more; the next one is asked.
+_DONE_FRAMES, _SOONEST_FRAMES, _LATEST_FRAMES = 50, 100, 500
 _BROADCASTS = ("mpegts", "mpeg")
 # (transposed, flip_x, flip_y) of the four turns, by degrees counter-clockwise
 _TURNS = {(False, False, False): 0, (True, False, True): 90, (False, True, True): 180, (True, True, False): 270}
@@ -80,8 +80,9 @@ class Turns:
     def __call__(self, frame: Any) -> Orientation:
         """That of the next frame."""
         self._passed += 1
+        if self._passed == _DONE_FRAMES:
+            gc.collect(1)  # not when the next one is asked: what lives then is looked at seldom from then on
         if self._passed > (_SOONEST_FRAMES if frame.key_frame else _LATEST_FRAMES):
-            gc.collect(1)  # the frame that was asked before this one
             self._turn, self._passed = orientation(frame), 0
         return self._turn
 

@@ -70,15 +70,14 @@ def _slid(a: Onsets, b: Onsets, lowest: int, highest: int, *, centred: bool) -> 
     (mean_a, spread_a), (mean_b, spread_b) = a.mean_and_spread, b.mean_and_spread
     told = np.flatnonzero((spread_a > 0) & (spread_b > 0))
     for first, stop in a.pieces():
-        rows_a = (a.values(first, stop) - mean_a)[told] / spread_a[told]
         low, high = first + lowest, stop + highest
-        rows_b = b.values(low, high)[told]
-        if centred:
-            rows_b[:, max(0, -low) : max(0, b.frames - low)] -= mean_b[told]
-        rows_b /= spread_b[told]
+        rows_a, rows_b = a.values(first, stop), b.values(low, high)
         size = 1 << int(np.ceil(np.log2(max(2, high - low))))
         spectrum = np.zeros(size // 2 + 1, np.complex128)
-        for row_a, row_b in zip(rows_a, rows_b, strict=True):
+        for band in told:
+            if centred:
+                rows_b[band, max(0, -low) : max(0, b.frames - low)] -= mean_b[band]
+            row_a, row_b = (rows_a[band] - mean_a[band]) / spread_a[band], rows_b[band] / spread_b[band]
             spectrum += np.conj(np.fft.rfft(row_a, size)) * np.fft.rfft(row_b, size)
         total += np.fft.irfft(spectrum, size)[: total.size]
     return total

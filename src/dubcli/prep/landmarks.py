@@ -36,7 +36,7 @@ TOGETHER = 4
 LONGEST_SECONDS = 2.0
 STEP_SECONDS = 0.04  # of distances: about four frames, whose phase differs between two titles
 KEPT_OF = 16  # one number of so many
-CLIPS_AT_ONCE = 100
+CLIPS_AT_ONCE = 20  # of a minute; of five minutes peaks take 90 MB
 _FRAME_SECONDS = 512 / SAMPLE_RATE
 
 

@@ -196,6 +196,7 @@ def test_the_gallery_names_what_it_leaves_out(project, tmp_path):
               r"without: it has no ckpt\.pt")  # fmt: skip
     for part in wanted:
         assert re.search(part, said), (part, said)
+    assert not [line for line in summary.ignored if "alone" in line]  # nothing is wrong with it
     page = (tmp_path / "out" / "index.html").read_text()
     assert page.count('<section class="gallery"') == 2
     assert "3 of 4 clips of all 1 films are searched" in page
@@ -274,6 +275,9 @@ def test_command(project, tmp_path, dubav):
     content = json.loads(done.stdout)
     assert content["results"] == 8
     assert (tmp_path / "out" / "index.html").is_file()
+    (tmp_path / "torn.json").write_text('{"task": "esc50", ')
+    done = dubav("report", project / "results", tmp_path / "torn.json", "--out", tmp_path / "out", "--gallery", 0)
+    assert (done.returncode, "8 results" in done.stdout, "left out: " in done.stderr) == (1, True, True)
     done = dubav("report", tmp_path / "nowhere")
     assert done.returncode == 2
     assert "is not there" in done.stderr

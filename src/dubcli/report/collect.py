@@ -183,7 +183,7 @@ def _search(path: Path, found: Collected) -> None:
             found.runs.append(read_run(path, found.notes))
         else:
             if (path / "ckpt.pt").is_file() and (path / "config.json").is_file():
-                found.ignored.append(f"{path} is a run without metrics.jsonl; its curves are not shown")
+                found.notes.append(f"{path} is a run without metrics.jsonl; its curves are not shown")
             for entry in sorted(path.iterdir()):
                 if (entry.is_dir() and not entry.name.startswith(".")) or entry.suffix == ".json":
                     _search(entry, found)

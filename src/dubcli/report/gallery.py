@@ -2,7 +2,8 @@
 
 Of each cache some clips, the same for all models; every one is shown with frames, mel and, where its film is at hand,
 a player (a cache holds no waveforms). Clips of the same instant in another language are marked: with dubs in training
-they should be among the nearest. What cannot be shown is named in ``Gallery.left_out``.
+they should be among the nearest. What cannot be shown is named in ``Gallery.left_out`` and
+``Gallery.not_asked``.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class GalleryQuery:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Of one cache. ``recalls``: R@1 by model and direction. ``media``: pictures, mels and sounds as data URIs."""
+    """Of one cache. ``recalls``: R@1 by model and direction. ``media``: pictures, mels and sounds as data URIs.
+    ``left_out``: what is damaged; ``not_asked``: models that can place nothing of the cache."""
 
     name: str
     told: str
@@ -85,6 +87,7 @@ class Gallery:
     queries: Sequence[GalleryQuery]
     media: dict[str, str]
     left_out: Sequence[str]
+    not_asked: Sequence[str]
     scores: Table
 
     @property
@@ -114,7 +117,7 @@ def galleries(
             try:
                 shelf.ask(name, run, trained, device, progress)
             except (UserError, InputError) as error:
-                shelf.left_out.append(f"{name}: {error}")
+                shelf.not_asked.append(f"{name}: {error}")
         del trained
     names = _distinct([cache.path.resolve().name for cache in caches])
     return [shelf.filled(name, config, progress) for shelf, name in zip(shelves, names, strict=True)]
@@ -155,6 +158,7 @@ class _Shelf:
     def __init__(self, cache: Cache, runs: Sequence[Run], config: ReportConfig) -> None:
         self.cache = cache
         self.left_out: list[str] = []
+        self.not_asked: list[str] = []
         self._readable: dict[tuple[str, Track], bool] = {}
         there = {movie.id for movie in cache.movies}
         told = [there & set(run.config.get("held_out_films") or ()) for run in runs]
@@ -302,7 +306,7 @@ class _Shelf:
         title = f"Retrieval among {len(self.clips)} clips of {name}"
         note = "Of one track at a time, so by chance R@1 is 1 / clips. In validation: the run's last, on its own clips."
         scores = Table(f"retrieval-{name}", title, _COLUMNS, tuple(self.rows), note)
-        return Gallery(name, told, self.models, self.recalls, queries, media, self.left_out, scores)
+        return Gallery(name, told, self.models, self.recalls, queries, media, self.left_out, self.not_asked, scores)
 
     def _all_shown(self) -> Iterator[TrackClip]:
         for way in self.directions.values():

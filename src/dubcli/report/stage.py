@@ -184,6 +184,7 @@ def _galleries(found: Collected, config: ReportConfig, progress: Progress) -> li
     made = galleries([(name, run) for name, run in named if name not in without], found.caches, config, progress)
     for one in made:
         found.ignored += [f"of the retrieval gallery of {one.name}, {reason}" for reason in one.left_out]
+        found.notes += [f"not in the retrieval gallery of {one.name}: {reason}" for reason in one.not_asked]
     return [one for one in made if one.queries]
 
 

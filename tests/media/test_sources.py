@@ -193,6 +193,18 @@ def test_manifests(tmp_path):
     assert (first.without, second.without) == ((), ("en",))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("apart", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_manifests_as_spreadsheets_write_them(tmp_path, encoding, apart, end):
+    rows = ["Movie, Video ,EN,es,Note", "Ä,a.mkv,auto,None,x", "", ",,,,", "Ä,a.mkv,Auto,,", ",b.mkv,,b.mkv:2,,"]
+    path = tmp_path / "list.csv"
+    path.write_bytes(end.join(rows).replace(",", apart).encode(encoding))
+    first, second = read_manifest(path)
+    assert (first.name, first.named_tracks, first.without) == ("Ä", (), ("es",))
+    assert (second.named_tracks, second.without) == ((("es", tmp_path / "b.mkv", 2),), ("en",))
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -200,6 +212,9 @@ def test_manifests(tmp_path):
         ("video,en\nx,y\n", "lacks the columns movie,video"),
         ("movie,video,frnech\nA,b,c\n", r"column: 'frnech' is no ISO 639 language; did you mean french \(fr\)"),
         ("", "lacks the columns"),
+        ("movie,video,es,spa\nA,b,c,d\n", "two columns for es"),
+        ("movie,video,es\n\n,,\nA,b,,d\n", "line 4: 4 cells for 3 columns"),
+        ("movie,video,es\nA,b,c\nA,b,\n", "line 3: A was said before, with other tracks"),
     ],
 )
 def test_mistakes_in_manifests_are_named(tmp_path, text, reason):

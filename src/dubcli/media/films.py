@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from dubcli.errors import UserError
 from dubcli.media.joined import name_of
 from dubcli.media.kinds import as_read
 
-AUTO = "auto"  # of a manifest's cell
+AUTO, NONE = "auto", "none"  # of a manifest's cell
 NOTE = "note"
 _COLUMNS = ("movie", "video")
 
@@ -52,40 +54,75 @@ class Film:
 def read_manifest(path: Path) -> list[Film]:
     """Columns ``movie,video,en,es,...``; a cell is a file or ``file:STREAM``, relative to the manifest.
 
-    An empty cell says that there is none, ``auto`` that it is found as without a manifest; so is a language that has
-    no column. A column ``note`` is for people; a ``movie`` that is the file's own name says nothing more than that.
+    An empty cell (or ``none``) says that there is none, ``auto`` that it is found as without a manifest; so is a
+    language that has no column. A column ``note`` is for people; a ``movie`` that is the file's own name says nothing
+    more than that. Cells are apart by commas, or by semicolons or tabs, as spreadsheets of other countries write them.
     Raises UserError that names the line.
     """
+    columns, rows = _table(path)
+    option = f"manifest {path}, column"
+    of_languages = [name for name in columns if name and name not in (*_COLUMNS, NOTE)]
+    tags = [parse_language(name, option) for name in of_languages]
+    for tag, count in Counter(tags).items():
+        if count > 1:
+            raise UserError(f"manifest {path} has two columns for {tag}; leave one")
+    languages = dict(zip(of_languages, tags, strict=True))
+    films: dict[tuple[Path, str | None], Film] = {}
+    for number, row in rows:
+        film = _film(path, number, row, languages)
+        if films.setdefault((film.video, film.title), film) != film:
+            raise UserError(f"manifest {path}, line {number}: {film.name} was said before, with other tracks")
+    return list(films.values())
+
+
+def _table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """A manifest's columns, and (line, cells) of the rows that hold anything. Raises UserError."""
     try:
+        with open(path, "rb") as file:
+            encoding = "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
         # names of files need not be UTF-8; all else is
-        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            rows = list(reader)
-    except (OSError, csv.Error) as error:
+        errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
+        with open(path, newline="", encoding=encoding, errors=errors) as file:
+            first = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=max(",;\t", key=first.count))
+            columns = [name.strip().lower() for name in next(reader, [])]
+            rows = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except (OSError, csv.Error, UnicodeError) as error:
         raise UserError(f"manifest {path} cannot be read: {error}") from None
     if "movie" not in columns or "video" not in columns:
-        raise UserError(f"manifest {path} lacks the columns movie,video; its first line is {','.join(columns)}")
-    option = f"manifest {path}, column"
-    languages = {name: parse_language(name, option) for name in columns if name not in (*_COLUMNS, NOTE)}
-    films = []
-    for number, row in enumerate(rows, start=2):
-        if not (row["video"] or "").strip():
-            raise UserError(f"manifest {path}, line {number}: no video; give its file")
-        video, _ = _cell(path, row["video"])
-        title = (row["movie"] or "").strip()
-        _require_text(path, number, video, title)
-        cells = {tag: row[column] or "" for column, tag in languages.items()}
-        named = [(tag, *_cell(path, text)) for tag, text in cells.items() if text.strip().lower() not in ("", AUTO)]
-        films.append(
-            Film(
-                video=video,
-                title=title if title not in ("", name_of(video).strip()) else None,
-                named_tracks=tuple(named),
-                without=tuple(tag for tag, text in cells.items() if not text.strip()),
-            )
-        )
-    return films
+        raise UserError(f"manifest {path} lacks the columns movie,video; its first line is {first.strip()}")
+    for number, cells in rows:
+        if any(cell.strip() for cell in cells[len(columns) :]):
+            raise UserError(f"manifest {path}, line {number}: {len(cells)} cells for {len(columns)} columns")
+    empty = [""] * len(columns)
+    return columns, [(number, dict(zip(columns, [*cells, *empty], strict=False))) for number, cells in rows]
+
+
+def _film(path: Path, number: int, row: Mapping[str, str], languages: Mapping[str, str]) -> Film:
+    """What a manifest's row says."""
+    if not row["video"].strip():
+        raise UserError(f"manifest {path}, line {number}: no video; give its file")
+    video, _ = _cell(path, row["video"])
+    title = row["movie"].strip()
+    _require_text(path, number, video, title)
+    cells = {tag: row[column] for column, tag in languages.items()}
+    without = tuple(tag for tag, text in cells.items() if _says_none(path, text))
+    return Film(
+        video=video,
+        title=title if title not in ("", name_of(video).strip()) else None,
+        named_tracks=tuple(
+            (tag, *_cell(path, text))
+            for tag, text in cells.items()
+            if tag not in without and text.strip().lower() != AUTO
+        ),
+        without=without,
+    )
+
+
+def _says_none(manifest: Path, text: str) -> bool:
+    written = text.strip()
+    return not written or (written.lower() == NONE and not (manifest.parent / written).exists())
 
 
 def _require_text(manifest: Path, line: int, video: Path, title: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,3 +279,14 @@ def test_a_blu_ray_is_its_longest_playlist(monkeypatch, tmp_path):
     assert loudest(movie, "en", 0) == pytest.approx(600, rel=0.2)
     assert loudest(movie, "en", 3) == pytest.approx(2400, rel=0.2)
     assert loudest(movie, "ja", 3) == pytest.approx(9000, rel=0.2)
+
+
+def test_a_disc_without_its_playlist_costs_itself_alone(monkeypatch, tmp_path):
+    disc = tmp_path / "films" / "Disc" / "BDMV"
+    for name in ("STREAM", "PLAYLIST"):
+        (disc / name).mkdir(parents=True)
+    (disc / "STREAM" / "00001.m2ts").touch()
+    make_film(tmp_path / "films" / "film.mkv", seconds=3, size=(64, 36), fps=8)
+    outcomes = prepare_here(monkeypatch, [tmp_path / "films"], tmp_path / "cache")
+    assert {Path(key).name: outcome.status for key, outcome in outcomes.items()} == {"BDMV": "failed", "film.mkv": "ok"}
+    assert find_library([tmp_path / "films"]).notes == []

@@ -134,7 +134,7 @@ def _add_folder(found: Library, source: Path, looking: Looking, used: set[str]) 
     found.perhaps_parts += [parts.files for parts in all_parts if not parts.sure]
     stand_for = {file: parts.path for parts in all_parts if parts.sure for file in parts.files}
     paths = list(dict.fromkeys(stand_for.get(path, path) for path in paths))
-    found.joined += [path for path in paths if is_joined(path)]
+    found.joined += [path for path in paths if is_joined(path) and is_there(path)]  # others fail for their reason
     if not paths and not found.extras and not found.excluded:
         raise UserError(f"no video file in {source}; files with one of {' '.join(sorted(FILM_SUFFIXES))} are taken")
     if not paths:

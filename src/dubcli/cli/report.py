@@ -56,7 +56,7 @@ def report(
     device: DeviceOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
-) -> int:
+) -> None:
     """Make tables, plots and one HTML page from runs and results.
 
     Writes OUT/index.html (one file, no network), report.md, a CSV per table and a PNG per plot: the paper's tables 1
@@ -101,4 +101,3 @@ def report(
             f"{summary.page}: {len(summary.tables)} tables, {len(summary.plots)} plots from {summary.results} results, "
             f"{summary.runs} runs, {summary.caches} caches"
         )
-    return 1 if summary.ignored else 0

@@ -29,10 +29,11 @@ _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\x
 _SIGNS = re.compile("[《》〈〉＜＞≪≫｜*_←-⇿➔-➿☎☏⚟⚞\U0001f300-\U0001faff" + _MUSIC + "]|<<|>>")
 _OPENING = {**dict.fromkeys("[［【〔｛", "]］】〕｝"), **dict.fromkeys("(（", ")）")}
 _NARROW = "[]()"
-_TURN = re.compile(r"^\s*(?:[-‐-―−~〜～・•]+(?=\s|[^\s\d])|(?:>|&gt;|＞){2,}|≫(?!.*≪))\s*")
+_TURN = re.compile(r"^\s*(?:[-－‐-―−~〜～・•]+(?=\s|[^\s\d])|(?:>|&gt;|＞){2,}|≫(?!.*≪))\s*")
 _SOUND_BY_STARS = re.compile(r"\s*([*_])\1*[^*_]+\1+\s*")
 _LABEL = re.compile(r"^\s*(?P<label>[^:：]{1,40}?)\s*(?:：|:(?=\s|$)|:(?=[^\W\d_]))\s*(?!\d)")
 _ASIDE = re.compile(r"\s*[^:：\n()\[\]（）［］]{1,40}[(\[（［][^()\[\]（）［］\n]{1,40}[)\]）］]\s*[:：]")
+_AFTER_NAME = re.compile(r"^\s*[:：]\s*(?=\D)")  # "[Man on TV]: News", whose name is left out with its brackets
 _LABEL_CHARACTERS = re.compile(r"[\w .’'#&,/・\-]+")
 # small words within names
 _SMALL = frozenset(
@@ -40,10 +41,13 @@ _SMALL = frozenset(
 )
 _BY = r"(?:by|por(?! favor)|par|von|di|przez|de|door|av|af)"
 _CREDIT = re.compile(
-    r"^\W*(?:(?:sub(?:titles?|bed)|subt[ií]tul\w*|sous-titr\w*|untertitel\w*|sottotitol\w*|legendas|napisy|titulky|"
+    r"^\W*(?:(?:sub(?:titles?|bed)|subt[ií]tul\w*|sous-titr\w*|untertitel\w*|sottotitol\w*|legendas?|napisy|titulky|"
     r"ondertitel\w*|undertekst\w*|undertext\w*|tekstitys|altyaz[ıi]|υπότιτλοι|субтитр\w*|titrare|subtitrare\w*|"
     r"felirat\w*|자막|ترجمة|כתוביות|phụ đề|re-?sync\w*|sync(?:ed|hro\w*)?|caption(?:s|ed)|字幕|翻訳|翻译)"
     rf"(?:[\s\w&,-]{{0,40}}?\s{_BY}\s|[\s\w&,-]{{0,20}}[:：]|\s*$)|"
+    r"untertitel\w*\s+(?:im auftrag|des|der|durch|für)\s|"
+    r"(?:traduc\w+|traduzione|traduction|translat\w+|übersetzung|tłumaczenie|перевод|переклад|çeviri)\s*[:：]"
+    r"\s*(?-i:(?:[^\W\d_a-zà-ÿа-я][\w.'-]*\s*){1,4})$|"
     r"(?:редактор|корректор)\w*\s+субтитр\w*|субтитр\w*\s+(?:с|под|из|на|при)?(?:дела|созда|гото|подогна|подгото|перев)\w*|"
     r"(?:traduc\w+|tradu(?:it|zid|zion)\w*|übersetz(?:t|ung)\w*|translat(?:ed|ion)|transcri\w+|adapt(?:a[cdt]\w+|é\w*)|"
     r"[ck]orr(?:ect(?:ed|ions?)|egid\w+|ecci\w+|igé\w*|igiert)|(?:re)?sincroni[sz]\w+|ripped|encoded)"
@@ -116,7 +120,7 @@ class Speech:
     def _line(self, line: str) -> str:
         if _SOUND_BY_STARS.fullmatch(line):
             return ""
-        line = _TURN.sub("", line)
+        line = _TURN.sub("", _AFTER_NAME.sub("", line))
         if (match := _LABEL.match(line)) and self._is_speaker(match["label"], line[match.end() :], "：" in match[0]):
             line = _TURN.sub("", line[match.end() :])
         return " ".join(_SIGNS.sub(" ", line).split())

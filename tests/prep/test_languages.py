@@ -88,6 +88,20 @@ def test_the_original_again_added_later_is_no_dub_but_where_it_is_to_be_kept(
     assert np.median(apart) == pytest.approx(2 * np.log(0.5), abs=0.1)  # at the time of the original
 
 
+def test_what_was_kept_and_would_be_left_out_today_is_told(monkeypatch, tmp_path):
+    generator = np.random.default_rng(5)
+    sounds = {tag: (0.1 * generator.normal(size=(2, 3 * RATE))).astype(np.float32) for tag in ("eng", "spa")}
+    make_film(tmp_path / "film.mkv", seconds=3, fps=8, tracks=[Track(tag, sound=sounds[tag]) for tag in sounds])
+    movie, _ = one_movie(monkeypatch, tmp_path / "film.mkv", tmp_path / "cache", "en,es")
+    assert movie.meta["tracks"]["es"]["sync"]["status"] == "unknown"
+    for unknown, told in (("keep", False), ("leave-out", True), ("leave-out", True)):
+        (outcome,) = prepare_here(
+            monkeypatch, [tmp_path / "film.mkv"], tmp_path / "cache", "en,es", unknown=unknown
+        ).values()
+        assert outcome.status == "skipped"
+        assert ("es: stays as it was kept, with its sync unknown" in outcome.details.get("warning", "")) == told
+
+
 def test_files_beside_the_film_that_change_are_taken_anew(monkeypatch, tmp_path):
     film, cache = tmp_path / "film.mkv", tmp_path / "cache"
     make_film(film, seconds=7, tracks=[])

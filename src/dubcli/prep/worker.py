@@ -40,7 +40,7 @@ def prepare_film(task: FilmTask, report: Report) -> dict[str, Any]:
         chosen = _choose(film, info, config, unusable)
         movie = Movie(folder) if (folder / layout.MOVIE_FILE).exists() else None
         changed = set() if movie is None else _changed_files(movie, chosen)
-        others = [] if movie is None else _changed_others(movie, chosen)
+        others = [] if movie is None else _changed_others(movie, chosen) + _kept_before(movie, chosen, config)
         if movie is not None and config.primary not in changed:
             details = _complete(task, movie, info, chosen, changed, report)
         else:
@@ -79,6 +79,16 @@ def _changed_others(movie: Movie, chosen: dict[str, ChosenTrack]) -> list[str]:
         for language, track in movie.tracks.items()
         if language not in chosen and track["path"] != film and Path(track["path"]).is_file()
         if track.get("fingerprint") not in (None, content_of(Path(track["path"])))
+    ]
+
+
+def _kept_before(movie: Movie, chosen: Mapping[str, ChosenTrack], config: PrepConfig) -> list[str]:
+    """A line for each language asked for that is there with a verdict that today's options leave out."""
+    verdicts = {language: movie.tracks.get(language, {}).get("sync", {}).get("status") for language in chosen}
+    return [
+        f"{language}: stays as it was kept, with its sync {verdict}; a new --cache leaves it out"
+        for language, verdict in verdicts.items()
+        if verdict is not None and verdict not in kept_verdicts(config, _how(chosen, language))
     ]
 
 

@@ -18,6 +18,7 @@ COMMAND = re.compile(r"(?:^|&&|;|bash -c '|[A-Z_]+=\S+)\s*(dubav\s[^#|>'&;]*)")
 PAGES = [
     ROOT / "README.md",
     ROOT / "docs/films.md",
+    ROOT / "docs/tutorial.md",
     ROOT / "docs/faq.md",
     *sorted((ROOT / "examples").rglob("*.md")),
     *sorted((ROOT / "examples").rglob("*.sbatch")),

@@ -69,9 +69,17 @@ def test_a_pause_of_one_stream_while_the_other_goes_on_is_kept():
     assert corrected(stamps) == ([at for _, at in stamps], [])
 
 
+def test_a_hole_in_all_streams_is_named_once_for_each():
+    three = [(stream, at) for at in (*range(0, 2000, 40), *range(5000, 7000, 40), *range(9000, 9500, 40))
+             for stream in (0, 1, 2) if stream < 2 or at < 1000 or at > 4000]  # fmt: skip
+    assert corrected(three)[1] == ["nothing is there for 3.0 s at 2.0 s", "nothing is there for 2.0 s at 7.0 s"]
+    short = two_streams(0, 2000) + two_streams(2900, 4000)
+    assert corrected(short)[1] == []
+
+
 def test_a_pause_of_all_streams_is_kept_up_to_a_minute():
     stamps = two_streams(0, 2000) + two_streams(55_000, 57_000)
-    assert corrected(stamps) == ([at for _, at in stamps], [])
+    assert corrected(stamps) == ([at for _, at in stamps], ["nothing is there for 53.0 s at 2.0 s"])
     found, problems = corrected(two_streams(0, 2000) + two_streams(95_000, 97_000))
     assert max(found) < 4100
     assert len(problems) == 1

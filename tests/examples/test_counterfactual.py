@@ -91,9 +91,9 @@ def test_the_plans_are_the_experiment_that_was_asked_for(analyse):
     assert {m.kind for m in pilot.models} == {"random", "supervised", "mono"}
 
 
-@pytest.mark.slow
-def test_the_experiment_goes_through_and_again_from_what_is_there(analyse, corpus, tmp_path, monkeypatch, capsys):
-    """In one process, which need not start others; with the lines that the tests' corpus has spoken already."""
+@pytest.fixture
+def said(analyse, corpus, tmp_path, monkeypatch, capsys):
+    """What the small plan says, in one process, which need not start others; of lines that the tests' corpus speaks."""
     run = importlib.import_module("run")
     monkeypatch.setattr("dubcli.jobs.local.run_in_processes", run_here)
     films = tmp_path / "corpora" / "main"
@@ -106,9 +106,13 @@ def test_the_experiment_goes_through_and_again_from_what_is_there(analyse, corpu
         run.main()
         return capsys.readouterr().out
 
-    first = said()
+    return said
+
+
+def test_the_experiment_goes_through_and_again_from_what_is_there(said, tmp_path):
+    first = said("--stages", "A")
     found = json.loads((tmp_path / "analysis.json").read_text())
-    assert found["missing"] == []
+    assert all("@" in name for name in found["missing"])  # the controls
     assert found["answer"]["verdict"] in ("shown", "refuted", "undecided")
     for one in found["differences"]:
         ends = [*one["interval_90"], *one["interval_95"]]
@@ -121,9 +125,20 @@ def test_the_experiment_goes_through_and_again_from_what_is_there(analyse, corpu
     assert (tmp_path / "steps.png").is_file()
     checkpoint = tmp_path / "runs" / "efj-seed1" / "epoch-02.pt"
     trained = checkpoint.stat().st_mtime_ns
-    assert said() == first
+    assert said("--stages", "A") == first
     assert checkpoint.stat().st_mtime_ns == trained
-    assert said("--list").count(": measured") == 7
+    assert said("--list").count(": measured") == 8
+
+
+@pytest.mark.slow
+def test_the_controls_go_through(said, tmp_path):
+    """Films without the link, without speech, with the original's own dubs, with dubs over another background."""
+    said()
+    found = json.loads((tmp_path / "analysis.json").read_text())
+    assert found["missing"] == []
+    pairs = {(one["first"], one["second"]) for one in found["differences"]}
+    assert {("mono@unlinked", "efj@unlinked"), ("mono@silent", "efj@silent"), ("mono", "efj@same"),
+            ("mono", "efj@wrong"), ("mono", "sep")} <= pairs  # fmt: skip
 
 
 def test_every_plan_is_one_that_models_can_be_trained_by(analyse):

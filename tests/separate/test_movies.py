@@ -109,7 +109,7 @@ def test_a_failure_half_way_leaves_nothing(cache, film, model_repo, monkeypatch)
     def broken(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dubcli.media.clip_mels.log_mel", broken)
+    monkeypatch.setattr("dubcli.media.clip_mels.log_mel_array", broken)
     with pytest.raises(OSError, match="No space"):
         run(folder, cache, model_repo, model="faster")
     assert "en" not in Movie(folder).meta["nospeech"]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dubcli.errors import UserError
@@ -65,7 +66,7 @@ class SampleCheck:
     def _mend(self, samples: Samples) -> Samples:
         wrong = ~(abs(samples) < math.inf)
         self.not_finite += int(wrong.sum())
-        samples = samples * 1  # a copy
+        samples = deepcopy(samples)
         samples[wrong] = 0
         self.peak = max(self.peak, _peak(samples))
         self.too_loud += int((abs(samples) > LOUDEST).sum())

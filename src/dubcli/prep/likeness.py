@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -61,28 +60,26 @@ def _different_energies(primary: SyncTrace, dub: SyncTrace, lag_at: LagAt) -> np
         """One band of both, a band at a time: those of a long film have 12 MB."""
         return primary.band(band)[inside], np.interp(at, np.arange(dub.frames), dub.band(band)).astype(np.float32)
 
-    bands = range(len(BANDS_HZ) - 1)
-    gains = np.array([_median_where_loud(*rows(band)) for band in bands])
+    bands = len(BANDS_HZ) - 1
+    gains, tops, powers = np.zeros(bands), np.zeros(bands), np.zeros((bands, 2))
+    for band in range(bands):  # all that one reading tells
+        ours, theirs = rows(band)
+        gains[band] = _median_where_loud(ours, theirs)
+        tops[band] = np.percentile(np.maximum(ours, theirs + np.float32(gains[band])), 95)
+        powers[band] = [np.exp(row).mean(dtype=np.float64) for row in (ours, theirs)]
     kept = np.flatnonzero(np.abs(gains - np.median(gains)) <= EMPTY_BAND)
-    powers = np.array([[np.exp(row).mean(dtype=np.float64) for row in rows(band)] for band in bands])
     if (powers[kept].sum(axis=0) / powers.sum(axis=0)).max() < LEAST_SHARE:
         return np.ones(1, bool)
-    pairs = [partial(_at_one_level, rows, int(band), np.float32(gains[band])) for band in kept]
-    tops = [np.percentile(np.maximum(*pair()), 95) for pair in pairs]
     seconds = at.size // int(ONSET_RATE)
     different, counted = np.zeros(seconds, np.int64), np.zeros(seconds, np.int64)
-    for pair, top in zip(pairs, tops, strict=True):
-        ours, theirs = pair()
-        loud = np.maximum(ours, theirs) > max(top, max(tops) - 2) - LOUD_RANGE
+    for band in kept.tolist():
+        ours, theirs = rows(band)
+        theirs = theirs + np.float32(gains[band])
+        loud = np.maximum(ours, theirs) > max(tops[band], tops[kept].max() - 2) - LOUD_RANGE
         for cells, sums in ((loud & (np.abs(ours - theirs) > DIFFERENT_ENERGY), different), (loud, counted)):
             sums += cells[: seconds * int(ONSET_RATE)].reshape(seconds, -1).sum(axis=1)
     told = counted >= LEAST_CELLS
     return np.asarray(different[told] > DIFFERENT_CELLS * counted[told])
-
-
-def _at_one_level(rows: Callable[[int], tuple[Float, Float]], band: int, gain: np.float32) -> tuple[Float, Float]:
-    ours, theirs = rows(band)
-    return ours, theirs + gain
 
 
 def _moved(times: npt.NDArray[np.float64], lag_at: LagAt) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The two figures and the tables of the answer, from ``analysis.json`` alone."""
+"""The figures and the tables of the answer, from ``analysis.json`` alone."""
 
 from __future__ import annotations
 
@@ -20,19 +20,24 @@ ROWS = {"place": "tut18", "event": "esc50", "voice": "cremad", "count": "librico
 
 
 def write_figures(analysis: dict[str, Any], folder: Path, steps_per_epoch: float) -> None:
-    """``differences.png`` and ``steps.png``."""
-    for chart in (_differences(analysis), _steps(analysis, steps_per_epoch)):
+    """``differences.png`` and ``steps.png``, and ``controls.png`` where controls were measured."""
+    compared = [one for one in analysis["differences"] if one["head"] == "mixed" and one["first"] != RANDOM]
+    variants = [one for one in compared if "@" not in one["second"]]
+    controls = [one for one in compared if "@" in one["second"]]
+    charts = [_differences("differences", "What dubs change, by factor", variants), _steps(analysis, steps_per_epoch)]
+    if controls:
+        charts.append(_differences("controls", "What they change where they should not, by factor", controls))
+    for chart in charts:
         with atomic_write(folder / f"{chart.key}.png") as file:
             file.write(chart.png())
 
 
-def _differences(analysis: dict[str, Any]) -> Chart:
+def _differences(key: str, heading: str, differences: list[dict[str, Any]]) -> Chart:
     """By factor, every kind of model against the same without dubs, with 90 % intervals."""
     values = [
         {"factor": one["factor"], SERIES: f"{one['second']} - {one['first']}", "difference": one["mean"],
          "low": one["interval_90"][0], "high": one["interval_90"][1]}
-        for one in analysis["differences"]
-        if one["head"] == "mixed" and one["first"] != RANDOM
+        for one in differences
     ]  # fmt: skip
     names = list(dict.fromkeys(value[SERIES] for value in values))
     title = "difference of accuracy, 90 % interval"
@@ -56,7 +61,7 @@ def _differences(analysis: dict[str, Any]) -> Chart:
             {"mark": {"type": "point", "filled": True}, "encoding": {"y": quantity("difference", title)}},
         ],
     }
-    return Chart("differences", "What dubs change, by factor", "Differences of accuracy with intervals.", spec)
+    return Chart(key, heading, "Differences of accuracy with intervals.", spec)
 
 
 def _steps(analysis: dict[str, Any], steps_per_epoch: float) -> Chart:

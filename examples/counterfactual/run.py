@@ -18,6 +18,7 @@ from figures import difference_table, paper_table, score_table, write_figures
 from materials import corpus_hash, make_corpora, prepare_all
 from measure import embed_model, score_model, scores_file
 from models import train_models
+from predictions import prediction_table
 from study import RANDOM, Model, Study, read_study
 
 from dubcli.cli.console import make_progress
@@ -72,7 +73,7 @@ def answer(study: Study) -> str:
     write_figures(found, study.out, steps_of_an_epoch(study))
     tables = "\n\n".join(
         [difference_table(found), difference_table(found, "transfer"), score_table(found),
-         score_table(found, "transfer"), paper_table(found)]
+         score_table(found, "transfer"), paper_table(found), prediction_table(found)]
     )  # fmt: skip
     with atomic_write(study.out / "tables.md", "w") as file:
         file.write(tables + "\n")

@@ -17,7 +17,7 @@ FACTORS = ["place", "event", "voice", "mood", "count", "language", "words"]
 @pytest.fixture
 def analyse(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLE))
-    names = ("study", "models", "measure", "analyse", "figures", "materials", "run")
+    names = ("study", "models", "measure", "analyse", "figures", "materials", "predictions", "run")
     yield importlib.import_module("analyse")
     for name in names:
         sys.modules.pop(name, None)
@@ -54,6 +54,42 @@ def test_the_verdict_is_what_was_written_down_before(analyse, gains, noise, word
     assert found["verdict"] == word
     del scores.by_kind["efj"][5]
     assert analyse.verdict(scores, 6)["verdict"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("expected", "interval", "yes"),
+    [
+        ("above 0", (0.01, 0.05), True),
+        ("above 0", (-0.01, 0.05), False),
+        ("0", (-0.01, 0.05), True),
+        ("0", (0.01, 0.05), False),
+        ("0 or below", (-0.05, 0.01), True),
+        ("0 or below", (-0.05, -0.01), True),
+        ("0 or below", (0.01, 0.05), False),
+        ("below 0", (-0.05, -0.01), True),
+        ("below 0", (-0.05, 0.01), False),
+    ],
+)
+def test_what_was_predicted_is_told_by_the_interval(analyse, expected, interval, yes):
+    predictions = importlib.import_module("predictions")
+    assert predictions.came_true(expected, interval) is yes
+    one = {"first": "mono", "second": "efj", "factor": "place", "head": "mixed", "mean": sum(interval) / 2,
+           "interval_90": interval, "above": 3, "seeds": [0, 1, 2]}  # fmt: skip
+    table = predictions.prediction_table({"differences": [one]}).splitlines()
+    assert table[2].startswith("| `efj` - `mono` | place | above 0 | ")
+    assert table[2].endswith("3 of 3 | yes |") is (interval[0] > 0)
+    assert table[3] == "| `efj` - `mono` | event | above 0 | - | - | - | - |"  # not measured
+
+
+def test_every_prediction_was_written_down_before(analyse):
+    predictions = importlib.import_module("predictions")
+    written = (EXAMPLE / "preregistration.md").read_text()
+    for one in predictions.PREDICTIONS:
+        rows = [line for line in written.splitlines() if line.startswith(f"| `{one.second}` - `{one.first}`")]
+        assert any(f"| {one.expected} |" in row for row in rows)
+    study = importlib.import_module("study")
+    kinds = {model.kind for model in study.read_study(EXAMPLE / "main.toml", Path("x")).models}
+    assert {kind for one in predictions.PREDICTIONS for kind in (one.first, one.second)} <= kinds
 
 
 def test_intervals_cover_the_difference_of_films_and_seeds(analyse):
@@ -139,6 +175,9 @@ def test_the_controls_go_through(said, tmp_path):
     pairs = {(one["first"], one["second"]) for one in found["differences"]}
     assert {("mono@unlinked", "efj@unlinked"), ("mono@silent", "efj@silent"), ("mono", "efj@same"),
             ("mono", "efj@wrong"), ("mono", "sep")} <= pairs  # fmt: skip
+    predicted = (tmp_path / "tables.md").read_text().split("| comparison |")[1]
+    assert "| - |" not in predicted
+    assert (tmp_path / "controls.png").stat().st_size > 10_000
 
 
 def test_every_plan_is_one_that_models_can_be_trained_by(analyse):

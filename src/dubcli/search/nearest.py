@@ -6,6 +6,7 @@ exactly: what is found has the score and the order that the exact search gives i
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 from pathlib import Path
@@ -51,8 +52,7 @@ def _ranked(numbers: Numbers, scores: Float, top: int) -> tuple[Numbers, Float]:
 
 def _candidates(index: Index, lists: Any, query: Float, among: Numbers, top: int) -> Numbers:
     """Rows of ``among`` in the lists near the query, in the index's order."""
-    import faiss
-
+    faiss = _faiss()
     bits = np.zeros(len(index.vectors), np.uint8)
     bits[among] = 1
     selector = faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
@@ -67,8 +67,7 @@ def _candidates(index: Index, lists: Any, query: Float, among: Numbers, top: int
 def _lists(index: Index, progress: Progress) -> Any:
     """The inverted lists of an index, made where they are not there or older than the vectors; None where they cannot
     be kept beside them (an index that others share, on a disk that is read-only): a line says so."""
-    import faiss
-
+    faiss = _faiss()
     path, vectors = index.folder / LISTS_FILE, index.folder / VECTORS_FILE
     if not path.is_file() or path.stat().st_mtime_ns < vectors.stat().st_mtime_ns:
         try:
@@ -77,6 +76,11 @@ def _lists(index: Index, progress: Progress) -> Any:
             progress.message(f"all rows are compared: FAISS's lists cannot be written to {path} ({error.strerror})")
             return None
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+
+
+def _faiss() -> Any:
+    """Without a type: its stubs describe the C++ classes and not what their Python faces accept."""
+    return importlib.import_module("faiss")
 
 
 def _write_lists(path: Path, vectors: Float, faiss: Any) -> None:

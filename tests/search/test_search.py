@@ -1,6 +1,7 @@
 """``dubav search``: an index of a cache and of files, queries of all kinds, against brute force and validation."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -183,6 +184,38 @@ def test_a_build_goes_on_and_notices_another_model(index, cache, run, tmp_path, 
     soundfile.write(tmp_path / "a.wav", np.zeros((48000, 2)), 48000)
     with pytest.raises(UserError, match="was built with another state"):
         search(index, str(tmp_path / "a.wav"), SearchConfig(model=str(tmp_path / "other"), device="cpu"))
+
+
+def test_a_cache_that_has_changed_since_is_told(cache, run, tmp_path):
+    """A film more, one fewer, one with another dub; moved films and other kinds of tracks are no change."""
+    copy = tmp_path / "cache"
+    shutil.copytree(cache, copy)
+    build_index(tmp_path / "index", copy, run, device="cpu")
+    films = sorted((copy / "movies").iterdir())
+
+    def edit(folder, change):
+        about = json.loads((folder / "movie.json").read_text())
+        change(about)
+        (folder / "movie.json").write_text(json.dumps(about))
+
+    edit(films[0], lambda about: about.update(nospeech={PRIMARY: {"model": "made up"}}))
+    edit(films[0], lambda about: about["tracks"][DUB].update(path="elsewhere.mkv"))
+    asked = (tmp_path / "index", "film001@0:03", "--json")
+    assert command(*asked).stderr == ""
+    edit(films[2], lambda about: about["tracks"].pop(DUB))
+    edit(films[3], lambda about: about["tracks"][DUB].update(valid_clips=[1, 6]))
+    shutil.copytree(films[1], copy / "movies" / "new")
+    edit(copy / "movies" / "new", lambda about: about.update(id="new"))
+    shutil.rmtree(films[4])
+    done = command(*asked)
+    assert done.exit_code == 0
+    said = (
+        f"films of {copy} since the index was built: 1 more, 1 fewer, 2 changed; build it again to find what is there"
+    )
+    assert done.stderr.startswith(said)
+    assert json.loads(done.stdout)["hits"]
+    shutil.rmtree(copy)
+    assert command(*asked).stderr == ""  # nothing to compare with; what was found has its place all the same
 
 
 @pytest.mark.parametrize(

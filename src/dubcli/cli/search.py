@@ -143,7 +143,7 @@ def _ask(
     from dubcli.search.stage import search as find_clips
 
     opened = Index(index)
-    asked, hits = find_clips(opened, query, config, make_progress(quiet=json))
+    asked, hits = find_clips(opened, query, config, make_progress())  # its lines go to standard error
     if play_page is not None:
         from dubcli.search.page import write_page
 

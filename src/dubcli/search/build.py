@@ -24,6 +24,7 @@ from dubcli.core.trained import TrainedModel
 from dubcli.embed import EmbedConfig, Features, embed, load_features
 from dubcli.errors import UserError
 from dubcli.jobs.progress import SILENT, Progress
+from dubcli.search.changes import films_placed
 from dubcli.search.config import PICTURE, SOUND
 from dubcli.search.index import INDEX_FILE, Float, Index, IndexRow, write_index
 
@@ -73,8 +74,11 @@ def build_index(
     work = target / _WORK
     with writing(target, "folder for the index"):
         work.mkdir(parents=True, exist_ok=True)
+    more: dict[str, object] = {}
     if of_cache:
-        rows, vectors = _of_cache(Cache(place), trained, work, choose_device(device), progress)
+        cache = Cache(place)
+        rows, vectors = _of_cache(cache, trained, work, choose_device(device), progress)
+        more = {"films": films_placed(cache, trained.variant.primary.kind)}
     else:
         config = EmbedConfig(per_chunk=True, projected=True, lang=lang, device=device)
         rows, vectors = _of_files(place, trained, work, config, progress)
@@ -82,7 +86,7 @@ def build_index(
         raise UserError(f"{place} has no clip that {trained.name} can place")
     about = {"name": trained.name, "content_hash": trained.content_hash, "path": os.path.abspath(model)}
     write_index(target, vectors, rows, {"of": "cache" if of_cache else "files", "source": os.path.abspath(place),
-                                        "model": about, "variant": trained.variant.to_dict()})  # fmt: skip
+                                        "model": about, "variant": trained.variant.to_dict(), **more})  # fmt: skip
     shutil.rmtree(work, ignore_errors=True)
     return Index(target)
 

@@ -2,7 +2,7 @@
 
 ::
 
-    index.json     format, source, model (name, content hash, path), rows
+    index.json     format, source, model (name, content hash, path), rows; of a cache its films, as they were then
     vectors.npy    float32 (rows, width of the space), rows of length 1
     rows.csv       kind, film, title, start_seconds, seconds, track, path
 
@@ -99,6 +99,12 @@ class Index:
     def is_of_cache(self) -> bool:
         """Whether it was built from a clip cache."""
         return bool(self.info["of"] == "cache")
+
+    @property
+    def primary(self) -> Track:
+        """The model's own track."""
+        views = self.info["variant"]["views"]
+        return Track.of(next(view["tracks"][0] for view in views if view["head"] == "primary"))
 
     @functools.cached_property
     def titles(self) -> dict[str, str]:

@@ -81,8 +81,7 @@ def _clip(index: Index, film: str, at_seconds: float, config: SearchConfig) -> I
 
 
 def _track(index: Index, config: SearchConfig) -> str:
-    primary = next(view["tracks"][0] for view in index.info["variant"]["views"] if view["head"] == "primary")
-    return index.track_called(config.track or str(primary))
+    return index.track_called(config.track or str(index.primary))
 
 
 def _of_file(path: Path, index: Index, config: SearchConfig) -> Query:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from dubcli.cache.clips import clock, has_a_word
 from dubcli.errors import UserError, did_you_mean
 from dubcli.jobs.progress import SILENT, Progress
+from dubcli.search.changes import changes_since
 from dubcli.search.config import SearchConfig
 from dubcli.search.index import Index, IndexRow
 from dubcli.search.nearest import nearest
@@ -52,7 +53,8 @@ def search(
         query: ``FILM@H:MM:SS`` (a clip of the index; FILM is its title, its id or a part of one), or the path of a
             sound, a picture or a video (of more than one chunk: their mean).
         config: what is sought, and among which clips.
-        progress: is told where of very many clips not all are compared (see ``nearest``).
+        progress: is told where of very many clips not all are compared (see ``nearest``), and where the cache has
+            changed since the index was built.
 
     Returns:
         The query as it was understood, and at most ``config.top`` clips, the likest first; among equals, those first
@@ -68,6 +70,8 @@ def search(
     ['es', 'es']
     """
     index = index if isinstance(index, Index) else Index(index)
+    if changes := changes_since(index):
+        progress.message(changes)
     asked = read_query(query, index, config)
     wanted = _wanted(index, asked, config)
     if not wanted.any():

@@ -26,7 +26,7 @@ def write_figures(analysis: dict[str, Any], folder: Path, steps_per_epoch: float
     controls = [one for one in compared if "@" in one["second"]]
     charts = [_differences("differences", "What dubs change, by factor", variants), _steps(analysis, steps_per_epoch)]
     if controls:
-        charts.append(_differences("controls", "What they change where they should not, by factor", controls))
+        charts.append(_differences("controls", "The controls, by factor", controls))
     for chart in charts:
         with atomic_write(folder / f"{chart.key}.png") as file:
             file.write(chart.png())

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from models import MAIN_FACTORS
+
 ABOVE, NONE, AT_MOST_NONE, BELOW = "above 0", "0", "0 or below", "below 0"
 
 
@@ -19,14 +21,13 @@ class Prediction:
     expected: str
 
 
-_MAIN_FACTORS = ("place", "event", "voice")
 PREDICTIONS = (
-    Prediction("mono", "efj", _MAIN_FACTORS, ABOVE),
+    Prediction("mono", "efj", MAIN_FACTORS, ABOVE),
     Prediction("mono", "efj", ("language", "words"), AT_MOST_NONE),
     Prediction("mono", "sep", ("voice",), BELOW),
-    Prediction("mono@unlinked", "efj@unlinked", _MAIN_FACTORS, NONE),
-    Prediction("mono@silent", "efj@silent", _MAIN_FACTORS, NONE),
-    Prediction("mono", "efj@same", _MAIN_FACTORS, NONE),
+    Prediction("mono@unlinked", "efj@unlinked", MAIN_FACTORS, NONE),
+    Prediction("mono@silent", "efj@silent", MAIN_FACTORS, NONE),
+    Prediction("mono", "efj@same", MAIN_FACTORS, NONE),
     Prediction("mono", "efj@wrong", ("place", "event"), BELOW),
 )
 

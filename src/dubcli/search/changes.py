@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from dubcli.cache.layout import CACHE_FILE
 from dubcli.cache.reader import Cache, Movie
-from dubcli.core.tracks import FULL
-from dubcli.search.index import Index
+from dubcli.core.tracks import FULL, Track
 
 
 def films_placed(cache: Cache, kind: str) -> dict[str, str]:
@@ -18,23 +18,20 @@ def films_placed(cache: Cache, kind: str) -> dict[str, str]:
 
 
 def _digest(movie: Movie, kind: str) -> str:
-    tracks = [
+    tracks = {
         # a film that was moved has the same tracks at another path
-        (track.name, *movie.valid_range([track]), entry.get("fingerprint") if track.kind == FULL else entry)
-        for track in movie.every_track
-        if track.kind == kind
-        for entry in (movie.entries(kind)[track.language],)
-    ]
-    return hashlib.sha256(json.dumps([movie.n_clips, sorted(tracks)], sort_keys=True).encode()).hexdigest()[:16]
+        language: [*movie.valid_range([Track(language, kind)]), entry.get("fingerprint") if kind == FULL else entry]
+        for language, entry in movie.entries(kind).items()
+    }
+    return hashlib.sha256(json.dumps([movie.n_clips, tracks], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def changes_since(index: Index) -> str:
-    """What has become of the films since the index was built, in a sentence; "" where nothing has, of an index of
-    files, and where the cache is not there any more."""
-    before, place = index.info.get("films"), Path(index.info["source"])
-    if before is None or not (place / CACHE_FILE).is_file():
+def changes_since(before: Mapping[str, str], place: Path, kind: str) -> str:
+    """What has become of a cache's films since ``films_placed`` told ``before``, in a sentence; "" where nothing has,
+    and where the cache is not there any more."""
+    if not (place / CACHE_FILE).is_file():
         return ""
-    now = films_placed(Cache(place, damaged=[]), index.primary.kind)
+    now = films_placed(Cache(place, damaged=[]), kind)
     counts = {
         "more": len(now.keys() - before.keys()),
         "fewer": len(before.keys() - now.keys()),

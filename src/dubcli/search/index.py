@@ -26,7 +26,9 @@ import numpy.typing as npt
 from dubcli.core.atomic import atomic_write, read_json, write_json
 from dubcli.core.languages import found_as
 from dubcli.core.tracks import CLIP_SECONDS, Track
+from dubcli.core.variants import variant_from_dict
 from dubcli.errors import UserError
+from dubcli.search.changes import changes_since
 
 FORMAT = 1
 INDEX_FILE, VECTORS_FILE, ROWS_FILE = "index.json", "vectors.npy", "rows.csv"
@@ -103,8 +105,13 @@ class Index:
     @property
     def primary(self) -> Track:
         """The model's own track."""
-        views = self.info["variant"]["views"]
-        return Track.of(next(view["tracks"][0] for view in views if view["head"] == "primary"))
+        return variant_from_dict(self.info["variant"]).primary
+
+    @functools.cached_property
+    def changes(self) -> str:
+        """What has become of the cache since this was built, in a sentence; "" where nothing has, and of files."""
+        films = self.info.get("films")
+        return "" if films is None else changes_since(films, Path(self.info["source"]), self.primary.kind)
 
     @functools.cached_property
     def titles(self) -> dict[str, str]:

@@ -6,7 +6,6 @@ exactly: what is found has the score and the order that the exact search gives i
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import math
 from pathlib import Path

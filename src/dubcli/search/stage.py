@@ -11,7 +11,6 @@ import numpy.typing as npt
 from dubcli.cache.clips import clock, has_a_word
 from dubcli.errors import UserError, did_you_mean
 from dubcli.jobs.progress import SILENT, Progress
-from dubcli.search.changes import changes_since
 from dubcli.search.config import SearchConfig
 from dubcli.search.index import Index, IndexRow
 from dubcli.search.nearest import nearest
@@ -70,8 +69,8 @@ def search(
     ['es', 'es']
     """
     index = index if isinstance(index, Index) else Index(index)
-    if changes := changes_since(index):
-        progress.message(changes)
+    if index.changes:
+        progress.message(index.changes)
     asked = read_query(query, index, config)
     wanted = _wanted(index, asked, config)
     if not wanted.any():
